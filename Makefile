@@ -1,0 +1,41 @@
+# make demo: search, derive, retrain and judge a denoiser of photographs (at most 10 minutes on 2 cores)
+# make test: every check: lint, format, strict types, import contracts, tests
+# Both make .venv at their first run; PYTHON names the interpreter (3.11 or newer) that it is made with.
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+# The example plugin is left out: its tests install it as a distribution of its own.
+PLUGINS := $(filter-out plugins/spacec-example/,$(sort $(dir $(wildcard plugins/*/pyproject.toml))))
+
+.PHONY: demo test lint format clean
+
+demo: $(STAMP)
+	@$(BIN)/spacec demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(STAMP): pyproject.toml constraints.txt $(addsuffix pyproject.toml,$(PLUGINS))
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"spacec needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) lacks the venv module; install it (Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
+	@echo "installing spacec and its plugins into $(VENV); this takes a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]' $(addprefix -e ./,$(PLUGINS))
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name '*.egg-info' -prune -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +

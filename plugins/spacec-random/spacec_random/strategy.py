@@ -1,0 +1,98 @@
+"""Random search, the baseline that every other strategy is measured against.
+
+``mode=shared`` (default): with weight sharing, as Li & Talwalkar (UAI 2019). The supernet is trained on one uniformly
+drawn architecture per batch; then ``samples`` architectures are rated with shared weights on ``first_batches``
+validation batches, the ``finalists`` best of them on the whole validation split, and the best of these is the answer.
+
+``mode=trials``: ``samples`` architectures are each trained alone for ``trial_epochs``; the best is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search.options import Options, option
+from spacec.search.strategy import Path, Strategy, Trial, TrialResult
+from spacec.space.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class RandomOptions(Options):
+    mode: Literal["shared", "trials"] = option("shared", "rate with shared weights, or train each architecture alone")
+    samples: int | None = option(None, "architectures to rate; none for 1000 shared or 10 trials", low=1)
+    finalists: int = option(10, "shared: how many are rated again on the whole validation split", low=1)
+    first_batches: int = option(1, "shared: validation batches of the first rating", low=1)
+    trial_epochs: int | None = option(None, "trials: epochs of a trial; none for the training's own", low=1)
+
+
+class RandomSearch(Strategy):
+    """See the module. ``first`` and ``final`` hold (text, metric) of the rated architectures, in order."""
+
+    name = "random"
+    help = "random search by independent trials or with shared weights"
+    Options = RandomOptions
+    options: RandomOptions
+
+    def __init__(self, options: Options | Mapping[str, object] | None = None) -> None:
+        super().__init__(options)
+        shared = self.options.mode == "shared"
+        self.samples = self.options.samples or (1000 if shared else 10)
+        self.first: list[tuple[str, float]] = []
+        self.final: list[tuple[str, float]] = []
+        self.failed = 0
+
+    @property
+    def uses_supernet(self) -> bool:
+        return self.options.mode == "shared"
+
+    def masks(self, step: int) -> Sequence[Path]:
+        return [Path(self.ctx.mask_of(self.ctx.sample()))]
+
+    def propose(self, n: int) -> Sequence[Trial]:
+        remaining = self.samples - len(self.first) - self.failed
+        if remaining > 0:
+            return [self._first_trial() for _ in range(min(n, remaining))]
+        if not self.uses_supernet:
+            return ()
+        best = self._ranked(self.first)[: self.options.finalists]
+        rest = best[len(self.final) :][:n]
+        return [Trial(self.ctx.space.architecture(text)) for text, _ in rest]
+
+    def observe(self, results: Sequence[TrialResult]) -> None:
+        metric = self.ctx.task.metrics[0].name
+        in_first = len(self.first) + self.failed < self.samples
+        for result in results:
+            if result.failed and in_first:
+                self.failed += 1
+                continue
+            value = float("nan") if result.failed else float(result.metrics[metric])
+            (self.first if in_first else self.final).append((result.trial.arch.text(), value))
+
+    def derive(self) -> Architecture:
+        ranked = self._ranked(self.final) or self._ranked(self.first)
+        if not ranked:
+            raise SpacecError(Diagnostic("E0821", f"none of the {self.failed} trials succeeded, so nothing was found"))
+        return self.ctx.space.architecture(ranked[0][0])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self.first, "final": self.final, "failed": self.failed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.first = [(text, value) for text, value in state["first"]]
+        self.final = [(text, value) for text, value in state["final"]]
+        self.failed = int(state["failed"])
+
+    def _first_trial(self) -> Trial:
+        arch = self.ctx.sample()
+        if self.uses_supernet:
+            return Trial(arch, batches=self.options.first_batches)
+        return Trial(arch, "standalone", self.options.trial_epochs)
+
+    def _ranked(self, rated: list[tuple[str, float]]) -> list[tuple[str, float]]:
+        """Distinct architectures, best first; ties in the order they were rated, NaNs left out."""
+        sign = -1.0 if self.ctx.task.metrics[0].direction == "max" else 1.0
+        found = {text: value for text, value in rated if value == value}
+        return sorted(found.items(), key=lambda item: sign * item[1])

@@ -1,0 +1,126 @@
+"""The ``spacec`` command: finds the subcommand, and turns every failure into a message and an exit code.
+
+Guarantees: no traceback reaches a user (``SPACEC_DEBUG=1`` asks for it); bad input ends in exit
+code 1, wrong usage in 2, Ctrl-C in 130. Listing the commands imports none of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from spacec.cli.output import say, show
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.hooks import installed
+from spacec.hooks.host import version
+
+DEBUG = "SPACEC_DEBUG"
+
+
+class Commands(click.Group):
+    """Subcommands from the ``spacec_commands`` hook; the host's own come through it too."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(installed().names("spacec_commands"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = installed().entry("spacec_commands", cmd_name)
+        if entry is None:
+            return None
+        command = installed().find("spacec_commands", cmd_name).load()
+        if not isinstance(command, click.Command):
+            raise SpacecError(
+                Diagnostic(
+                    "E0713",
+                    f"command '{cmd_name}' of {entry.owner.owner} could not be loaded",
+                    notes=(f"its target is a {type(command).__name__}, not a click command",),
+                )
+            )
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = installed()
+        items = [found.entry("spacec_commands", name) for name in found.names("spacec_commands")]
+        own = [(e.item.name, e.item.help) for e in items if e and e.owner.name == "spacec"]
+        others = [(e.item.name, f"{e.item.help} ({e.owner.owner})") for e in items if e and e.owner.name != "spacec"]
+        for title, rows in (("Commands", own), ("Commands of plugins", others)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version(), prog_name="spacec")
+def spacec() -> None:
+    """Compile a grammar of networks: check it, count it, sample it, search it.
+
+    \b
+    Example:
+      spacec check grammars/darts.space
+      spacec info grammars/darts.space -p C=36 -p layers=20
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script; leaves with the exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        code = spacec.main(args=arguments, prog_name="spacec", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except SpacecError as error:
+        show(error.diagnostics)
+        return 1
+    except click.exceptions.Abort:
+        say("interrupted")
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:  # the border of the program: whatever is left becomes one plain message
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if isinstance(error, BrokenPipeError):
+        # The reader of a pipe left early; Python must not fail again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    if os.environ.get(DEBUG):
+        traceback.print_exc()
+    full = disk_full(error)
+    if full:
+        say(f"error: the disk is full, or a limit on file sizes is reached{full}")
+        if isinstance(error, OSError) and error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif isinstance(error, OSError):
+        place = f" '{error.filename}'" if error.filename is not None else ""
+        say(f"error: {(error.strerror or str(error) or type(error).__name__).lower()}{place}")
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        say("error: out of memory")
+    else:
+        say(f"internal error: {type(error).__name__}: {error}")
+        say(f"please report it with the output of the same command under {DEBUG}=1")
+    return 1
+
+
+def disk_full(error: Exception) -> str | None:
+    """Where the disk ran full (``" while writing 'x'"`` or an empty text), or ``None`` for another failure."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f" while writing '{error.filename}'" if error.filename is not None else " "
+    if type(error).__module__ == "sqlite3" and "full" in str(error):
+        return " while writing the run record"
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Options that every command on a space file shares, and how they become a loaded space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.source import SourceFile
+from spacec.syntax import ast
+from spacec.syntax.parse import parse_expression
+
+if TYPE_CHECKING:
+    from spacec.driver import Space
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+file_argument = click.argument("file", type=click.Path(), metavar="FILE")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
+arch_option = click.option(
+    "--arch",
+    required=True,
+    metavar="A",
+    help="Architecture: its one-line text, a JSON file, or random:SEED.",
+)
+
+
+def space_options(command: F) -> F:
+    """``-p``, ``--preset`` and ``--ops``: the form in which a file is loaded."""
+    for option in (
+        click.option(
+            "--ops",
+            multiple=True,
+            metavar="FILE.py",
+            help="Use the torch modules of a Python file as ops; this runs the file. Repeatable.",
+        ),
+        click.option("--preset", metavar="NAME", help="Start from a preset of the file, such as tiny."),
+        click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a header parameter."),
+    ):
+        command = option(command)
+    return command
+
+
+def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]) -> Space:
+    """The space of a file in the form that the options ask for."""
+    from spacec.driver import load  # the compiler is not needed for --help
+
+    return load(file, preset=preset, ops=ops, **read_params(params))
+
+
+def read_params(items: tuple[str, ...]) -> dict[str, Any]:
+    """``("C=36", "sizes=[8, 16]")`` to values; a bare word is a text.
+
+    Raises :class:`SpacecError`: E0704 for an item that is not ``name=value`` or whose value cannot be read,
+    E0705 for a name given twice.
+    """
+    values: dict[str, Any] = {}
+    found: list[Diagnostic] = []
+    for item in items:
+        name, sign, text = (part.strip() for part in item.partition("="))
+        if not sign or not name.isidentifier() or not text:
+            found.append(Diagnostic("E0704", f"'-p {item}' is not of the form name=value"))
+        elif name in values:
+            found.append(Diagnostic("E0705", f"parameter '{name}' is given twice"))
+        else:
+            try:
+                values[name] = _literal(parse_expression(SourceFile(f"-p {name}", text)))
+            except SpacecError as error:
+                found.extend(error.diagnostics)
+            except ValueError:
+                found.append(_not_a_value(name, text))
+    if found:
+        raise SpacecError(found)
+    return values
+
+
+def _not_a_value(name: str, text: str) -> Diagnostic:
+    notes = ("a value is a number, a text, or a list such as [8, 16, 32]",)
+    return Diagnostic("E0704", f"'-p {name}={text}' does not state a value", notes=notes)
+
+
+def _literal(expr: ast.Expr) -> Any:
+    match expr:
+        case ast.Number(value=value, unit=""):
+            return value
+        case ast.String(value=text) | ast.Name(id=text):
+            return text
+        case ast.Unary(op="-", operand=operand):
+            value = _literal(operand)
+            if isinstance(value, int | float):
+                return -value
+        case ast.ListOf(items=items):
+            return [value for item in items for value in _items(item)]
+    raise ValueError
+
+
+def _items(expr: ast.Expr) -> list[Any]:
+    if isinstance(expr, ast.Range):
+        low, high = _literal(expr.low), _literal(expr.high)
+        if isinstance(low, int) and isinstance(high, int):
+            return list(range(low, high + 1))
+        raise ValueError
+    return [_literal(expr)]

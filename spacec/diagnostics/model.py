@@ -1,0 +1,78 @@
+"""A diagnostic as data; rendering lives in :mod:`spacec.diagnostics.render`.
+
+A diagnostic names the thing found, points at it, shows where the conflict comes
+from, and offers a mend only when the mend is sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from spacec.source import Span
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A secondary place, with what it contributes to the conflict."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding.
+
+    ``code`` is a key of :data:`spacec.diagnostics.codes.CODES`; ``span`` is ``None`` for
+    findings about the command line or a file as a whole; ``label`` is the text under the caret.
+    """
+
+    code: str
+    headline: str
+    span: Span | None = None
+    label: str = ""
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+    severity: Severity = "error"
+
+
+class SpacecError(Exception):
+    """Raised at the public border: one or more diagnostics.
+
+    ``str(error)`` is the rendered text, so an uncaught one still reads well.
+    """
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...] | list[Diagnostic] | Diagnostic) -> None:
+        if isinstance(diagnostics, Diagnostic):
+            diagnostics = (diagnostics,)
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        from spacec.diagnostics.render import render_text  # a renderer is needed only when printed
+
+        return render_text(self.diagnostics)
+
+
+@dataclass
+class Sink:
+    """Collects the diagnostics of one compilation; the same finding is kept once."""
+
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        if diagnostic not in self.diagnostics:
+            self.diagnostics.append(diagnostic)
+
+    @property
+    def failed(self) -> bool:
+        return any(d.severity == "error" for d in self.diagnostics)
+
+    def check(self) -> None:
+        """Raise :class:`SpacecError` if an error was added."""
+        if self.failed:
+            raise SpacecError(self.diagnostics)

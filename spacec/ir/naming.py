@@ -1,0 +1,142 @@
+"""Global names out of relative ones: ids of decisions, keys of weights, owners of shared decisions.
+
+A :class:`Place` is one activation of a region. Walking calls gives child places; a place knows the
+prefix of its decision ids, the prefix of its weight keys, and the owner prefix of every binder that
+is in scope. The same code names decisions for the algebra, for digests and for the back end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from spacec.ir.conditions import ALWAYS, Cond, both, rename, text
+from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Region, Step
+
+ROOT_OWNER = "net"
+
+
+def decision_path(step: Step) -> str:
+    """The path of a step inside its region, in decision ordinals: ``pick[2].edge[1]``."""
+    parts: list[str] = []
+    at: Step | None = step
+    while at is not None and at.name:
+        parts.append(f"{at.name}[{at.decision_ordinal}]")
+        at = at.parent
+    return ".".join(reversed(parts))
+
+
+def state_path(step: Step) -> str:
+    """The path of a step in state ordinals, identifier-safe: ``pick_2.edge_1``."""
+    parts: list[str] = []
+    at: Step | None = step
+    while at is not None and at.name:
+        parts.append(f"{at.name}_{at.state_ordinal}")
+        at = at.parent
+    return ".".join(reversed(parts))
+
+
+def joined(prefix: str, path: str) -> str:
+    return f"{prefix}.{path}" if prefix and path else prefix or path
+
+
+def binder_key(name: str) -> str:
+    """A binder's name as an identifier: ``walk[1,0]`` becomes ``walk_1_0``."""
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One activation of a region."""
+
+    region: Region
+    prefix: str
+    """Of decision ids."""
+    key: str
+    """Of weight keys."""
+    owner: str
+    """The let, tied or ``net`` that owns the decisions here."""
+    binders: Mapping[int, str] = field(default_factory=dict)
+    shared: dict[int, str] = field(default_factory=dict)
+    """Ids of decisions of value lets, filled while walking: they are known by declaration alone."""
+
+    def with_local_binders(self) -> Place:
+        """The place with the binders that its region declares in scope."""
+        if not self.region.binders:
+            return self
+        known = dict(self.binders)
+        for binder in self.region.binders:
+            home = decision_path(binder.home) if binder.home else ""
+            known[id(binder)] = joined(joined(self.prefix, home), binder.name)
+        return Place(self.region, self.prefix, self.key, self.owner, known, self.shared)
+
+    def child(self, call: CallNode) -> Place:
+        """The activation that a call makes."""
+        key = joined(self.key, state_path(call.step))
+        if call.binder is None:
+            prefix = joined(self.prefix, decision_path(call.step))
+            return Place(call.region, prefix, key, self.owner, self.binders, self.shared).with_local_binders()
+        owner = self.binders.get(id(call.binder), call.binder.name)
+        if call.binder.kind == "tied":
+            key = binder_key(owner) if not call.binder.local else joined(self.key, binder_key(call.binder.name))
+        child = Place(call.region, owner, key, owner, self.binders, self.shared).with_local_binders()
+        if not call.region.inputs and not call.region.outputs:
+            for decision in call.region.decisions:
+                self.shared[id(decision)] = child.id_of(decision)
+        return child
+
+    def id_of(self, decision: DecisionDecl) -> str:
+        return joined(self.prefix, decision_path(decision.step)) or ROOT_OWNER
+
+    def resolve(self, ref: Hashable) -> str:
+        """The global id of a decision that is named from here."""
+        if not isinstance(ref, DecisionRef):
+            raise TypeError(f"{ref!r} is not a place in a region")
+        known = self.shared.get(id(ref.decision))
+        if known is not None:
+            return known
+        place = self
+        for call in ref.calls:
+            place = place.child(call)
+        return place.id_of(ref.decision)
+
+    def absolute(self, condition: Cond) -> Cond:
+        return condition if condition == ALWAYS else rename(condition, self.resolve)
+
+
+def root_place(region: Region) -> Place:
+    return Place(region, ROOT_OWNER, "", ROOT_OWNER).with_local_binders()
+
+
+def owner_place(binder: Binder, region: Region) -> Place:
+    """The body of a let on its own, as its digest sees it."""
+    return Place(region, binder.name, "", binder.name).with_local_binders()
+
+
+def own_decisions(place: Place, guard: Cond = ALWAYS) -> Iterator[tuple[str, DecisionDecl, Cond]]:
+    """Decisions of this place's owner, in text order, with conditions relative to the place; calls of other owners are left out."""
+    calls = {id(n) for n in place.region.nodes if isinstance(n, CallNode) and n.binder is None and n.region.decides}
+    for node in place.region.nodes:
+        if isinstance(node, CallNode) and node.binder is not None:
+            place.child(node)  # registers the ids of value lets, which conditions may mention
+    for decision in place.region.decisions:
+        yield place.id_of(decision), decision, both(guard, place.absolute(decision.condition))
+    for node in place.region.nodes:
+        if id(node) in calls and isinstance(node, CallNode):
+            yield from own_decisions(place.child(node), both(guard, place.absolute(node.guard)))
+
+
+def decision_text(name: str, decision: DecisionDecl, condition: Cond) -> str:
+    """One line of a skeleton: what digests are made of (changing it changes every digest)."""
+    if decision.kind == "subset":
+        candidates = f"{decision.low}..{decision.high} of {decision.size}"
+    else:
+        candidates = " | ".join(decision.labels)
+    elastic = " elastic" if decision.elastic else ""
+    return f"{name}: {decision.kind}{elastic} {candidates} when {text(condition)}"
+
+
+def skeleton_text(region: Region, name: str = "let") -> str:
+    """The decisions of a region as text, relative to it."""
+    place = Place(region, name, "", name).with_local_binders()
+    return "\n".join(decision_text(i, d, c) for i, d, c in own_decisions(place))

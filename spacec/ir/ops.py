@@ -1,0 +1,110 @@
+"""What a primitive operation is to the compiler: a signature, a shape-and-cost rule, and the name of its lowering.
+
+Rules are torch-free functions from types to a type and its cost; lowerings are named
+(``"module:attr"``) and loaded only when a network is built. Plugins describe their ops in the
+same way through the ``spacec_ops`` hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from spacec.ir.dims import Dim
+from spacec.ir.types import TensorType
+
+AttrValue = int | float | str | bool | Dim | tuple["AttrValue", ...] | None
+
+
+class _Marker:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+REQUIRED: Final = _Marker("REQUIRED")
+OPEN: Final = _Marker("OPEN")
+"""Default of ``out`` and ``stride``: inferred from a stated type, else ``out = in`` and ``stride = 1``."""
+
+
+@dataclass(frozen=True)
+class OpParam:
+    """One parameter: ``default`` is a value, :data:`REQUIRED`, or :data:`OPEN` (only ``out`` and ``stride``)."""
+
+    name: str
+    default: AttrValue | _Marker = REQUIRED
+    kind: Literal["size", "int", "float", "flag", "text", "any"] = "int"
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Precondition:
+    """``dim % divisor == 0``: needed for symbols, checked by the network at its entry."""
+
+    dim: Dim
+    divisor: int
+
+    def __str__(self) -> str:
+        return f"{self.dim} must be divisible by {self.divisor}"
+
+
+@dataclass(frozen=True)
+class OpResult:
+    """What a rule finds: output type, number of weights, multiplies of one forward pass of one sample."""
+
+    type: TensorType
+    params: Dim = 0
+    macs: Dim = 0
+    preconditions: tuple[Precondition, ...] = ()
+
+
+class RuleError(Exception):
+    """A rule's refusal: ``message`` names what was found; the elaborator adds the place."""
+
+    def __init__(self, message: str, note: str = "", code: str = "E0302") -> None:
+        super().__init__(message)
+        self.message = message
+        self.note = note
+        self.code = code
+
+
+Rule = Callable[[Mapping[str, AttrValue], tuple[TensorType, ...]], OpResult]
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """A primitive.
+
+    ``rule`` maps resolved attributes (every parameter of ``params``; ``out`` and ``stride`` already
+    inferred) and input types to an :class:`OpResult`. ``lowering`` is ``"module:attr"`` of a
+    lowering (see ``spacec.lower``). ``state``: the op has weights, buffers or randomness, so equal
+    nodes are never merged and each carries a stable key. ``inputs`` is the number of tensors, or
+    ``None`` for any number (``sum``, ``concat``).
+    """
+
+    name: str
+    rule: Rule
+    lowering: str
+    params: tuple[OpParam, ...] = ()
+    state: bool = False
+    inputs: int | None = 1
+    elastic: bool = False
+    """The lowering can run slices of the largest size (elastic ``out``, inputs, ``kernel``)."""
+    help: str = ""
+    origin: str = "spacec"
+
+    def param(self, name: str) -> OpParam | None:
+        return next((p for p in self.params if p.name == name), None)
+
+
+@dataclass(frozen=True)
+class OpTable:
+    """The ops a session knows, by name."""
+
+    ops: Mapping[str, OpSpec] = field(default_factory=dict)
+
+    def get(self, name: str) -> OpSpec | None:
+        return self.ops.get(name)

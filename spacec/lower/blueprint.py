@@ -1,0 +1,168 @@
+"""What a supernet knows that never changes: shared by its copies, never copied."""
+
+from __future__ import annotations
+
+import keyword
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatOp
+from spacec.lower import errors, sizes
+from spacec.lower.layers import Call, Layer, lower
+from spacec.lower.masks import SlotInfo
+from spacec.lower.plan import Plan, make_plan
+from spacec.space.decisions import DecisionTable
+
+PLANS_KEPT = 64
+"""Execution plans cached per supernet: random single-path training meets few twice."""
+
+
+def check_keys(layers: dict[str, Layer]) -> None:
+    """Raise :class:`SpacecError` (E0603) where a key is no attribute path, or goes through another layer."""
+    for key in layers:
+        parts = key.split(".")
+        for part in parts:
+            if not part.isidentifier() or keyword.iskeyword(part) or hasattr(nn.Module, part) or part in _TAKEN:
+                raise errors.lowering_error(errors.KEY, f"`{part}` in the parameter key `{key}` is no free attribute name")
+        for length in range(1, len(parts)):
+            if ".".join(parts[:length]) in layers:
+                raise errors.lowering_error(errors.KEY, f"the parameter key `{key}` goes through the layer `{'.'.join(parts[:length])}`")
+
+
+_TAKEN = frozenset((*vars(nn.Module()), "blueprint", "program"))
+
+
+def add_layer(layers: dict[str, Layer], op: FlatOp, layer: Layer) -> None:
+    """Record the layer of an op under its key; tied ops share one and must agree."""
+    if not op.key:
+        raise errors.lowering_error(
+            errors.LOWERING, f"`{op.spec.name}` has weights or state, but is declared without", op.span
+        )
+    if layers.setdefault(op.key, layer) != layer:
+        raise errors.lowering_error(
+            errors.KEY,
+            f"two different layers share the weights `{op.key}`",
+            op.span,
+            notes=(layers[op.key].text(), layer.text()),
+        )
+
+
+@dataclass(eq=False)
+class Blueprint:
+    """The graph of a supernet, lowered at its largest sizes; ``lowered`` by node index."""
+
+    flat: FlatGraph
+    table: DecisionTable
+    lowered: dict[int, Layer | Call]
+    layers: dict[str, Layer]
+    slots: dict[str, SlotInfo]
+    chooses: dict[int, FlatChoose]
+    """Every choice, by node index."""
+    elastic: sizes.ElasticSites
+    names: dict[str, tuple[int, ...]]
+    """Nodes that a tap may name: by parameter key, instance, output or input name."""
+    plans: OrderedDict[tuple[tuple[int, ...], ...], Plan]
+
+    @cached_property
+    def heads(self) -> frozenset[str]:
+        """Keys of layers with weights from which an output is reached without passing another such layer."""
+        found: set[str] = set()
+        stack, seen = list(self.flat.outputs.values()), set()
+        while stack:
+            index = stack.pop()
+            if index in seen:
+                continue
+            seen.add(index)
+            node, lowered = self.flat.nodes[index], self.lowered.get(index)
+            if isinstance(node, FlatOp) and isinstance(lowered, Layer) and lowered.axes != ():
+                found.add(node.key)
+            elif isinstance(node, FlatOp):
+                stack.extend(node.inputs)
+            elif isinstance(node, FlatChoose):
+                stack.extend(a for a in node.alternatives if a is not None)
+        return frozenset(found)
+
+    def slot_of(self, decision: str) -> str:
+        """The slot of an elastic decision: its own id unless the table names another."""
+        return self._elastic_slots.get(decision, decision)
+
+    @cached_property
+    def _elastic_slots(self) -> dict[str, str]:
+        return {s.decision: s.id for s in self.table.slots if s.decision in self.elastic.names}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Blueprint:
+        return self
+
+    def plan(self, running: tuple[tuple[int, ...], ...]) -> Plan:
+        """The plan where each choice (in order of ``chooses``) runs these candidates; the most recent are kept."""
+        found = self.plans.get(running)
+        if found is None:
+            by_node = dict(zip(self.chooses, running, strict=True))
+            found = self.plans[running] = make_plan(self.flat, by_node.__getitem__)
+            if len(self.plans) > PLANS_KEPT:
+                self.plans.popitem(last=False)
+        else:
+            self.plans.move_to_end(running)
+        return found
+
+
+def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:
+    """Lower every op at the largest sizes. Raises :class:`SpacecError` where one cannot be."""
+    widest = sizes.largest(table)
+    elastic = sizes.ElasticSites(flat, frozenset(widest))
+    lowered: dict[int, Layer | Call] = {}
+    layers: dict[str, Layer] = {}
+    for index, op in enumerate(flat.nodes):
+        if isinstance(op, FlatOp):
+            lowered[index] = lower(op, sizes.site(flat, index, widest))
+            found = lowered[index]
+            if isinstance(found, Layer):
+                add_layer(layers, op, found)
+    check_keys(layers)
+    _check_elastic(flat, elastic, lowered)
+    chooses = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
+    return Blueprint(
+        flat, table, lowered, layers, _slots(table, chooses), chooses, elastic, _names(flat), OrderedDict()
+    )
+
+
+def _check_elastic(flat: FlatGraph, elastic: sizes.ElasticSites, lowered: dict[int, Layer | Call]) -> None:
+    for index in elastic.symbols:
+        op, found = flat.nodes[index], lowered[index]
+        assert isinstance(op, FlatOp), "only ops depend on sizes"
+        if isinstance(found, Layer) and found.axes is None:
+            raise errors.lowering_error(
+                errors.ELASTIC,
+                f"`{op.spec.name}` cannot run slices of its largest size",
+                op.span,
+                notes=("an elastic convolution is ungrouped or depthwise",) if op.spec.name == "conv" else (),
+            )
+    if elastic.symbols:
+        _ = elastic.layouts  # raises where joined tensors are laid out differently
+
+
+def _slots(table: DecisionTable, chooses: dict[int, FlatChoose]) -> dict[str, SlotInfo]:
+    instances: dict[str, set[str]] = {}
+    for choice in chooses.values():
+        instances.setdefault(choice.slot, set()).add(choice.instance)
+    found = {s.id: SlotInfo(s.id, s.labels, frozenset(instances.get(s.id, ()))) for s in table.slots}
+    relaxed = {s.decision for s in table.slots}
+    for name, decision in sizes.elastic_decisions(table).items():
+        if name not in relaxed:
+            found[name] = SlotInfo(name, decision.labels, frozenset())
+    return found
+
+
+def _names(flat: FlatGraph) -> dict[str, tuple[int, ...]]:
+    names: dict[str, tuple[int, ...]] = {}
+    for index, node in enumerate(flat.nodes):
+        name = node.key if isinstance(node, FlatOp) else node.instance if isinstance(node, FlatChoose) else node.name
+        if name:
+            names[name] = (*names.get(name, ()), index)
+    for name, index in flat.outputs.items():
+        names.setdefault(name, (index,))
+    return names

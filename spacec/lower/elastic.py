@@ -1,0 +1,228 @@
+"""Elastic ops: slices of the largest weights for an index, mixed masks for anything else.
+
+A soft mask weighs channel ``c`` of a width by the probability that the width exceeds ``c`` (FBNetV2,
+Wan et al. 2020, section 3). The weight is applied where channels are mixed (the input of a
+convolution or linear map), thus after the norm and activation between: a norm would undo it. At a
+one-hot mask this is the sliced network. Kernels are mixed on the largest kernel: the weights of a
+tap are multiplied by the probability that the kernel reaches it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spacec.ir.dims import Dim, symbols
+from spacec.ir.flat import FlatOp
+from spacec.lower import sizes
+from spacec.lower.blueprint import Blueprint
+from spacec.lower.layers import Axis, Layer, lower
+from spacec.lower.masks import Selection
+from spacec.lower.modules import ChannelNorm
+from spacec.lower.sizes import Layout, Sizes
+
+Ranges = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Where each axis of a layer's tensors is cut, at some sizes."""
+
+    axes: Mapping[str, tuple[Axis, ...]]
+    ranges: Mapping[Axis, Ranges]
+
+    def take(self, name: str, tensor: Tensor) -> Tensor:
+        """The part of a parameter or buffer; a view where every cut is one range."""
+        for axis, role in enumerate(self.axes.get(name, ())):
+            if role is not None:
+                parts = [tensor.narrow(axis, start, stop - start) for start, stop in self.ranges[role]]
+                tensor = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+        return tensor
+
+    def put(self, name: str, tensor: Tensor, part: Tensor) -> None:
+        """Write a per-channel buffer's part back, where :meth:`take` had to copy it."""
+        roles = self.axes.get(name, ())
+        if roles and len(self.ranges[roles[0]]) > 1:
+            start = 0
+            for low, high in self.ranges[roles[0]]:
+                tensor[low:high].copy_(part[start : start + high - low])
+                start += high - low
+
+
+def make_slices(blueprint: Blueprint, node: int, chosen: Sizes) -> Slices:
+    """The cuts of the layer at ``node`` for the sizes ``chosen``."""
+    op, layer = blueprint.flat.nodes[node], blueprint.lowered[node]
+    assert isinstance(op, FlatOp) and isinstance(layer, Layer), "only layers are sliced"
+    widest = sizes.largest(blueprint.table)
+    layouts = blueprint.elastic.layouts
+    ranges: dict[Axis, Ranges] = {
+        "in": layout_ranges(layouts[op.inputs[0]], widest, chosen),
+        "out": layout_ranges(layouts[node], widest, chosen),
+    }
+    if "kernel" in op.attrs:
+        whole, part = (sizes.number(kernel_of(op), s) for s in (widest, chosen))
+        ranges["kernel"] = [kernel_range(whole, part)]
+    return Slices(dict(layer.axes or ()), ranges)
+
+
+def layout_ranges(layout: Layout, widest: Sizes, chosen: Sizes) -> Ranges:
+    """Channels that exist at ``chosen`` among those at ``widest``; touching ranges are joined."""
+    found: Ranges = []
+    start = 0
+    for segment in layout:
+        stop = start + sizes.number(segment, chosen)
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], stop)
+        else:
+            found.append((start, stop))
+        start += sizes.number(segment, widest)
+    return found
+
+
+def kernel_of(op: FlatOp) -> Dim:
+    kernel = op.attrs["kernel"]
+    assert not isinstance(kernel, str | float | tuple) and kernel is not None, "the shape rule wants a size"
+    return kernel
+
+
+def kernel_range(whole: int, part: int) -> tuple[int, int]:
+    """Taps of the small kernel inside the large one: both have their anchor at ``(kernel - 1) // 2``."""
+    start = (whole - 1) // 2 - (part - 1) // 2
+    return start, start + part
+
+
+@dataclass
+class ElasticMask:
+    """The elastic decisions of one forward pass: sizes of those with an index, probabilities of the others."""
+
+    blueprint: Blueprint
+    chosen: dict[str, sizes.Size]
+    soft: dict[str, Tensor]
+    _masks: dict[tuple[Layout, torch.dtype, torch.device], Tensor | None] = field(default_factory=dict)
+
+    def channel_mask(self, layout: Layout, like: Tensor) -> Tensor | None:
+        """``(C,)`` weights of channels, or ``None`` where no soft decision is involved."""
+        key = (layout, like.dtype, like.device)
+        if key not in self._masks:
+            parts = [self._segment(segment, like) for segment in layout]
+            hard = all(mask is None for mask, _ in parts)
+            self._masks[key] = None if hard else torch.cat([like.new_ones(n) if m is None else m for m, n in parts])
+        return self._masks[key]
+
+    def _segment(self, dim: Dim, like: Tensor) -> tuple[Tensor | None, int]:
+        size = sizes.number(dim, self.chosen)
+        cases = self._cases(dim)
+        if cases is None:
+            return None, size
+        widths = [sizes.number(dim, {**self.chosen, **case}) for case, _ in cases]
+        inside = torch.arange(size) < torch.tensor(widths)[:, None]
+        weights = torch.stack([p for _, p in cases]).to(like)
+        return weights @ inside.to(like), size
+
+    def kernel_mask(self, dim: Dim, rank: int, like: Tensor) -> Tensor | None:
+        """``(K,) * rank`` weights of kernel taps, or ``None``."""
+        cases = self._cases(dim)
+        if cases is None:
+            return None
+        whole = sizes.number(dim, self.chosen)
+        regions = like.new_zeros((len(cases), *(whole,) * rank))
+        for region, (case, _) in zip(regions, cases, strict=True):
+            start, stop = kernel_range(whole, sizes.number(dim, {**self.chosen, **case}))
+            region[(slice(start, stop),) * rank] = 1.0
+        weights = torch.stack([p for _, p in cases]).to(like)
+        return torch.tensordot(weights, regions, 1)
+
+    def _cases(self, dim: Dim) -> list[tuple[dict[str, sizes.Size], Tensor]] | None:
+        """Joint values of the soft decisions in ``dim``, each with its probability."""
+        names = sorted(s.name for s in symbols(dim) if s.name in self.soft)
+        if not names:
+            return None
+        decisions = self.blueprint.table.by_id
+        values = [sizes.candidate_sizes(decisions[n]) for n in names]
+        cases = []
+        for picks in itertools.product(*(range(len(v)) for v in values)):
+            probability = self.soft[names[0]][picks[0]]
+            for name, k in zip(names[1:], picks[1:], strict=True):
+                probability = probability * self.soft[name][k]
+            cases.append(({n: v[k] for n, v, k in zip(names, values, picks, strict=True)}, probability))
+        return cases
+
+
+def read_elastic(blueprint: Blueprint, selections: Mapping[tuple[str, str], Selection]) -> ElasticMask | None:
+    """The elastic part of a mask, or ``None`` where the space has none."""
+    if not blueprint.elastic.symbols:
+        return None
+    chosen, soft = sizes.largest(blueprint.table), {}
+    for name, decision in sizes.elastic_decisions(blueprint.table).items():
+        selection = selections[blueprint.slot_of(name), ""]
+        if selection.weights is not None:
+            soft[name] = selection.vector(selection.weights)
+        elif selection.run:
+            chosen[name] = sizes.candidate_sizes(decision)[selection.run[0]]
+    return ElasticMask(blueprint, chosen, soft)
+
+
+@dataclass
+class ElasticLayers:
+    """Shells of layers at smaller sizes: they own no memory and run on slices of the largest layer's weights."""
+
+    blueprint: Blueprint
+    shells: dict[tuple[int, tuple[sizes.Size, ...]], tuple[nn.Module, Slices]] = field(default_factory=dict)
+
+    def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Tensor:
+        """The layer at ``node`` on its inputs, under ``mask``; ``spare`` leaves its buffers as they are."""
+        op, layer = self.blueprint.flat.nodes[node], self.blueprint.lowered[node]
+        assert isinstance(op, FlatOp) and isinstance(layer, Layer), "only layers are elastic"
+        shell, slices = self._shell(node, mask.chosen)
+        parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
+        x = inputs[0]
+        channels = mask.channel_mask(self.blueprint.elastic.layouts[op.inputs[0]], x)
+        if channels is not None and isinstance(module, ChannelNorm):
+            return masked_layer_norm(x, channels, module.eps, parameters.get("weight"), parameters.get("bias"))
+        if channels is not None and mixes_channels(layer):
+            x = x * channels.reshape(-1, *(1,) * (x.dim() - 2))
+        taps = mask.kernel_mask(kernel_of(op), x.dim() - 2, x) if "kernel" in op.attrs else None
+        if taps is not None:
+            parameters["weight"] = parameters["weight"] * taps
+        shell.train(module.training)
+        if isinstance(module, _BatchNorm) and isinstance(shell, _BatchNorm):
+            shell.momentum = module.momentum
+        buffers = {n: slices.take(n, b) for n, b in module.named_buffers()}
+        if spare:
+            buffers = {n: b.clone() for n, b in buffers.items()}
+        y: Tensor = torch.func.functional_call(shell, {**parameters, **buffers}, (x, *inputs[1:]))
+        if not spare:
+            for name, part in buffers.items():
+                slices.put(name, module.get_buffer(name), part)
+        return y
+
+    def _shell(self, node: int, chosen: Sizes) -> tuple[nn.Module, Slices]:
+        key = node, tuple(chosen[name] for name in sorted(self.blueprint.elastic.symbols[node]))
+        if key not in self.shells:
+            op = self.blueprint.flat.nodes[node]
+            assert isinstance(op, FlatOp), "only ops have layers"
+            small = lower(op, sizes.site(self.blueprint.flat, node, chosen))
+            assert isinstance(small, Layer), "a lowering gives a layer at every size or at none"
+            with torch.device("meta"):
+                self.shells[key] = small.build(), make_slices(self.blueprint, node, chosen)
+        return self.shells[key]
+
+
+def mixes_channels(layer: Layer) -> bool:
+    """Whether outputs read several input channels (a convolution or linear map, not a depthwise one)."""
+    return any("in" in roles and "out" in roles for _, roles in layer.axes or ())
+
+
+def masked_layer_norm(x: Tensor, channels: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Layer normalisation whose mean and variance weigh each channel; the sliced one at a one-hot mask."""
+    axes = (-1, *(1,) * (x.dim() - 2))
+    share = (channels / channels.sum()).reshape(axes)
+    mean = (x * share).sum(1, keepdim=True)
+    variance = ((x - mean).square() * share).sum(1, keepdim=True)
+    y = (x - mean) * torch.rsqrt(variance + eps)
+    return y if weight is None or bias is None else y * weight.reshape(axes) + bias.reshape(axes)

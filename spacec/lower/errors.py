@@ -1,0 +1,42 @@
+"""Diagnostics of the back end, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.source import NOWHERE, Span
+
+LOWERING = "E0601"
+"""The lowering of an op cannot be loaded or used."""
+ELASTIC = "E0602"
+"""An op cannot run slices of its largest size."""
+KEY = "E0603"
+"""A parameter key is no attribute path, or two different layers share one."""
+MASK = "E0604"
+"""A mask does not fit the supernet."""
+ABSENT = "E0605"
+"""An output is absent under the chosen paths."""
+STANDALONE = "E0606"
+"""Code that cannot be copied into a stand-alone file."""
+FORM = "E0607"
+"""A supernet and a network are of different forms."""
+NAME = "E0608"
+"""An unknown tap, weight or parameter kind."""
+CHECK = "E0609"
+"""The reported value of a network is not what its stored tensors give."""
+
+
+def lowering_error(
+    code: str, headline: str, span: Span | None = None, notes: tuple[str, ...] = (), help: str = ""
+) -> SpacecError:
+    """An error to raise; ``span`` is dropped where the node was made by no person."""
+    place = None if span is None or span is NOWHERE else span
+    return SpacecError(Diagnostic(code, headline, place, notes=notes, help=help))
+
+
+def unknown_name(code: str, what: str, name: object, known: Iterable[str]) -> SpacecError:
+    """``what`` is not known by that name; the nearest name is suggested."""
+    near = get_close_matches(str(name), list(known), n=1)
+    return lowering_error(code, f"no {what} `{name}`", help=f"did you mean `{near[0]}`?" if near else "")

@@ -1,0 +1,160 @@
+"""One forward pass of a supernet, node by node along a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from spacec.ir.flat import FlatOp
+from spacec.lower.blueprint import Blueprint
+from spacec.lower.elastic import ElasticLayers, ElasticMask
+from spacec.lower.gates import GateRecord, Trace, watch
+from spacec.lower.layers import Layer
+from spacec.lower.masks import Selection
+from spacec.lower.modules import add_losses
+from spacec.lower.plan import DROPS_ABSENT, ChooseStep, OpStep, Plan
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs nodes: ``functions`` by op index, ``modules`` by parameter key."""
+
+    blueprint: Blueprint
+    functions: Mapping[int, Callable[..., Tensor]]
+    modules: Mapping[str, nn.Module]
+    elastic: ElasticLayers
+
+
+@dataclass
+class Pass:
+    """The state of one forward pass. ``selections`` by (slot, instance); ``taps``: nodes whose value is kept."""
+
+    machine: Machine
+    selections: Mapping[tuple[str, str], Selection]
+    elastic: ElasticMask | None
+    taps: Collection[int] = ()
+    trace: Trace | None = None
+    values: dict[int, Tensor] = field(default_factory=dict)
+    tapped: dict[int, Tensor] = field(default_factory=dict)
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
+
+    def run(self, plan: Plan, keep: bool) -> None:
+        """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""
+        for step, dead in zip(plan.steps, plan.releases, strict=True):
+            if isinstance(step, OpStep):
+                value = self.apply(step.node, [self.values[i] for i in step.inputs])
+            else:
+                value = self._choose(step)
+            self.values[step.node] = value
+            if step.node in self.taps:
+                self.tapped[step.node] = value
+            if not keep:
+                for node in dead:
+                    del self.values[node]
+
+    def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:
+        """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""
+        blueprint = self.machine.blueprint
+        layer = blueprint.lowered[node]
+        if not isinstance(layer, Layer):
+            return self.machine.functions[node](*inputs)
+        op = blueprint.flat.nodes[node]
+        assert isinstance(op, FlatOp), "only ops are lowered"
+        module = self.machine.modules[op.key]
+        if self.elastic is not None and node in blueprint.elastic.symbols:
+            return self.machine.elastic.run(node, module, inputs, self.elastic, spare)
+        if spare:
+            buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            result = torch.func.functional_call(module, buffers, tuple(inputs))
+        else:
+            result = module(*inputs)
+        if not layer.emits:
+            value: Tensor = result
+            return value
+        value, losses = result
+        if not spare:
+            add_losses(self.losses, losses)
+        return value
+
+    def _choose(self, step: ChooseStep) -> Tensor:
+        choice = self.machine.blueprint.chooses[step.node]
+        selection = self.selections[choice.slot, choice.instance]
+        options = [(position, self.values[node]) for position, node in step.options]
+        value = self.mix(selection, options)
+        if self.trace is not None:
+            value = watch(value, selection.weights is not None)
+            candidates = {selection.run[position]: tensor for position, tensor in options}
+            self.trace.records.append(GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates))
+        return value
+
+    def mix(self, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:
+        """The weighted sum of present candidates, or the only one."""
+        if selection.weights is None:
+            ((_, value),) = options
+            return value
+        scalars = self._scalars.get(id(selection))
+        if scalars is None:
+            scalars = self._scalars[id(selection)] = selection.weights.unbind()
+        value, *others = (scalars[position] * tensor for position, tensor in options)
+        for other in others:
+            value = value + other
+        return value
+
+
+def run_spared(run: Pass) -> None:
+    """Add to the trace the candidates that did not run, for the choices that did.
+
+    Their values have no graph, running statistics stay as they are, and random numbers drawn here
+    (dropout) are not missed afterwards.
+    """
+    assert run.trace is not None, "only a traced pass has gates"
+    wanted: list[tuple[GateRecord, int, int]] = []
+    for record in run.trace.records:
+        for k, source in enumerate(run.machine.blueprint.chooses[record.node].alternatives):
+            if source is not None and k not in record.candidates:
+                wanted.append((record, k, source))
+    missing: set[int] = set()
+    stack = [source for _, _, source in wanted]
+    while stack:
+        node = stack.pop()
+        if node not in run.values and node not in missing:
+            missing.add(node)
+            stack.extend(_sources(run, node))
+    devices = {v.device for v in run.values.values() if v.is_cuda}
+    with torch.no_grad(), torch.random.fork_rng(devices=sorted(devices, key=str)):
+        for node in sorted(missing):
+            value = _spared_value(run, node)
+            if value is not None:
+                run.values[node] = value
+    for record, k, source in wanted:
+        if source in run.values:
+            record.candidates[k] = run.values[source]
+
+
+def _sources(run: Pass, node: int) -> list[int]:
+    found = run.machine.blueprint.flat.nodes[node]
+    if isinstance(found, FlatOp):
+        return list(found.inputs)
+    choice = run.machine.blueprint.chooses[node]
+    return [s for k in run.selections[choice.slot, choice.instance].run if (s := choice.alternatives[k]) is not None]
+
+
+def _spared_value(run: Pass, node: int) -> Tensor | None:
+    """The value of a node that the plan left out, or ``None`` where it is absent."""
+    found = run.machine.blueprint.flat.nodes[node]
+    if isinstance(found, FlatOp):
+        inputs = [run.values[i] for i in found.inputs if i in run.values]
+        some = found.spec.name in DROPS_ABSENT and inputs
+        return run.apply(node, inputs, spare=True) if some or len(inputs) == len(found.inputs) else None
+    choice = run.machine.blueprint.chooses[node]
+    selection = run.selections[choice.slot, choice.instance]
+    options = [
+        (position, run.values[source])
+        for position, k in enumerate(selection.run)
+        if (source := choice.alternatives[k]) is not None and source in run.values
+    ]
+    return run.mix(selection, options) if options else None

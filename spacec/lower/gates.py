@@ -1,0 +1,78 @@
+"""Gate gradients: how the loss would change with the weight of each candidate.
+
+A choice computes y = Σ g_k y_k, so dL/dg_k = <dL/dy, y_k>. This needs dL/dy only, so candidates that
+did not run cost one forward pass without a graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from spacec.lower import errors
+from spacec.lower.masks import Out
+
+
+@dataclass
+class GateRecord:
+    """One choice that ran: its output and its candidates' values (without those that are absent)."""
+
+    slot: str
+    instance: str
+    size: int
+    node: int
+    output: Tensor
+    candidates: dict[int, Tensor]
+
+
+@dataclass
+class Trace:
+    """What gate gradients need of a forward pass: its choices, and the soft elastic masks (by slot)."""
+
+    records: list[GateRecord] = field(default_factory=list)
+    elastic: dict[str, Tensor] = field(default_factory=dict)
+
+
+def watch(y: Tensor, weighted: bool) -> Tensor:
+    """``y`` as a tensor of its own whose gradient can be asked for."""
+    if not y.requires_grad:
+        return y.detach().requires_grad_() if torch.is_grad_enabled() else y
+    return y if weighted else y.view_as(y)
+
+
+def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "slot") -> dict[str, Tensor]:
+    """dL/dgate ``(n,)`` by slot (summed over its instances), or by instance.
+
+    The forward pass must have been asked for ``gates``. Candidates that did not run have a zero
+    unless it was asked for ``gates="all"``; absent ones are zero by nature. A soft elastic mask has
+    one entry under its slot's name either way. The graph of ``loss`` is kept.
+    """
+    if out.trace is None:
+        raise errors.lowering_error(
+            errors.MASK, "this output has no gates", help="ask the forward pass for them: net(x, mask, gates=True)"
+        )
+    records, elastic = out.trace.records, out.trace.elastic
+    watched = [*(r.output for r in records), *elastic.values()]
+    found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()
+    gradients: dict[str, Tensor] = {}
+    for record, gradient in zip(records, found, strict=False):
+        name = record.slot if per == "slot" else record.instance
+        _add(gradients, name, _products(record, gradient))
+    for (name, weights), gradient in zip(elastic.items(), found[len(records) :], strict=True):
+        _add(gradients, name, torch.zeros_like(weights) if gradient is None else gradient)
+    return gradients
+
+
+def _products(record: GateRecord, gradient: Tensor | None) -> Tensor:
+    products = record.output.detach().new_zeros(record.size)
+    if gradient is not None:
+        for k, value in record.candidates.items():
+            products[k] = torch.sum(gradient * value.detach())
+    return products
+
+
+def _add(into: dict[str, Tensor], name: str, value: Tensor) -> None:
+    into[name] = into[name] + value if name in into else value

@@ -1,0 +1,78 @@
+"""Helpers over any model: counting, stochastic depth, kinds of parameters, inputs by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from spacec.lower import errors
+from spacec.lower.modules import ChannelNorm, DropPath
+
+ParameterKind = Literal["all", "weight", "norm", "bias", "head"]
+"""``all``; ``norm``: scales and shifts of norms; ``bias``: other biases; ``weight``: the rest;
+``head``: every parameter of layers between which and an output no other layer has weights."""
+
+NORMS = (_NormBase, ChannelNorm, nn.LayerNorm, nn.GroupNorm)
+
+
+def parameters_of(
+    model: nn.Module, kinds: Iterable[ParameterKind], heads: Collection[str] = ()
+) -> dict[str, nn.Parameter]:
+    """Parameters of some kinds, by name and in the model's order; ``heads`` are keys of head layers.
+
+    Raises :class:`SpacecError` (E0608) for an unknown kind.
+    """
+    asked = set(kinds)
+    for kind in asked:
+        if kind not in get_args(ParameterKind):
+            raise errors.unknown_name(errors.NAME, "parameter kind", kind, get_args(ParameterKind))
+    found = {}
+    for prefix, module in model.named_modules(remove_duplicate=True):
+        for name, parameter in module.named_parameters(recurse=False):
+            own = "norm" if isinstance(module, NORMS) else "bias" if name == "bias" else "weight"
+            is_head = any(prefix == h or prefix.startswith(f"{h}.") for h in heads)
+            if asked & {"all", own, *(("head",) if is_head else ())}:
+                found[f"{prefix}.{name}" if prefix else name] = parameter
+    return found
+
+
+def count_parameters(model: nn.Module, trainable: bool = False) -> int:
+    """Number of weights; ``trainable``: of those that take gradients."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
+
+
+def set_drop_path(model: nn.Module, rate: float) -> None:
+    """Set the rate of every stochastic-depth stage. Raises :class:`ValueError` outside [0, 1)."""
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"a drop-path rate must be in [0, 1), not {rate}")
+    for module in model.modules():
+        if isinstance(module, DropPath):
+            module.rate = rate
+
+
+def ordered_inputs(
+    names: tuple[str, ...], given: tuple[Tensor | Mapping[str, Tensor], ...], named: Mapping[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """Inputs in order, from positions, names, or one mapping. Raises :class:`TypeError` where they do not fit."""
+    if len(given) == 1 and isinstance(given[0], Mapping):
+        given, named = (), {**given[0], **named}
+    found: dict[str, Tensor] = {}
+    for name, value in zip(names, given, strict=False):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"input '{name}' must be a tensor, not {type(value).__name__}")
+        found[name] = value
+    if len(given) > len(names):
+        raise TypeError(f"the network has {len(names)} inputs ({', '.join(names)}), found {len(given)}")
+    for name, tensor in named.items():
+        if name not in names:
+            raise TypeError(f"the network has no input '{name}'; it has {', '.join(names)}")
+        if name in found:
+            raise TypeError(f"input '{name}' is given twice")
+        found[name] = tensor
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise TypeError(f"input '{missing[0]}' is missing")
+    return tuple(found[name] for name in names)

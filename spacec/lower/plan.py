@@ -1,0 +1,162 @@
+"""Execution plans: which nodes run, in what order, when each slot's chosen candidates are known.
+
+Supernet and network share this planner, so both run the same nodes in the same order (and draw the
+same random numbers). Absence is settled here: it depends on which candidates run, never on values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp
+from spacec.lower import errors
+
+DROPS_ABSENT = frozenset(("sum", "concat"))
+"""Ops whose absent terms are left out; every other op is absent if an input is."""
+
+
+@dataclass(frozen=True)
+class OpStep:
+    """Run the op ``node`` on the present ``inputs``."""
+
+    node: int
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ChooseStep:
+    """Mix the present ``options``: pairs of the position in the slot's run candidates, and a node."""
+
+    node: int
+    options: tuple[tuple[int, int], ...]
+
+
+Step = OpStep | ChooseStep
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``steps`` in topological order; ``releases[k]``: values that nothing reads after step ``k``."""
+
+    steps: tuple[Step, ...]
+    releases: tuple[tuple[int, ...], ...]
+
+    @property
+    def nodes(self) -> frozenset[int]:
+        return frozenset(s.node for s in self.steps)
+
+
+Running = Callable[[int], tuple[int, ...]]
+"""Node index of a choice to the candidates that run, in order."""
+
+
+def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
+    """What must run for the outputs.
+
+    ``prune`` also drops terms of a sum that are the op ``zero``, where another term remains.
+    Raises :class:`SpacecError` (E0605) where an output is absent.
+    """
+    reachable = _reachable(flat, running)
+    present = _present(flat, running, reachable)
+    for name, index in flat.outputs.items():
+        if not present[index]:
+            raise errors.lowering_error(
+                errors.ABSENT,
+                f"output `{name}` is absent: the chosen paths lead no present tensor to it",
+                flat.nodes[index].span if not isinstance(flat.nodes[index], FlatInput) else None,
+            )
+    void = _void(flat, running, present) if prune else [False] * len(flat.nodes)
+    needed = [False] * len(flat.nodes)
+    for index in flat.outputs.values():
+        needed[index] = True
+    steps: list[Step] = []
+    for index in range(len(flat.nodes) - 1, -1, -1):
+        if not needed[index]:
+            continue
+        step = _step(flat, index, running, present, void)
+        if step is None:
+            continue
+        steps.append(step)
+        for source in _sources(step):
+            needed[source] = True
+    steps.reverse()
+    return Plan(tuple(steps), _releases(steps, set(flat.outputs.values())))
+
+
+def _reachable(flat: FlatGraph, running: Running) -> list[bool]:
+    """Nodes that the outputs may read, absent ones included."""
+    reached = [False] * len(flat.nodes)
+    for index in flat.outputs.values():
+        reached[index] = True
+    for index in range(len(flat.nodes) - 1, -1, -1):
+        node = flat.nodes[index]
+        if not reached[index] or isinstance(node, FlatInput):
+            continue
+        chosen = node.inputs if isinstance(node, FlatOp) else [node.alternatives[k] for k in running(index)]
+        for source in chosen:
+            if source is not None:
+                reached[source] = True
+    return reached
+
+
+def _present(flat: FlatGraph, running: Running, reached: list[bool]) -> list[bool]:
+    present = [False] * len(flat.nodes)
+    for index, node in enumerate(flat.nodes):
+        match node:
+            case FlatInput():
+                present[index] = True
+            case _ if not reached[index]:
+                pass
+            case FlatOp():
+                some = (present[i] for i in node.inputs)
+                present[index] = any(some) if node.spec.name in DROPS_ABSENT else all(some)
+            case FlatChoose():
+                present[index] = any(
+                    (source := node.alternatives[k]) is not None and present[source] for k in running(index)
+                )
+    return present
+
+
+def _void(flat: FlatGraph, running: Running, present: list[bool]) -> list[bool]:
+    """Nodes that are the op ``zero``, or nothing but such by way of choices and sums."""
+    void = [False] * len(flat.nodes)
+    for index, node in enumerate(flat.nodes):
+        if isinstance(node, FlatOp) and node.spec.name == "sum":
+            void[index] = all(void[i] for i in node.inputs if present[i])
+        elif isinstance(node, FlatOp):
+            void[index] = node.spec.name == "zero"
+        elif isinstance(node, FlatChoose):
+            chosen = [node.alternatives[k] for k in running(index)]
+            void[index] = bool(chosen) and all(c is not None and void[c] for c in chosen)
+    return void
+
+
+def _step(flat: FlatGraph, index: int, running: Running, present: list[bool], void: list[bool]) -> Step | None:
+    match flat.nodes[index]:
+        case FlatOp() as op:
+            inputs = tuple(i for i in op.inputs if present[i])
+            if op.spec.name == "sum":
+                inputs = tuple(i for i in inputs if not void[i]) or inputs[:1]
+            return OpStep(index, inputs)
+        case FlatChoose() as choice:
+            run = enumerate(running(index))
+            found = ((position, choice.alternatives[k]) for position, k in run)
+            return ChooseStep(index, tuple((p, n) for p, n in found if n is not None and present[n]))
+        case _:
+            return None
+
+
+def _sources(step: Step) -> tuple[int, ...]:
+    return step.inputs if isinstance(step, OpStep) else tuple(node for _, node in step.options)
+
+
+def _releases(steps: list[Step], kept: set[int]) -> tuple[tuple[int, ...], ...]:
+    seen = set(kept)
+    out: list[tuple[int, ...]] = []
+    for step in reversed(steps):
+        dead = tuple(dict.fromkeys(i for i in _sources(step) if i not in seen))
+        seen.update(dead)
+        out.append(dead)
+    out.reverse()
+    return tuple(out)

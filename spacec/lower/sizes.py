@@ -1,0 +1,262 @@
+"""Concrete sizes: symbols of elastic decisions get numbers, free sizes of inputs stay open.
+
+A decision symbol's name is its decision's id. The *layout* of a tensor lists its channel segments:
+a concatenation of elastic widths keeps each at its own place, so that slices of the largest
+tensor and masks over it mean the same channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import lcm
+
+from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, evaluate, poly, substitute, symbols
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
+from spacec.ir.ops import AttrValue, Precondition
+from spacec.ir.types import TensorType
+from spacec.lower import errors
+from spacec.lower.layers import Shape, Site, Value
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.values import number as decision_number
+
+Size = int | Fraction
+Sizes = Mapping[str, Size]
+"""Decision id to the number it gives."""
+
+Layout = tuple[Dim, ...]
+"""Channel segments, in order."""
+
+
+def elastic_decisions(table: DecisionTable) -> dict[str, Decision]:
+    """Decisions whose values are sizes inside types, by id."""
+    return {d.id: d for d in table.decisions if d.elastic and d.kind == "value"}
+
+
+def candidate_sizes(decision: Decision) -> tuple[Size, ...]:
+    """The number each candidate gives, in order."""
+    return tuple(decision_number(decision, k) for k in range(len(decision.labels)))
+
+
+def largest(table: DecisionTable) -> dict[str, Size]:
+    """Every elastic decision at its largest value."""
+    return {name: max(candidate_sizes(d)) for name, d in elastic_decisions(table).items()}
+
+
+def architecture_sizes(table: DecisionTable, architecture: Architecture) -> dict[str, Size]:
+    """Every number that an architecture's decisions give; an inactive elastic decision is at its largest."""
+    found = largest(table)
+    for decision in table.decisions:
+        value = architecture.get(decision.id)
+        if value is not None and (decision.elastic or decision.kind == "subset"):
+            found[decision.id] = decision_number(decision, value)
+    return found
+
+
+def number(dim: Dim, sizes: Sizes) -> int:
+    """The integer that ``dim`` is; raises :class:`ValueError` where a symbol has no size or it is no integer."""
+    if isinstance(dim, int):
+        return dim
+    open_symbols = sorted(s.name for s in dim.symbols if s.name not in sizes)
+    if open_symbols:
+        raise ValueError(f"the size {dim} depends on `{open_symbols[0]}`, which is no elastic decision")
+    found = evaluate(dim, lambda symbol: _value(sizes, symbol))
+    if not isinstance(found, int):
+        raise ValueError(f"the size {dim} is {found}, not an integer")
+    return found
+
+
+def _value(sizes: Sizes, symbol: Symbol) -> int:
+    """Fractions pass through the arithmetic of sizes as integers do."""
+    return sizes[symbol.name]  # type: ignore[return-value]  # evaluate is exact on fractions too
+
+
+def shape(type_: TensorType, sizes: Sizes) -> Shape:
+    """The type with numbers; a spatial size that the input decides is ``None``."""
+    space = tuple(number(d, sizes) if all(s.name in sizes for s in symbols(d)) else None for d in type_.space)
+    return Shape(number(type_.channels, sizes), space)
+
+
+def attribute(value: AttrValue, sizes: Sizes) -> Value:
+    """An attribute with numbers for sizes."""
+    if isinstance(value, tuple):
+        return tuple(attribute(v, sizes) for v in value)
+    return number(value, sizes) if isinstance(value, Poly) else value
+
+
+def site(flat: FlatGraph, index: int, sizes: Sizes) -> Site:
+    """The op at ``index`` as its lowering sees it. Raises :class:`SpacecError` where a size is unknown."""
+    op = flat.nodes[index]
+    assert isinstance(op, FlatOp), "only ops have a lowering"
+    try:
+        return Site(
+            op.spec.name,
+            {name: attribute(value, sizes) for name, value in op.attrs.items()},
+            tuple(shape(flat.nodes[i].type, sizes) for i in op.inputs),
+            shape(op.type, sizes),
+        )
+    except ValueError as error:
+        raise errors.lowering_error(errors.LOWERING, f"`{op.spec.name}` has no definite size: {error}", op.span) from error
+
+
+@dataclass(frozen=True)
+class ElasticSites:
+    """Which nodes depend on elastic decisions, and the channel layout of every node."""
+
+    flat: FlatGraph
+    names: frozenset[str]
+
+    @cached_property
+    def symbols(self) -> dict[int, frozenset[str]]:
+        """Op index to the elastic decisions that its attributes, inputs or output mention; others are left out."""
+        if not self.names:
+            return {}
+        found = {}
+        for index, node in enumerate(self.flat.nodes):
+            if isinstance(node, FlatOp):
+                dims: list[Dim] = [node.type.channels, *(self.flat.nodes[i].type.channels for i in node.inputs)]
+                for value in node.attrs.values():
+                    dims += _dims(value)
+                mentioned = {s.name for d in dims for s in symbols(d)} & self.names
+                if mentioned:
+                    found[index] = frozenset(mentioned)
+        return found
+
+    @cached_property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Channel segments of every node. Raises :class:`SpacecError` (E0602) where joined tensors differ in them."""
+        out: list[Layout] = []
+        for node in self.flat.nodes:
+            out.append(self._layout(node, out))
+        return tuple(out)
+
+    def _layout(self, node: FlatNode, before: list[Layout]) -> Layout:
+        whole: Layout = (node.type.channels,)
+        if not any(s.name in self.names for s in symbols(node.type.channels)):
+            return whole
+        if isinstance(node, FlatInput):
+            return whole
+        joined = node.inputs if isinstance(node, FlatOp) else [a for a in node.alternatives if a is not None]
+        if isinstance(node, FlatOp) and node.spec.name == "concat":
+            return tuple(segment for i in joined for segment in before[i])
+        if isinstance(node, FlatChoose) or node.spec.name in ("sum", "mul"):
+            different = [before[i] for i in joined if before[i] != before[joined[0]]]
+            if different:
+                raise errors.lowering_error(
+                    errors.ELASTIC,
+                    f"elastic channels laid out as {_layout_text(before[joined[0]])} meet {_layout_text(different[0])}",
+                    node.span,
+                    notes=("slices of the largest tensors would pair different channels",),
+                )
+            return before[joined[0]]
+        if not joined or node.type.channels != self.flat.nodes[joined[0]].type.channels or "out" in node.attrs:
+            return self._created(node, before)
+        return before[joined[0]]
+
+    def _created(self, node: FlatOp, before: list[Layout]) -> Layout:
+        """Channels made by an op; a depthwise convolution keeps those of its input."""
+        groups = node.attrs.get("groups", 1)
+        if node.inputs and groups == node.type.channels == self.flat.nodes[node.inputs[0]].type.channels:
+            return before[node.inputs[0]]
+        return (node.type.channels,)
+
+
+def _dims(value: AttrValue) -> list[Dim]:
+    if isinstance(value, tuple):
+        return [d for v in value for d in _dims(v)]
+    return [value] if isinstance(value, Poly) else []
+
+
+def _layout_text(layout: Layout) -> str:
+    return "[" + " | ".join(map(str, layout)) + "]"
+
+
+# Checks at the entry of a network ---------------------------------------------------------------
+
+
+def input_pattern(type_: TensorType) -> tuple[object, ...] | None:
+    """What :func:`spacec.lower.modules.check_input` expects, or ``None`` for kinds that are not checked."""
+    if type_.kind == "graph":
+        return None
+    dims = type_.dims if type_.kind == "dense" else type_.space
+    return tuple(map(_pattern, dims))
+
+
+def _pattern(dim: Dim) -> object:
+    """A number, ``(factor, symbol, offset)``, or ``None`` where the size is not so simple."""
+    if isinstance(dim, int):
+        return dim
+    match dim.terms:
+        case ((((Symbol() as s, 1),), int() as factor),) if factor > 0:
+            return factor, s.name, 0
+        case ((((Symbol() as s, 1),), int() as factor), ((), int() as offset)) if factor > 0:
+            return factor, s.name, offset
+    return None
+
+
+@dataclass(frozen=True)
+class EntryCheck:
+    """``expression % divisor == 0``, over names of sizes that the inputs decide."""
+
+    text: str
+    expression: str
+    divisor: int
+
+
+def entry_checks(flat: FlatGraph, sizes: Sizes) -> tuple[EntryCheck, ...]:
+    """Preconditions of ``flat`` as Python expressions over ``sizes['H']``, elastic decisions replaced."""
+    bound = set()
+    for node in flat.nodes:
+        for dim in (input_pattern(node.type) or ()) if isinstance(node, FlatInput) else ():
+            if isinstance(dim, tuple):
+                bound.add(dim[1])
+    return tuple(
+        check for p in flat.preconditions if (check := _entry_check(p, sizes, bound)) is not None
+    )
+
+
+def _entry_check(precondition: Precondition, sizes: Sizes, bound: set[str]) -> EntryCheck | None:
+    def replace(symbol: Symbol) -> Dim:
+        return _value(sizes, symbol) if symbol.name in sizes else poly(symbol)
+
+    dim = substitute(precondition.dim, replace)
+    if any(s.name not in bound for s in symbols(dim)):
+        return None
+    if isinstance(dim, int):
+        return EntryCheck(str(precondition), str(dim), precondition.divisor)
+    scale = lcm(*(c.denominator for _, c in dim.terms))
+    terms = [_term(monomial, int(c * scale)) for monomial, c in dim.terms]
+    return EntryCheck(str(precondition), " + ".join(terms), precondition.divisor * scale)
+
+
+def _term(monomial: Monomial, coefficient: int) -> str:
+    factors = [f"({coefficient})"] if coefficient < 0 or coefficient != 1 or not monomial else []
+    for atom, power in monomial:
+        text = f"sizes[{atom.name!r}]" if isinstance(atom, Symbol) else _apply_text(atom)
+        factors += [text] * power
+    return " * ".join(factors)
+
+
+def _apply_text(atom: Apply) -> str:
+    args = ["(" + _dim_text(a) + ")" for a in atom.args]
+    match atom.fn:
+        case "ceil_div":
+            return f"(-(-{args[0]} // {args[1]}))"
+        case "floor_div":
+            return f"({args[0]} // {args[1]})"
+        case "mod":
+            return f"({args[0]} % {args[1]})"
+        case "max" | "min":
+            return f"{atom.fn}({', '.join(args)})"
+
+
+def _dim_text(dim: Dim) -> str:
+    """An integer expression; a rational one is floored, as sizes inside an opaque atom are integers."""
+    if isinstance(dim, int):
+        return str(dim)
+    scale = lcm(*(c.denominator for _, c in dim.terms))
+    text = " + ".join(_term(m, int(c * scale)) for m, c in dim.terms)
+    return text if scale == 1 else f"({text}) // {scale}"

@@ -1,0 +1,191 @@
+"""The supernet in its plain form: every candidate of every choice, weighed or selected by a mask.
+
+Assumes a verified flat graph and its decision table. Guarantees: state-dict names are the graph's
+parameter keys, so they are those of every network of the space; with one architecture selected by
+index it computes what that network computes, bit for bit, in eval and in train mode.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from spacec.ir.flat import FlatGraph, FlatInput
+from spacec.lower import errors, helpers, sizes
+from spacec.lower.blueprint import make_blueprint
+from spacec.lower.elastic import ElasticLayers, ElasticMask, read_elastic
+from spacec.lower.execute import Machine, Pass, run_spared
+from spacec.lower.gates import Trace, gate_gradients
+from spacec.lower.layers import Call, build_layers
+from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
+from spacec.lower.modules import attach
+from spacec.lower.program import entry_function
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import DecisionTable
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Parameters and buffers at one moment, by name."""
+
+    tensors: Mapping[str, Tensor]
+
+
+class Supernet(nn.Module):
+    """All architectures of a space, sharing weights.
+
+    ``seed`` decides the initial weights, layer by layer from (seed, key): a network of the same seed
+    starts with the same weights wherever shapes agree. ``None`` draws a seed from torch's generator.
+    """
+
+    def __init__(self, flat: FlatGraph, table: DecisionTable, seed: int | None = None) -> None:
+        super().__init__()
+        self.blueprint = make_blueprint(flat, table)
+        layers = build_layers(self.blueprint.layers, seed)
+        for key, layer in layers.items():
+            attach(self, key, layer)
+        calls = {i: found.bind() for i, found in self.blueprint.lowered.items() if isinstance(found, Call)}
+        self._machine = Machine(self.blueprint, _Shared(calls), layers, ElasticLayers(self.blueprint))
+        self._entry = entry_function(flat, sizes.largest(table))
+
+    def forward(
+        self,
+        *inputs: Tensor | Mapping[str, Tensor],
+        mask: Mask | Architecture | None = None,
+        taps: Iterable[str] = (),
+        weights: Mapping[str, Tensor] | None = None,
+        gates: bool | Literal["all"] = False,
+        **named_inputs: Tensor,
+    ) -> Out:
+        """Run the candidates that ``mask`` selects (see :mod:`spacec.lower.masks`; ``None``: uniform and soft).
+
+        Inputs by position, by name, or as one mapping. ``taps`` names tensors to return: parameter keys,
+        instances of choices, inputs or outputs; those that did not run are left out, a key with several
+        uses gives a tuple. ``weights`` replaces parameters and buffers by name for this pass (gradients
+        flow into the given tensors). ``gates`` keeps what :meth:`gate_gradients` needs, ``"all"`` also for
+        candidates that do not run.
+
+        Raises :class:`ValueError` for inputs of another shape, :class:`TypeError` for missing ones, and
+        :class:`SpacecError` for a mask, tap or weight that does not fit (E0604, E0608) and for an absent
+        output (E0605).
+        """
+        if weights is not None:
+            self._check_weights(weights)
+            options = {"mask": mask, "taps": taps, "gates": gates, **named_inputs}
+            out: Out = torch.func.functional_call(self, dict(weights), inputs, options)
+            return out
+        blueprint = self.blueprint
+        given = helpers.ordered_inputs(blueprint.flat.inputs, inputs, named_inputs)
+        self._entry(*given)
+        selections = self._read_mask(mask)
+        plan = blueprint.plan(tuple(selections[c.slot, c.instance].run for c in blueprint.chooses.values()))
+        tap_nodes = self._tap_nodes(taps)
+        run = Pass(
+            self._machine,
+            selections,
+            read_elastic(blueprint, selections),
+            frozenset(i for nodes in tap_nodes.values() for i in nodes),
+            Trace() if gates else None,
+            dict(zip(_input_nodes(blueprint.flat), given, strict=True)),
+        )
+        _watch_elastic(run)
+        run.tapped.update((i, v) for i, v in run.values.items() if i in run.taps)
+        run.run(plan, keep=gates == "all")
+        if gates == "all":
+            run_spared(run)
+        return self._out(run, tap_nodes)
+
+    def _read_mask(self, mask: Mask | Architecture | None) -> dict[tuple[str, str], Selection]:
+        if isinstance(mask, Architecture):
+            mask = architecture_mask(self.blueprint.table, mask)
+        return read_mask(self.blueprint.slots, mask)
+
+    def _tap_nodes(self, taps: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        names = self.blueprint.names
+        for tap in (found := tuple(taps)):
+            if tap not in names:
+                raise errors.unknown_name(errors.NAME, "tensor", tap, names)
+        return {tap: names[tap] for tap in found}
+
+    def _check_weights(self, weights: Mapping[str, Tensor]) -> None:
+        known = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        for name in weights:
+            if name not in known:
+                raise errors.unknown_name(errors.NAME, "parameter or buffer", name, known)
+
+    def _out(self, run: Pass, tap_nodes: Mapping[str, tuple[int, ...]]) -> Out:
+        outputs = {name: run.values[index] for name, index in self.blueprint.flat.outputs.items()}
+        prediction = next(iter(outputs.values()))
+        taps: dict[str, Tensor | tuple[Tensor, ...]] = {}
+        for name, nodes in tap_nodes.items():
+            found = tuple(run.tapped[i] for i in nodes if i in run.tapped)
+            if found:
+                taps[name] = found[0] if len(nodes) == 1 else found
+        gates: dict[str, Tensor] = {}
+        if run.trace is not None:
+            for r in run.trace.records:
+                gates[r.instance] = run.selections[r.slot, r.instance].vector(r.output.detach())
+            gates.update(run.trace.elastic)
+        return Out(prediction, outputs, taps, run.losses, gates, run.trace)
+
+    def gate_gradients(self, loss: Tensor, out: Out, per: Literal["slot", "instance"] = "slot") -> dict[str, Tensor]:
+        """See :func:`spacec.lower.gates.gate_gradients`."""
+        return gate_gradients(loss, out, per)
+
+    # Parameters ------------------------------------------------------------------------------------
+
+    def parameters_of(self, *kinds: helpers.ParameterKind) -> dict[str, nn.Parameter]:
+        """Parameters of the given kinds, by name; see :data:`spacec.lower.helpers.ParameterKind`."""
+        return helpers.parameters_of(self, kinds, self.blueprint.heads)
+
+    def freeze(self, *kinds: helpers.ParameterKind, frozen: bool = True) -> None:
+        """Stop (or resume) gradients of the given kinds."""
+        for parameter in self.parameters_of(*kinds).values():
+            parameter.requires_grad_(not frozen)
+
+    def snapshot(self) -> Snapshot:
+        """Copies of all parameters and buffers."""
+        return Snapshot({name: tensor.clone() for name, tensor in self.state_dict().items()})
+
+    def restore(self, token: Snapshot) -> None:
+        """Write a snapshot back, in place: optimisers keep their parameters."""
+        with torch.no_grad():
+            for name, tensor in self.state_dict().items():
+                tensor.copy_(token.tensors[name])
+
+    def clone(self) -> Supernet:
+        """An independent copy with the same weights."""
+        return copy.deepcopy(self)
+
+    def set_drop_path(self, rate: float) -> None:
+        """The rate of every stochastic-depth stage."""
+        helpers.set_drop_path(self, rate)
+
+
+class _Shared(dict[int, Any]):
+    """Functions without state, by node: copies of a supernet share them."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return self
+
+
+def _input_nodes(flat: FlatGraph) -> list[int]:
+    index = {n.name: i for i, n in enumerate(flat.nodes) if isinstance(n, FlatInput)}
+    return [index[name] for name in flat.inputs]
+
+
+def _watch_elastic(run: Pass) -> None:
+    """Soft elastic masks become tensors whose gradient can be asked for."""
+    if run.trace is None or run.elastic is None:
+        return
+    mask: ElasticMask = run.elastic
+    for name, weights in mask.soft.items():
+        watched = weights.clone() if weights.requires_grad else weights.detach().requires_grad_()
+        mask.soft[name] = watched
+        run.trace.elastic[run.machine.blueprint.slot_of(name)] = watched
+

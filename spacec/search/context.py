@@ -1,0 +1,219 @@
+"""What a strategy may see and do: the one object between strategies and everything else.
+
+The runner makes it, moves its counters and its optimisers; a strategy reads it, runs forwards and asks for ratings.
+Randomness of a strategy comes from :attr:`SearchContext.rng` (Python) and :attr:`SearchContext.generator` (torch),
+whose states are part of a checkpoint.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spacec.search.config import SearchConfig
+from spacec.search.evaluate import measure, mode, statistics_kept
+from spacec.search.loader import Stream, steps_per_epoch
+from spacec.search.logits import Init, Logits, small_normal
+from spacec.search.optim import WeightHyper, make_optimizer, weight_hypers
+from spacec.search.record import Recorder
+from spacec.search.seeds import generator, stable_seed
+from spacec.search.space_like import Mask, SpaceLike
+from spacec.search.strategy import StepReport, Weights
+from spacec.search.task import Batch, Forward, OutLike, Splits, Task
+from spacec.search.training import FitResult, TrainConfig, fit
+from spacec.search.wiring import Wiring
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import Decision, Slot
+
+MAIN = "main"
+
+
+class SearchContext:
+    """See the module. ``epoch`` and ``step`` are zero-based; ``step`` counts weight steps over the run."""
+
+    def __init__(
+        self,
+        space: SpaceLike,
+        task: Task,
+        config: SearchConfig,
+        train_config: TrainConfig,
+        device: torch.device,
+        recorder: Recorder,
+    ) -> None:
+        self.space = space
+        self.task = task
+        self.config = config
+        self.train_config = train_config
+        self.device = device
+        self.recorder = recorder
+        self.seed = config.seed
+        self.splits: Splits = task.splits(config.seed)
+        self.wiring = Wiring.of(task, space.flat)
+        self.batch_size = config.batch_size or task.batch_size
+        self.eval_batch_size = config.eval_batch_size or self.batch_size
+        self.epochs = config.epochs
+        self.steps = config.steps or steps_per_epoch(self.splits.weights, self.batch_size)
+        self.epoch = 0
+        self.step = 0
+        self.last: StepReport | None = None
+        self.supernets: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.rng = random.Random(stable_seed(self.seed, "strategy"))
+        self.generator = generator(self.seed, "strategy")
+
+    # the space
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        return self.space.slots
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        return self.space.decisions
+
+    def sample(self) -> Architecture:
+        """An architecture drawn uniformly, from :attr:`rng`."""
+        return self.space.sample(1, seed=self.rng.getrandbits(31))[0]
+
+    def mask_of(self, arch: Architecture) -> Mask:
+        """The mask that runs exactly ``arch``, bit-equal to its stand-alone network."""
+        return self.space.mask(arch)
+
+    def derive(self, probabilities: Mapping[str, Sequence[float]]) -> Architecture:
+        """Slot probabilities to an architecture, by the language's rule."""
+        return self.space.derive(probabilities)
+
+    def cost(self, arch: Architecture, name: str = "params") -> int:
+        """An entry of the space's costs, exactly."""
+        return self.space.cost(arch, name)
+
+    def expected_cost(self, mask: Mapping[str, Tensor], name: str = "params") -> Tensor:
+        """The cost expected under independent soft masks; differentiable in them. A scalar."""
+        return torch.as_tensor(self.space.expected_cost(mask, name))
+
+    # networks
+
+    @property
+    def supernet(self) -> Any:
+        """The supernet, of :class:`~spacec.search.space_like.SupernetLike`."""
+        return self.supernets[MAIN]
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser of the supernet's weights. Add a group with ``own_rate=True`` to train others beside them."""
+        return self.optimizers[MAIN]
+
+    def add_supernet(self, name: str) -> nn.Module:
+        """A further supernet of the space with weights and an optimiser of its own."""
+        net = self.space.supernet(seed=stable_seed(self.seed, "weights", name)).to(self.device)
+        net.train()
+        self.supernets[name] = net
+        self.optimizers[name] = make_optimizer(net, self.config)
+        return net
+
+    def logits(self, init: Init = small_normal) -> Logits:
+        """A fresh set of architecture parameters."""
+        return Logits(self.slots, generator(self.seed, "logits"), self.device, init)
+
+    def weight_hypers(self, name: str = MAIN) -> dict[str, WeightHyper]:
+        """Rate, momentum, decay and momentum buffer of each weight, by its name in the supernet."""
+        return weight_hypers(self.supernets[name], self.optimizers[name])
+
+    def forward(
+        self,
+        batch: Batch,
+        mask: Mask | None,
+        *,
+        supernet: str = MAIN,
+        weights: Mapping[str, Tensor] | None = None,
+        gates: bool | str = False,
+    ) -> OutLike:
+        """Run a supernet in its present mode; ``weights`` replace its own by name (other tensors keep theirs)."""
+        net: Any = self.supernets[supernet]
+        inputs = self.wiring.batch_arguments(batch)
+        return self.wiring.rename(net(*inputs, mask=mask, taps=self.task.taps, weights=weights, gates=gates))
+
+    def loss(self, out: OutLike, batch: Batch) -> Tensor:
+        """The task's loss and the auxiliary losses that ops of the space emitted. A scalar."""
+        total = self.task.loss(out, batch)
+        for value in out.losses.values():
+            total = total + value
+        return total
+
+    def mode(self, training: bool, supernet: str = MAIN) -> AbstractContextManager[None]:
+        """The supernet in train or eval mode for the body of a ``with``."""
+        return mode(self.supernets[supernet], training)
+
+    def statistics_kept(self, supernet: str = MAIN) -> AbstractContextManager[None]:
+        """Running statistics put back after the body of a ``with``."""
+        return statistics_kept(self.supernets[supernet])
+
+    @contextmanager
+    def calibrated(self, mask: Mask | None, batches: int, supernet: str = MAIN) -> Iterator[None]:
+        """Norm statistics re-estimated for ``mask`` on training batches, for the body of a ``with``."""
+        net = self.supernets[supernet]
+        with statistics_kept(net):
+            stream = self.stream("weights", "calibration", steps=batches)
+            data = (self.wiring.batch_arguments(batch.to(self.device)) for batch in stream.epoch(0))
+            self.space.recalibrate_norm(net, data, mask=mask)
+            yield
+
+    # data and ratings
+
+    def stream(self, split: str, name: str, steps: int | None = None, batch_size: int | None = None) -> Stream:
+        """A source of training batches of its own, for inner loops; address its batches by (epoch, step)."""
+        size = batch_size or self.batch_size
+        return Stream(self.splits[split], name, self.seed, size, steps or self.steps, self.config.workers)
+
+    def evaluate(
+        self,
+        arch: Architecture | Mask | None,
+        split: str = "arch",
+        weights: Weights = "shared",
+        *,
+        batches: int | None = None,
+        recalibrate: int = 0,
+        supernet: str = MAIN,
+    ) -> dict[str, float]:
+        """Metrics (and ``loss``) of an architecture or mask with shared weights, or of an architecture trained alone.
+
+        ``batches`` reads the first batches of the split only; ``recalibrate`` re-estimates norms on so many
+        training batches first. ``standalone`` trains for ``train_config.epochs``.
+        """
+        if weights == "standalone":
+            if not isinstance(arch, Architecture):
+                raise ValueError("only an architecture can be trained alone")
+            return dict(self.fit(arch, split=split).metrics)
+        mask = self.mask_of(arch) if isinstance(arch, Architecture) else arch
+        net: Any = self.supernets[supernet]
+
+        def forward(inputs: Mapping[str, Tensor]) -> OutLike:
+            return self.wiring.rename(net(*self.wiring.arguments(inputs), mask=mask, taps=self.task.taps))
+
+        with self._ready(mask, recalibrate, supernet):
+            return self._measure(forward, split, batches)
+
+    @contextmanager
+    def _ready(self, mask: Mask | None, recalibrate: int, supernet: str) -> Iterator[None]:
+        net = self.supernets[supernet]
+        if not recalibrate:
+            with mode(net, False):
+                yield
+            return
+        with self.calibrated(mask, recalibrate, supernet), mode(net, False):
+            yield
+
+    def _measure(self, forward: Forward, split: str, batches: int | None) -> dict[str, float]:
+        return measure(forward, self.task, self.splits[split], self.eval_batch_size, self.device, batches)
+
+    def fit(self, arch: Architecture, epochs: int | None = None, resume: Any = None, split: str = "arch") -> FitResult:
+        """Train ``arch`` alone on the ``weights`` split for ``epochs`` in all, rated on ``split``.
+
+        ``resume`` is the token of an earlier fit of the same architecture; its epochs count.
+        """
+        return fit(self.space, arch, self.task, self.splits, self.train_config, self.device, epochs, resume, split)

@@ -1,0 +1,121 @@
+"""Files of a run directory: written whole or not at all, and every refusal of the disk is a diagnostic.
+
+A file is written beside its final name, flushed to the disk and renamed, so a reader (or a run that resumes)
+never meets half a file, whatever stopped the writer.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+
+ARCHITECTURE_JSON = "architecture.json"
+ARCHITECTURE_TEXT = "architecture.txt"
+CHECK = "check.pt"
+CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.json"
+NETWORK = "network.py"
+REPORT = "report.html"
+SPACE = "space.space"
+STORE = "run.sqlite"
+TRAINING = "training.pt"
+TRIALS = "trials.pt"
+WEIGHTS = "weights.pt"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class StorageError(SpacecError):
+    """E0810: the disk refused a write, or E0812 to E0815: a run directory that cannot be used."""
+
+
+@contextmanager
+def storage_errors(path: Path | str, action: str = "write") -> Iterator[None]:
+    """Turn an :class:`OSError` of the body into E0810 that says what could not be done, where and why."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            why, help = "the disk is full", "free some space"
+        elif error.errno in _DENIED:
+            why, help = "permission denied", ""
+        else:
+            why, help = error.strerror or str(error), ""
+        raise StorageError(Diagnostic("E0810", f"cannot {action} '{path}': {why}", help=help)) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data`` in one step."""
+    with storage_errors(path):
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+
+
+def write_tensors(path: Path, value: Any) -> None:
+    """``torch.save`` in one step; ``value`` holds tensors, numbers, texts, lists, tuples and dicts only."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_tensors(path: Path) -> Any:
+    """What :func:`write_tensors` wrote, on the CPU; nothing in the file can run code (``weights_only``).
+
+    Raises E0813 for a file that is not one of ours, E0810 if it cannot be read.
+    """
+    with storage_errors(path, "read"):
+        data = path.read_bytes()
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise StorageError(Diagnostic("E0813", f"'{path}' is not a checkpoint that can be read")) from error
+
+
+def read_json(path: Path) -> Any:
+    """Raises E0813 for a text that is not JSON, E0810 if it cannot be read."""
+    with storage_errors(path, "read"):
+        text = path.read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise StorageError(Diagnostic("E0813", f"'{path}' is not JSON: {error}")) from error
+
+
+def make_run_directory(path: Path) -> None:
+    """Create ``path``; E0815 if it already holds a run."""
+    if (path / STORE).exists():
+        raise StorageError(
+            Diagnostic("E0815", f"'{path}' already holds a run", help="choose another --out, or resume it")
+        )
+    with storage_errors(path, "create"):
+        path.mkdir(parents=True, exist_ok=True)

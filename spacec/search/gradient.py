@@ -1,0 +1,104 @@
+"""Base of differentiable strategies: softmax masks over one logit vector per slot, trained by Adam on the arch split.
+
+It is first-order DARTS as it stands; a subclass replaces the loss term (:meth:`extra_loss`), the architecture
+gradient (:meth:`architecture_gradient`), the masks (:meth:`weights`) or the start (:meth:`init`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from spacec.search.context import SearchContext
+from spacec.search.logits import Logits
+from spacec.search.options import Options, option
+from spacec.search.strategy import Path, Strategy
+from spacec.search.task import Batch
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import Slot
+
+Gradient = Sequence[Tensor | None]
+"""By slot, in order; ``None`` for a slot that nothing reads."""
+
+
+@dataclass(frozen=True)
+class GradientOptions(Options):
+    """The optimiser of the logits, with DARTS' values."""
+
+    arch_lr: float = option(3e-4, "learning rate of the architecture logits (Adam)", low=0)
+    arch_betas: tuple[float, float] = option((0.5, 0.999), "Adam's moment decays for the logits")
+    arch_weight_decay: float = option(1e-3, "L2 decay of the logits", low=0)
+    arch_init: float = option(1e-3, "deviation of the normal that the logits start from", low=0)
+
+
+class GradientStrategy(Strategy):
+    """See the module. ``self.logits`` and ``self.arch_optimizer`` exist from :meth:`setup` on."""
+
+    Options: ClassVar[type[Options]] = GradientOptions
+    options: GradientOptions
+    logits: Logits
+    arch_optimizer: torch.optim.Optimizer
+
+    def setup(self, ctx: SearchContext) -> None:
+        super().setup(ctx)
+        self.logits = ctx.logits(self.init)
+        self.arch_optimizer = torch.optim.Adam(
+            self.logits.parameters(),
+            lr=self.options.arch_lr,
+            betas=self.options.arch_betas,
+            weight_decay=self.options.arch_weight_decay,
+        )
+
+    def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
+        """The first logits of a slot ``(n,)``."""
+        return self.options.arch_init * torch.randn(slot.size, generator=rng)
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """The soft mask, with gradient to the logits."""
+        return self.logits.softmax()
+
+    def masks(self, step: int) -> Sequence[Path]:
+        return [Path({slot: w.detach() for slot, w in self.weights().items()})]
+
+    def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
+        gradient, values = self.architecture_gradient(train_batch, val_batch)
+        for logits, g in zip(self.logits.parameters(), gradient, strict=True):
+            logits.grad = g
+        self.arch_optimizer.step()
+        return values
+
+    def architecture_gradient(self, train_batch: Batch, val_batch: Batch) -> tuple[Gradient, Mapping[str, float]]:
+        """Gradient of the architecture step and values to record; first order: dL(w, alpha)/dalpha on the arch split."""
+        loss, values = self.architecture_loss(val_batch, None)
+        return torch.autograd.grad(loss, self.logits.parameters(), allow_unused=True), values
+
+    def architecture_loss(
+        self, batch: Batch, weights: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Task loss plus :meth:`extra_loss` on a batch, with ``weights`` in the place of the supernet's; a scalar."""
+        out = self.ctx.forward(batch, self.weights(), weights=weights)
+        loss = self.ctx.loss(out, batch)
+        values = {"arch_loss": float(loss.detach())}
+        extra = self.extra_loss(out, "arch")
+        if extra is not None:
+            values["arch_extra"] = float(extra.detach())
+            loss = loss + extra
+        return loss, values
+
+    def derive(self) -> Architecture:
+        return self.ctx.derive(self.probabilities())
+
+    def probabilities(self) -> Mapping[str, Sequence[float]]:
+        with torch.no_grad():
+            return {slot: w.detach().double().cpu().tolist() for slot, w in self.weights().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"logits": self.logits.state_dict(), "arch_optimizer": self.arch_optimizer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.logits.load_state_dict(state["logits"])
+        self.arch_optimizer.load_state_dict(state["arch_optimizer"])

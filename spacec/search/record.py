@@ -1,0 +1,322 @@
+"""The run record: one versioned database per run directory, from which every report is made.
+
+A directory's database holds one or more *runs* (a search, the training of its pick, that of a baseline). A
+:class:`Recorder` writes one run; :class:`RunStore` opens a database, makes recorders and reads runs back as plain
+dicts. SQLite is the first store; another database implements the same two interfaces.
+
+Rows are keyed by what they measure, so a run that resumes and repeats an epoch replaces its rows by equal ones.
+Every failure of the disk is a :class:`~spacec.search.files.StorageError`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol
+
+from spacec.diagnostics.model import Diagnostic
+from spacec.search.files import StorageError
+
+SCHEMA_VERSION = 1
+Status = Literal["running", "done", "interrupted", "failed"]
+
+_SCHEMA = """
+CREATE TABLE runs (
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  started REAL NOT NULL, ended REAL, seed INTEGER NOT NULL, space TEXT NOT NULL, digest TEXT NOT NULL,
+  grammar TEXT NOT NULL, grammar_sha256 TEXT NOT NULL, header TEXT NOT NULL, task TEXT NOT NULL,
+  strategy TEXT NOT NULL, config TEXT NOT NULL, versions TEXT NOT NULL, environment TEXT NOT NULL);
+CREATE TABLE metrics (
+  run INTEGER NOT NULL REFERENCES runs(id), phase TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL,
+  name TEXT NOT NULL, value REAL, PRIMARY KEY (run, phase, name, epoch, step)) WITHOUT ROWID;
+CREATE TABLE probabilities (
+  run INTEGER NOT NULL REFERENCES runs(id), epoch INTEGER NOT NULL, slot TEXT NOT NULL, "values" TEXT NOT NULL,
+  PRIMARY KEY (run, epoch, slot)) WITHOUT ROWID;
+CREATE TABLE architectures (
+  run INTEGER NOT NULL REFERENCES runs(id), role TEXT NOT NULL, epoch INTEGER NOT NULL, text TEXT NOT NULL,
+  costs TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (run, role, epoch)) WITHOUT ROWID;
+CREATE TABLE trials (
+  run INTEGER NOT NULL REFERENCES runs(id), number INTEGER NOT NULL, architecture TEXT NOT NULL, weights TEXT NOT NULL,
+  budget INTEGER, metrics TEXT NOT NULL, seconds REAL NOT NULL, error TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (run, number)) WITHOUT ROWID;
+CREATE TABLE results (
+  run INTEGER NOT NULL REFERENCES runs(id), subject TEXT NOT NULL, split TEXT NOT NULL, name TEXT NOT NULL, value REAL,
+  PRIMARY KEY (run, subject, split, name)) WITHOUT ROWID;
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs(id), time REAL NOT NULL, kind TEXT NOT NULL,
+  message TEXT NOT NULL, data TEXT NOT NULL DEFAULT '{}');
+"""
+
+_JSON_COLUMNS = ("header", "task", "strategy", "config", "versions", "environment")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What is known of a run when it starts; everything that repeating it needs."""
+
+    kind: Literal["search", "train"]
+    seed: int
+    space: str
+    digest: str
+    grammar: str
+    grammar_sha256: str
+    name: str = ""
+    """Tells several runs of one kind apart: ``"best"``, ``"random baseline"``."""
+    header: Mapping[str, Any] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
+    strategy: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Recorder(Protocol):
+    """Writes one run. Rows may be held back until :meth:`flush`."""
+
+    def metric(self, phase: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
+        """Measured values at a moment; ``step`` is -1 for a value of the whole epoch."""
+        ...
+
+    def probabilities(self, epoch: int, values: Mapping[str, Sequence[float]]) -> None:
+        """Slot probabilities at the end of an epoch."""
+        ...
+
+    def architecture(self, role: str, epoch: int, text: str, costs: Mapping[str, float]) -> None:
+        """``role``: ``derived`` (by epoch), ``best``, ``trained``, ``baseline``…"""
+        ...
+
+    def trial(
+        self,
+        number: int,
+        text: str,
+        weights: str,
+        budget: int | None,
+        metrics: Mapping[str, float],
+        seconds: float,
+        error: str,
+    ) -> None: ...
+    def result(self, subject: str, split: str, values: Mapping[str, float]) -> None:
+        """Final numbers of a subject (``derived``, ``random``, ``gaussian blur``) on a split."""
+        ...
+
+    def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None: ...
+    def flush(self) -> None: ...
+    def close(self, status: Status, reason: str = "") -> None: ...
+
+
+class NullRecorder:
+    """Keeps nothing: for fits inside a search and for calls without a directory."""
+
+    def metric(self, phase: str, epoch: int, step: int, values: Mapping[str, float]) -> None: ...
+    def probabilities(self, epoch: int, values: Mapping[str, Sequence[float]]) -> None: ...
+    def architecture(self, role: str, epoch: int, text: str, costs: Mapping[str, float]) -> None: ...
+    def trial(
+        self,
+        number: int,
+        text: str,
+        weights: str,
+        budget: int | None,
+        metrics: Mapping[str, float],
+        seconds: float,
+        error: str,
+    ) -> None: ...
+    def result(self, subject: str, split: str, values: Mapping[str, float]) -> None: ...
+    def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None: ...
+    def flush(self) -> None: ...
+    def close(self, status: Status, reason: str = "") -> None: ...
+
+
+class SqliteRecorder:
+    """A :class:`Recorder` on an open :class:`RunStore`; rows are written every ``hold`` of them and on flush."""
+
+    def __init__(self, store: RunStore, run: int, hold: int = 500) -> None:
+        self.store = store
+        self.run = run
+        self._hold = hold
+        self._rows: list[tuple[str, tuple[Any, ...]]] = []
+
+    def metric(self, phase: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._add("metrics", (self.run, phase, epoch, step, name, float(value)))
+
+    def probabilities(self, epoch: int, values: Mapping[str, Sequence[float]]) -> None:
+        for slot, numbers in values.items():
+            self._add("probabilities", (self.run, epoch, slot, json.dumps([float(n) for n in numbers])))
+
+    def architecture(self, role: str, epoch: int, text: str, costs: Mapping[str, float]) -> None:
+        self._add("architectures", (self.run, role, epoch, text, json.dumps(dict(costs))))
+
+    def trial(
+        self,
+        number: int,
+        text: str,
+        weights: str,
+        budget: int | None,
+        metrics: Mapping[str, float],
+        seconds: float,
+        error: str,
+    ) -> None:
+        row = (self.run, number, text, weights, budget, json.dumps(dict(metrics)), seconds, error)
+        self._add("trials", row)
+
+    def result(self, subject: str, split: str, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._add("results", (self.run, subject, split, name, float(value)))
+
+    def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None:
+        self._add("events", (None, self.run, time.time(), kind, message, json.dumps(dict(data or {}))))
+
+    def flush(self) -> None:
+        with self.store.transaction() as db:
+            for table, row in self._rows:
+                marks = ",".join("?" * len(row))
+                db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", row)
+        self._rows.clear()
+
+    def close(self, status: Status, reason: str = "") -> None:
+        self.flush()
+        with self.store.transaction() as db:
+            db.execute(
+                "UPDATE runs SET status = ?, reason = ?, ended = ? WHERE id = ?",
+                (status, reason, time.time(), self.run),
+            )
+
+    def _add(self, table: str, row: tuple[Any, ...]) -> None:
+        self._rows.append((table, row))
+        if len(self._rows) >= self._hold:
+            self.flush()
+
+
+class RunStore:
+    """A database of runs. ``path`` of ``None`` keeps it in memory. Use it in a ``with`` or :meth:`close` it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        with _database_errors(path):
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            with self.transaction() as db:
+                for statement in _SCHEMA.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            self._db.close()
+            headline = f"'{path}' has record version {version}, this spacec reads version {SCHEMA_VERSION}"
+            raise StorageError(Diagnostic("E0814", headline))
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All statements of the body or none of them."""
+        with _database_errors(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def start(self, info: RunInfo) -> SqliteRecorder:
+        """A new run, with status ``running``."""
+        values: dict[str, Any] = {
+            "kind": info.kind, "name": info.name, "status": "running", "started": time.time(), "seed": info.seed,
+            "space": info.space, "digest": info.digest, "grammar": info.grammar, "grammar_sha256": info.grammar_sha256,
+        }  # fmt: skip
+        values |= {name: json.dumps(dict(getattr(info, name))) for name in _JSON_COLUMNS}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        with self.transaction() as db:
+            run = db.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", tuple(values.values())).lastrowid
+        assert run is not None
+        return SqliteRecorder(self, run)
+
+    def reopen(self, kind: str, name: str = "") -> SqliteRecorder | None:
+        """The latest run of a kind and name, running again; ``None`` if there is none."""
+        found = self._rows("SELECT max(id) AS id FROM runs WHERE kind = ? AND name = ?", (kind, name))[0]["id"]
+        if found is None:
+            return None
+        with self.transaction() as db:
+            db.execute("UPDATE runs SET status = 'running', reason = '', ended = NULL WHERE id = ?", (found,))
+        return SqliteRecorder(self, found)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, oldest first, JSON columns decoded."""
+        rows = self._rows("SELECT * FROM runs ORDER BY id")
+        return [{k: json.loads(v) if k in _JSON_COLUMNS else v for k, v in row.items()} for row in rows]
+
+    def metrics(self, run: int, phase: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
+        """Rows ``phase, epoch, step, name, value`` in order of time."""
+        where, values = "run = ?", [run]
+        for column, wanted in (("phase", phase), ("name", name)):
+            if wanted is not None:
+                where, values = f"{where} AND {column} = ?", [*values, wanted]  # type: ignore[list-item]  # texts too
+        sql = f"SELECT phase, epoch, step, name, value FROM metrics WHERE {where} ORDER BY phase, epoch, step, name"
+        return self._rows(sql, tuple(values))
+
+    def probabilities(self, run: int) -> list[dict[str, Any]]:
+        """Rows ``epoch, slot, values``."""
+        rows = self._rows('SELECT epoch, slot, "values" FROM probabilities WHERE run = ? ORDER BY epoch, slot', (run,))
+        return [{**row, "values": json.loads(row["values"])} for row in rows]
+
+    def architectures(self, run: int) -> list[dict[str, Any]]:
+        """Rows ``role, epoch, text, costs``."""
+        sql = "SELECT role, epoch, text, costs FROM architectures WHERE run = ? ORDER BY role, epoch"
+        return [{**row, "costs": json.loads(row["costs"])} for row in self._rows(sql, (run,))]
+
+    def trials(self, run: int) -> list[dict[str, Any]]:
+        """Rows ``number, architecture, weights, budget, metrics, seconds, error``."""
+        columns = "number, architecture, weights, budget, metrics, seconds, error"
+        rows = self._rows(f"SELECT {columns} FROM trials WHERE run = ? ORDER BY number", (run,))
+        return [{**row, "metrics": json.loads(row["metrics"])} for row in rows]
+
+    def results(self, run: int) -> list[dict[str, Any]]:
+        """Rows ``subject, split, name, value``."""
+        sql = "SELECT subject, split, name, value FROM results WHERE run = ? ORDER BY subject, split, name"
+        return self._rows(sql, (run,))
+
+    def events(self, run: int) -> list[dict[str, Any]]:
+        """Rows ``time, kind, message, data``, oldest first."""
+        rows = self._rows("SELECT time, kind, message, data FROM events WHERE run = ? ORDER BY id", (run,))
+        return [{**row, "data": json.loads(row["data"])} for row in rows]
+
+    def export(self) -> dict[str, Any]:
+        """The whole database as JSON-ready values."""
+        parts = ("metrics", "probabilities", "architectures", "trials", "results", "events")
+        runs = [{**run, **{part: getattr(self, part)(run["id"]) for part in parts}} for run in self.runs()]
+        return {"version": SCHEMA_VERSION, "runs": runs}
+
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        with _database_errors(self.path):
+            cursor = self._db.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+@contextmanager
+def _database_errors(path: Path | None) -> Iterator[None]:
+    """E0810 for a disk that refuses, E0813 for a file that is no database."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        why = "the disk is full" if "full" in str(error) else str(error)
+        raise StorageError(Diagnostic("E0810", f"cannot write '{path}': {why}")) from error
+    except sqlite3.DatabaseError as error:
+        raise StorageError(Diagnostic("E0813", f"'{path}' is not a run record: {error}")) from error

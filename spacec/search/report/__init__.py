@@ -1,0 +1,1 @@
+"""Drawings, charts and the report of a run: text in, text out; no torch model, no plotting library."""

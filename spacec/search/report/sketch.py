@@ -1,0 +1,249 @@
+"""From an architecture of a space to what is drawn: a grid of scales, the searched cells, or the chain of layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from spacec.ir.dims import Dim, Symbol, evaluate
+from spacec.ir.flat import FlatChoose, FlatInput, FlatOp
+from spacec.search.report.grid import Grid, Link, Stage
+from spacec.search.report.layered import Mark, Sketch
+from spacec.search.report.selected import Group, Selected
+
+Probabilities = Mapping[str, Sequence[float]]
+_LINES = 4
+
+
+def grid_of(selected: Selected, probabilities: Probabilities | None = None) -> Grid | None:
+    """The network as stages between scales, or ``None`` unless pyramids are chosen one after the other."""
+    groups = selected.groups
+    if not any(len(g.nodes) > 1 for g in groups):
+        return None
+    sizes = sorted({_area(selected, n) for n in selected.live()} - {0}, reverse=True)
+    rows = {size: k for k, size in enumerate(sizes)}
+    before: Sequence[int] = [i for i, n in enumerate(selected.flat.nodes) if isinstance(n, FlatInput)]
+    stages: list[Stage] = []
+    for group in groups:
+        starts = sorted({s for n in group.nodes for s in selected.sources(group, n)})
+        fixed = _fixed_stage(selected, before, starts, rows)
+        if fixed is None:
+            return None
+        links = [
+            Link(rows[_area(selected, s)], rows[_area(selected, n)], block)
+            for n in group.nodes
+            for s, block in selected.sources(group, n).items()
+        ]
+        stages += [*fixed, Stage(group.label, True, tuple(links), _note(selected, group, probabilities))]
+        before = group.nodes
+    last = _fixed_stage(selected, before, list(selected.flat.outputs.values()), rows)
+    if last is None:
+        return None
+    stages += last
+    used = {row for s in stages for link in s.links for row in (link.start, link.end)}
+    if used != set(range(len(rows))):
+        return None
+    return Grid(tuple(_row_name(size / sizes[0]) for size in sizes), tuple(stages))
+
+
+def _fixed_stage(selected: Selected, before: Sequence[int], after: Sequence[int], rows: Mapping[int, int]) -> list[Stage] | None:
+    """What lies between two groups: nothing, one stage, or ``None`` where it reaches past ``before``."""
+    border = {n for g in selected.groups for n in g.nodes}
+    links = []
+    for end in after:
+        for start, block in selected.walk(end, border.__contains__).items():
+            if start not in before or 0 in (_area(selected, start), _area(selected, end)):
+                return None
+            links.append(Link(rows[_area(selected, start)], rows[_area(selected, end)], block))
+    if all(link.start == link.end and not link.block for link in links):
+        return []
+    return [Stage(_parts_between(selected, border, after), False, tuple(links))]
+
+
+def _parts_between(selected: Selected, border: set[int], after: Sequence[int]) -> str:
+    """Names of the definitions with weights in a fixed stage, one per line, in order."""
+    seen: set[int] = set()
+    stack = list(after)
+    while stack:
+        node = stack.pop()
+        if node not in seen and node not in border:
+            seen.add(node)
+            stack.extend(selected.reads(node))
+    heads: dict[str, None] = {}
+    for node in sorted(seen):
+        found = selected.flat.nodes[node]
+        if isinstance(found, FlatOp) and found.key:
+            heads[found.key.split(".")[0]] = None
+    counts = Counter(_bare(h) for h in heads)
+    return "\n".join(name if n == 1 else f"{name} ×{n}" for name, n in counts.items())
+
+
+def _bare(step: str) -> str:
+    name, _, number = step.rpartition("_")
+    return name if name and number.isdigit() else step
+
+
+def _note(selected: Selected, group: Group, probabilities: Probabilities | None) -> str:
+    index = selected.indices.get(group.slot)
+    values = (probabilities or {}).get(group.slot)
+    return "" if values is None or index is None else f"p = {values[index]:.2f}"
+
+
+def _row_name(share: float) -> str:
+    scale = round(share**-0.5)
+    return "full size" if scale == 1 else f"1/{scale}"
+
+
+def _area(selected: Selected, node: int) -> int:
+    """Number of positions with every free size set to 64; 0 for a vector."""
+    space = selected.flat.nodes[node].type.space
+    return prod(_number(selected, d) for d in space) if space else 0
+
+
+def _number(selected: Selected, dim: Dim, free: int = 64) -> int:
+    return int(evaluate(dim, lambda s: _decided(selected, s) or free))
+
+
+def _decided(selected: Selected, symbol: Symbol) -> int | None:
+    """The value of a decision's symbol in the architecture."""
+    if symbol.ref != "decision":
+        return None
+    chosen = selected.arch.get(symbol.name)
+    value = selected.table.by_id[symbol.name].values[chosen] if isinstance(chosen, int) else None
+    return value if isinstance(value, int) else None
+
+
+def cells_of(selected: Selected) -> dict[str, Sketch]:
+    """A sketch of the first activation of every let or tied member that owns choices, by its name."""
+    owners = {d.id: d.owner for d in selected.table.decisions}
+    slots = {s.id: owners[name] for s in selected.table.slots if (name := s.decision or s.pick) is not None}
+    found: dict[str, dict[str, Group]] = {}
+    for group in selected.groups:
+        owner = slots.get(group.slot, "net")
+        if owner != "net":
+            found.setdefault(owner, {}).setdefault(group.slot, group)
+    return {owner: _cell(selected, list(groups.values())) for owner, groups in found.items()}
+
+
+def _cell(selected: Selected, groups: list[Group]) -> Sketch:
+    nodes = selected.flat.nodes
+    inside = frozenset().union(*(g.interior for g in groups), *(g.nodes for g in groups))
+    states = sorted({_target(selected, g.nodes[0]) for g in groups})
+    taken: list[tuple[Group, int, list[int]]] = []
+    for group in groups:
+        choose = group.nodes[0]
+        candidate = selected.taken(choose)
+        found = None if candidate is None else nodes[candidate]
+        if not (isinstance(found, FlatOp) and found.spec.name == "zero"):
+            sources = selected.sources(group, choose)
+            taken.append((group, _target(selected, choose), [_state(selected, s, states) for s in sources]))
+    inputs = sorted({s for _, _, sources in taken for s in sources} - set(states))
+    names = [f"input {k + 1}" for k in range(len(inputs))] if len(inputs) > 1 else ["input"]
+    marks = {i: Mark(str(i), (n,), "input") for i, n in zip(inputs, names, strict=False)}
+    marks |= {s: Mark(str(s), (str(k),), "state") for k, s in enumerate(states)}
+    edges: list[tuple[str, str]] = []
+    for group, target, sources in taken:
+        # an operation stands before its target in the order of the marks: its own node does so in the graph
+        marks[group.nodes[0]] = Mark(f"op {group.nodes[0]}", (group.label,), "op", late=True)
+        edges += [(str(s), f"op {group.nodes[0]}") for s in sources] + [(f"op {group.nodes[0]}", str(target))]
+    ordered = [marks[k] for k in sorted(marks)]
+    ends = _ends(selected, states, inside)
+    return Sketch(
+        (*ordered, Mark("output", ("output",), "output")), tuple(dict.fromkeys(edges + [(str(s), "output") for s in ends]))
+    )
+
+
+def _target(selected: Selected, choose: int) -> int:
+    """The sum (or concatenation) that a choice feeds, else the choice itself."""
+    readers = selected.consumers[choose]
+    node = selected.flat.nodes[readers[0]] if len(readers) == 1 else None
+    return readers[0] if isinstance(node, FlatOp) and node.spec.name in ("sum", "concat") else choose
+
+
+def _state(selected: Selected, node: int, states: Sequence[int]) -> int:
+    """The state that ``node`` only reshapes (norms, activations), or itself."""
+    at = node
+    while at not in states:
+        found = selected.flat.nodes[at]
+        if not isinstance(found, FlatOp) or len(found.inputs) != 1:
+            return node
+        at = found.inputs[0]
+    return at
+
+
+def _ends(selected: Selected, states: Sequence[int], inside: frozenset[int]) -> list[int]:
+    """The states that make the cell's output: those that one node outside joins, else the last."""
+    readers = Counter(r for s in states for r in selected.consumers[s] if r not in inside and r not in states)
+    joined = [r for r, n in readers.items() if n > 1]
+    if not joined:
+        return [states[-1]]
+    return [s for s in states if min(joined) in selected.consumers[s]]
+
+
+def layers_of(selected: Selected) -> Sketch:
+    """The network layer by layer: choices as boxes of their own, runs of fixed ops joined into one box."""
+    chooses = {n: g for g in selected.groups for n in g.nodes}
+    inner = frozenset().union(*(g.interior for g in chooses.values())) if chooses else frozenset()
+    border = frozenset(n for n in selected.live() if n not in inner)
+    reads = {n: _outer_reads(selected, chooses, border, n) for n in sorted(border)}
+    readers = Counter(s for sources in reads.values() for s in sources)
+    boxes: list[list[int]] = []
+    home: dict[int, int] = {}
+    for node, sources in reads.items():
+        box = home.get(sources[0]) if len(sources) == 1 and readers[sources[0]] == 1 else None
+        if box is not None and _joins(selected, boxes[box], node):
+            boxes[box].append(node)
+        else:
+            box = len(boxes)
+            boxes.append([node])
+        home[node] = box
+    edges = {(str(home[s]), str(home[n])): None for n, sources in reads.items() for s in sources if home[s] != home[n]}
+    marks = [_box(selected, str(k), nodes, chooses) for k, nodes in enumerate(boxes)]
+    ends = [(str(home[n]), f"output {name}") for name, n in selected.flat.outputs.items() if n in home]
+    return Sketch(
+        (*marks, *(Mark(f"output {name}", (name,), "output") for name in selected.flat.outputs)), (*edges, *ends)
+    )
+
+
+def _outer_reads(selected: Selected, chooses: Mapping[int, Group], border: frozenset[int], node: int) -> list[int]:
+    if node in chooses:
+        return sorted(selected.sources(chooses[node], node))
+    return [n for n in dict.fromkeys(selected.reads(node)) if n in border]
+
+
+def _joins(selected: Selected, box: list[int], node: int) -> bool:
+    """A fixed op joins the run before it, unless both bring weights of their own."""
+    first, here = selected.flat.nodes[box[0]], selected.flat.nodes[node]
+    if not isinstance(first, FlatOp) or not isinstance(here, FlatOp):
+        return False
+    return not (here.spec.name in ("conv", "linear") and _has_weights(selected, box))
+
+
+def _has_weights(selected: Selected, box: list[int]) -> bool:
+    found = (selected.flat.nodes[n] for n in box)
+    return any(isinstance(n, FlatOp) and n.spec.name in ("conv", "linear") for n in found)
+
+
+def _box(selected: Selected, id: str, nodes: list[int], chooses: Mapping[int, Group]) -> Mark:
+    first = selected.flat.nodes[nodes[0]]
+    if isinstance(first, FlatInput):
+        return Mark(id, (first.name,), "input")
+    if isinstance(first, FlatChoose):
+        return Mark(id, (chooses[nodes[0]].label,), "op")
+    ops = [n for n in (selected.flat.nodes[i] for i in nodes) if isinstance(n, FlatOp)]
+    lines = [_op_text(selected, op) for op in ops]
+    shown = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"]
+    decided = any(s.ref == "decision" for op in ops if op.key for s in op.type.symbols)
+    return Mark(id, tuple(shown), "op" if decided else "fixed")
+
+
+def _op_text(selected: Selected, op: FlatOp) -> str:
+    kernel = op.attrs.get("kernel")
+    parts = [op.spec.name]
+    if isinstance(kernel, int):
+        parts.append("×".join([str(kernel)] * max(1, op.type.rank)))
+    if op.spec.name in ("conv", "linear"):
+        free = any(_decided(selected, s) is None for s in op.type.symbols if s.ref == "decision")
+        parts.append(str(op.type.channels) if free else str(_number(selected, op.type.channels)))
+    return " ".join(parts)

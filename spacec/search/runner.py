@@ -1,0 +1,309 @@
+"""Running a search: supernet epochs, architecture steps, trials, and a run directory that survives.
+
+Every epoch ends with a checkpoint, the derived architecture and the record on disk, each written whole; a run that
+is stopped, fails or meets a full disk leaves these, and its record says what happened. Everything random in epoch
+``e`` comes from (seed, e) or from streams whose state is in the checkpoint, so a resumed run reaches the same result,
+bit for bit on the CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search import files
+from spacec.search.augment import set_drop_path
+from spacec.search.checkpoint import restore_context, restore_trials, save_context, save_trials
+from spacec.search.config import SearchConfig, strategy_config
+from spacec.search.context import MAIN, SearchContext
+from spacec.search.device import resolve_device
+from spacec.search.evaluate import distillation
+from spacec.search.loader import Stream
+from spacec.search.optim import clip_gradients, learning_rate, set_rate
+from spacec.search.progress import Clock, Progress, ProgressFn, silent
+from spacec.search.record import NullRecorder, Recorder, RunStore
+from spacec.search.seeds import own_randomness, reseed
+from spacec.search.space_like import SpaceLike
+from spacec.search.strategy import Path as ForwardPath
+from spacec.search.strategy import StepReport, Strategy, Trial, TrialResult
+from spacec.search.task import Batch, OutLike, Output, Task
+from spacec.search.trainer import TrainConfig, check_finite
+from spacec.search.training import check_same, open_store, recording, run_info, update_config
+from spacec.search.wiring import input_types, output_types
+from spacec.space.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found. ``metrics``: of the architecture on the ``arch`` split with shared weights; without a
+    supernet, those of the best trial. ``trials`` is how many were observed."""
+
+    architecture: Architecture
+    metrics: Mapping[str, float]
+    out_dir: Path | None
+    trials: int = 0
+    context: SearchContext = field(repr=False, kw_only=True)
+
+
+def search(
+    space: SpaceLike,
+    strategy: Strategy,
+    task: Task,
+    config: SearchConfig | None = None,
+    out_dir: Path | None = None,
+    *,
+    train_config: TrainConfig | None = None,
+    resume: bool = False,
+    store: RunStore | None = None,
+    progress: ProgressFn = silent,
+) -> SearchResult:
+    """Search ``space`` for ``task`` by ``strategy``.
+
+    ``config`` defaults to the strategy's settings of the runner; ``train_config`` is how a trial is trained alone.
+    ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``). Interrupts and failures
+    close the record and are raised on.
+    """
+    config = config or strategy_config(strategy.config)
+    train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
+    device = resolve_device(config.device)
+    task = task.adapt(input_types(space.flat), output_types(space.flat))
+    if why := strategy.unsupported(space):
+        raise SpacecError(Diagnostic("E0706", f"strategy '{strategy.name}' cannot search '{space.name}': {why}"))
+    settings = {
+        "search": asdict(config),
+        "trial": asdict(train_config),
+        "strategy": strategy.describe(),
+        "task": task.describe(),
+        "space": {"name": space.name, "digest": space.digest, "header": dict(space.header)},
+    }
+    if out_dir is not None:
+        _prepare(out_dir, space, settings, resume)
+    with own_randomness(device), open_store(store, out_dir) as record:
+        recorder = _recorder(record, space, strategy, task, settings, device, resume)
+        with recording(recorder):
+            context = SearchContext(space, task, config, train_config, device, recorder)
+            return _Run(strategy, context, out_dir, progress).run(resume)
+
+
+class _Run:
+    def __init__(self, strategy: Strategy, context: SearchContext, out_dir: Path | None, progress: ProgressFn) -> None:
+        self.strategy = strategy
+        self.ctx = context
+        self.out_dir = out_dir
+        self.progress = progress
+        self.trials = 0
+        self.best: tuple[float, dict[str, float]] = (context.task.metrics[0].worst, {})
+        self.latest: dict[str, float] = {}
+
+    def run(self, resume: bool) -> SearchResult:
+        ctx, strategy = self.ctx, self.strategy
+        reseed(ctx.seed, "setup")
+        if strategy.uses_supernet:
+            ctx.add_supernet(MAIN)
+        strategy.setup(ctx)
+        if resume and self.out_dir is not None:
+            restore_context(self.out_dir, ctx, strategy)
+        if strategy.uses_supernet:
+            self._train_supernet()
+        if resume and self.out_dir is not None:
+            self.trials, self.best = restore_trials(self.out_dir, ctx, strategy)
+        self._run_trials()
+        found = strategy.derive()
+        ctx.space.validate(found)
+        self.progress(Progress("derive", message=f"derived {found.text()}"))
+        metrics = ctx.evaluate(found) if strategy.uses_supernet else self.best[1]
+        ctx.recorder.result("derived", "arch", metrics)
+        self._save_architecture(found, "best", -1)
+        return SearchResult(found, metrics, self.out_dir, self.trials, context=ctx)
+
+    # supernet epochs
+
+    def _train_supernet(self) -> None:
+        ctx, config = self.ctx, self.ctx.config
+        train = Stream(ctx.splits.weights, "weights", ctx.seed, ctx.batch_size, ctx.steps, config.workers)
+        size = config.arch_batch_size or ctx.batch_size
+        arch = Stream(ctx.splits.arch, "arch", ctx.seed, size, ctx.steps, config.workers)
+        clock = Clock(ctx.epochs * ctx.steps, ctx.epoch * ctx.steps)
+        while ctx.epoch < ctx.epochs:
+            self._epoch(train, arch, clock)
+            ctx.epoch += 1
+            if self.out_dir is not None:
+                ctx.recorder.flush()
+                save_context(self.out_dir, ctx, self.strategy)
+
+    def _epoch(self, train: Stream, arch: Stream, clock: Clock) -> None:
+        ctx, config, epoch = self.ctx, self.ctx.config, self.ctx.epoch
+        reseed(ctx.seed, "noise", epoch)
+        for net in ctx.supernets.values():
+            net.train()
+            set_drop_path(net, config.drop_path * epoch / max(1, ctx.epochs))
+        self.strategy.on_epoch(epoch)
+        arch_batches = iter(arch.epoch(epoch)) if self._has_arch_steps and epoch >= config.arch_from else iter(())
+        total = 0.0
+        for step, cpu_batch in enumerate(train.epoch(epoch)):
+            batch = cpu_batch.to(ctx.device)
+            self._set_rate(step)
+            values: dict[str, float] = {}
+            if step % config.arch_every == 0 and (val_batch := next(arch_batches, None)) is not None:
+                values |= self.strategy.arch_step(batch, val_batch.to(ctx.device)) or {}
+            loss = self._weight_step(batch, step)
+            total += loss
+            ctx.recorder.metric("search", epoch, step, {"loss": loss, **values})
+            eta = clock.eta(ctx.step + 1)
+            self.progress(Progress("search", epoch, ctx.epochs, step, ctx.steps, loss, dict(self.latest), eta))
+            ctx.step += 1
+        self._end_epoch(total / ctx.steps)
+
+    @property
+    def _has_arch_steps(self) -> bool:
+        return type(self.strategy).arch_step is not Strategy.arch_step
+
+    def _set_rate(self, step: int) -> None:
+        rate = learning_rate(self.ctx.config, self.ctx.epoch, step, self.ctx.steps, self.ctx.epochs)
+        for optimizer in self.ctx.optimizers.values():
+            set_rate(optimizer, rate)
+
+    def _weight_step(self, batch: Batch, step: int) -> float:
+        """One optimiser step over the summed gradients of the strategy's paths; the sum of their losses."""
+        ctx = self.ctx
+        paths = tuple(self.strategy.masks(ctx.step))
+        if not paths:
+            return 0.0
+        for optimizer in ctx.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        outs: list[OutLike] = []
+        losses: list[float] = []
+        for path in paths:
+            out = ctx.forward(batch, path.mask, supernet=path.supernet)
+            loss = self._path_loss(path, out, outs, batch)
+            losses.append(float(loss.detach()))
+            check_finite(losses[-1], ctx.epoch, step)
+            torch.autograd.backward(loss)
+            outs.append(_detached(out))
+        for name in dict.fromkeys(path.supernet for path in paths):
+            clip_gradients(ctx.supernets[name], ctx.config.clip)
+            ctx.optimizers[name].step()
+        ctx.last = StepReport(batch, paths, tuple(outs), tuple(losses))
+        return sum(losses)
+
+    def _path_loss(self, path: ForwardPath, out: OutLike, earlier: list[OutLike], batch: Batch) -> Tensor:
+        ctx = self.ctx
+        loss = path.weight * ctx.loss(out, batch)
+        if path.teacher is not None:
+            loss = loss + path.teacher_weight * distillation(out, self._teacher(path, earlier, batch))
+        extra = self.strategy.extra_loss(out, "weights")
+        return loss if extra is None else loss + extra
+
+    def _teacher(self, path: ForwardPath, earlier: list[OutLike], batch: Batch) -> OutLike:
+        if isinstance(path.teacher, int):
+            return earlier[path.teacher]
+        with torch.no_grad(), self.ctx.statistics_kept(path.supernet):
+            return self.ctx.forward(batch, path.teacher, supernet=path.supernet)
+
+    def _end_epoch(self, loss: float) -> None:
+        ctx, config, epoch = self.ctx, self.ctx.config, self.ctx.epoch
+        found = {"train_loss": loss}
+        if config.eval_every and (epoch + 1) % config.eval_every == 0:
+            found |= ctx.evaluate(self._evaluation_mask(), batches=config.eval_batches)
+        found |= self.strategy.diagnostics(ctx)
+        ctx.recorder.metric("search", epoch, -1, found)
+        self.latest.update(found)
+        if probabilities := self.strategy.probabilities():
+            ctx.recorder.probabilities(epoch, probabilities)
+            self._save_architecture(self.strategy.derive(), "derived", epoch)
+
+    def _evaluation_mask(self) -> Mapping[str, Tensor] | None:
+        """The strategy's soft mask, or the uniform one."""
+        probabilities = self.strategy.probabilities()
+        return {slot: torch.tensor(p, device=self.ctx.device) for slot, p in probabilities.items()} or None
+
+    # trials
+
+    def _run_trials(self) -> None:
+        while trials := self.strategy.propose(self.ctx.config.parallel):
+            results = [self._rate(trial) for trial in trials]
+            self.strategy.observe(results)
+            if self.out_dir is not None:
+                self.ctx.recorder.flush()
+                save_trials(self.out_dir, self.ctx, self.strategy, self.trials, self.best)
+
+    def _rate(self, trial: Trial) -> TrialResult:
+        """Rate one trial; whatever goes wrong in it (out of memory, a NaN) is its result, not the search's end."""
+        ctx, start = self.ctx, time.monotonic()
+        reseed(ctx.seed, "trial", self.trials)
+        try:
+            result = self._rated(trial, start)
+        except files.StorageError:
+            raise
+        except Exception as error:  # a trial may run any module a user wrote; its traceback is kept in the record
+            text = f"{type(error).__name__}: {error}"
+            ctx.recorder.event("trial failed", text, {"trial": self.trials, "traceback": traceback.format_exc()})
+            result = TrialResult(trial, {}, time.monotonic() - start, error=text)
+        metric = ctx.task.metrics[0]
+        if metric.name in result.metrics and metric.better(result.metrics[metric.name], self.best[0]):
+            self.best = (result.metrics[metric.name], dict(result.metrics))
+        text, seconds = trial.arch.text(), result.seconds
+        ctx.recorder.trial(self.trials, text, trial.weights, trial.budget, result.metrics, seconds, result.error)
+        self.progress(Progress("trials", step=self.trials, metrics=dict(result.metrics), message=text))
+        self.trials += 1
+        return result
+
+    def _rated(self, trial: Trial, start: float) -> TrialResult:
+        if trial.weights == "shared":
+            metrics: Mapping[str, float] = self.ctx.evaluate(trial.arch, trial.split, batches=trial.batches)
+            return TrialResult(trial, metrics, time.monotonic() - start)
+        fitted = self.ctx.fit(trial.arch, trial.budget, trial.resume, trial.split)
+        return TrialResult(trial, fitted.metrics, time.monotonic() - start, fitted.token)
+
+    def _save_architecture(self, arch: Architecture, role: str, epoch: int) -> None:
+        self.ctx.recorder.architecture(role, epoch, arch.text(), {"params": self.ctx.cost(arch)})
+        if self.out_dir is not None:
+            files.write_text(self.out_dir / files.ARCHITECTURE_TEXT, arch.text() + "\n")
+            files.write_json(self.out_dir / files.ARCHITECTURE_JSON, self.ctx.space.to_json(arch))
+
+
+def _detached(out: OutLike) -> OutLike:
+    outputs = {name: t.detach() for name, t in out.outputs.items()}
+    return Output(out.prediction.detach(), outputs)
+
+
+def _prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume: bool) -> None:
+    if not resume:
+        files.make_run_directory(out_dir)
+        files.write_text(out_dir / files.SPACE, space.text)
+    else:
+        stored = files.read_json(out_dir / files.CONFIG)
+        check_same(out_dir, stored["search"], _as_json(settings))
+    update_config(out_dir, "search", settings)
+
+
+def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """``value`` as it reads back from a file (tuples as lists)."""
+    read: dict[str, Any] = json.loads(json.dumps(value))
+    return read
+
+
+def _recorder(
+    store: RunStore | None,
+    space: SpaceLike,
+    strategy: Strategy,
+    task: Task,
+    settings: Mapping[str, Any],
+    device: torch.device,
+    resume: bool,
+) -> Recorder:
+    if store is None:
+        return NullRecorder()
+    found = store.reopen("search") if resume else None
+    config = {**settings["search"], "trial": settings["trial"]}
+    info = run_info("search", space, task, config, device, strategy=settings["strategy"], objects=(strategy,))
+    return found or store.start(info)

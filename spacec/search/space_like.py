@@ -1,0 +1,98 @@
+"""What search needs of a compiled space, as structural types.
+
+``spacec.lower`` and ``spacec.search`` do not know each other: the facade of ``spacec.driver`` joins them, and
+satisfies :class:`SpaceLike`. A mask value is whatever the supernet accepts: a float tensor ``(n,)``, an ``int``, or
+one of the wrappers of ``spacec.lower.masks``; search passes it through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spacec.ir.flat import FlatGraph
+from spacec.search.task import OutLike
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import Decision, DecisionTable, Slot
+
+Mask = Mapping[str, Any]
+"""Slot id to a mask value."""
+
+Token = Any
+"""What ``Supernet.snapshot`` returns; opaque."""
+
+
+class SupernetLike(Protocol):
+    """``spacec.lower.supernet.Supernet``, beyond what it has as an ``nn.Module``."""
+
+    training: bool
+
+    def __call__(
+        self,
+        *inputs: Tensor,
+        mask: Mask | None = None,
+        taps: Sequence[str] = (),
+        weights: Mapping[str, Tensor] | None = None,
+        gates: bool | str = False,
+        **named_inputs: Tensor,
+    ) -> OutLike: ...
+    def gate_gradients(self, loss: Tensor, out: Any) -> dict[str, Tensor]: ...
+    def parameters_of(self, kind: str) -> Any: ...
+    def freeze(self, kind: str) -> Any: ...
+    def snapshot(self) -> Token: ...
+    def restore(self, token: Token) -> None: ...
+
+
+class SpaceLike(Protocol):
+    """The facade, as far as search reads it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """Values of the header parameters that it was loaded with."""
+        ...
+
+    @property
+    def table(self) -> DecisionTable: ...
+    @property
+    def flat(self) -> FlatGraph: ...
+    @property
+    def decisions(self) -> Sequence[Decision]: ...
+    @property
+    def slots(self) -> Sequence[Slot]: ...
+    def sample(self, n: int = 1, seed: int = 0) -> Sequence[Architecture]: ...
+    def supernet(self, seed: int | None = None) -> nn.Module: ...
+    def network(self, arch: Architecture, seed: int | None = None) -> nn.Module: ...
+    def mask(self, arch: Architecture) -> Mask:
+        """The mask under which the supernet runs exactly ``arch``."""
+        ...
+
+    def derive(self, probabilities: Mapping[str, Sequence[float]]) -> Architecture: ...
+    def validate(self, arch: Architecture) -> None: ...
+    def architecture(self, text: str) -> Architecture: ...
+    def to_json(self, arch: Architecture) -> Any:
+        """JSON-ready values from which the architecture is read back."""
+        ...
+
+    def cost(self, arch: Architecture, name: str) -> int: ...
+    def expected_cost(self, mask: Mapping[str, Any], name: str) -> Any:
+        """Expected cost under independent soft masks: plain arithmetic, so tensors pass through."""
+        ...
+
+    def recalibrate_norm(
+        self, model: nn.Module, batches: Iterable[tuple[Tensor, ...]], mask: Mask | None = None
+    ) -> None: ...
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the parameters of ``model`` are; the CPU for a model without any."""
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device

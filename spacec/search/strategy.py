@@ -1,0 +1,179 @@
+"""The Strategy protocol: one base class for every search algorithm.
+
+A strategy sees decisions, masks, architectures and costs through its :class:`~spacec.search.context.SearchContext`,
+never the program; so it runs on any space. All methods have defaults; most strategies write three of them.
+
+The runner calls, for every epoch of the supernet: ``on_epoch``; then per step ``arch_step`` (if due) and one weight
+step over ``masks``; then ``derive`` for the record. After the epochs it asks for trials by ``propose`` until none
+comes, evaluates them and hands the results to ``observe``. ``derive`` gives the answer. The whole strategy in a file::
+
+    class Darts1(GradientStrategy):
+        name = "darts1"
+
+with its gradient step inherited, or from scratch::
+
+    class Uniform(Strategy):
+        name = "uniform"
+
+        def masks(self, step):
+            return [Path(self.ctx.mask_of(self.ctx.sample()))]
+
+        def derive(self):
+            return self.ctx.sample()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import Tensor
+
+from spacec.search.options import Options as OptionsBase
+from spacec.search.options import parse_options
+from spacec.search.space_like import Mask, SpaceLike
+from spacec.search.task import Batch, OutLike
+from spacec.space.architecture import Architecture
+
+if TYPE_CHECKING:  # the context holds the strategy's collaborators and imports their implementations
+    from spacec.search.context import SearchContext
+
+Phase = Literal["weights", "arch"]
+Weights = Literal["shared", "standalone"]
+
+
+@dataclass(frozen=True)
+class Path:
+    """One forward of a weight step: the loss is ``weight`` · task loss + ``teacher_weight`` · distillation.
+
+    ``mask`` is for the supernet named ``supernet``. ``teacher`` is a mask whose (detached) prediction on the same
+    batch is distilled, or the index of an earlier path of the same step, whose prediction is reused.
+    Gradients of all paths of a step are summed before the one optimiser step.
+    """
+
+    mask: Mask | None
+    weight: float | Tensor = 1.0
+    teacher: Mask | int | None = None
+    teacher_weight: float | Tensor = 0.0
+    supernet: str = "main"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An architecture to be rated: with ``shared`` supernet weights, or trained ``standalone`` for ``budget`` epochs.
+
+    ``batches`` limits a shared rating to the first batches of the split. ``resume`` is the ``token`` of an earlier
+    result of the same architecture, whose training goes on to ``budget`` epochs in all.
+    """
+
+    arch: Architecture
+    weights: Weights = "shared"
+    budget: int | None = None
+    batches: int | None = None
+    split: str = "arch"
+    resume: Any = None
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What came of a trial. ``metrics`` is empty and ``error`` says why where ``failed``."""
+
+    trial: Trial
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    token: Any = None
+    error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """The weight step just made, for strategies that learn from it: outputs (detached) and losses by path."""
+
+    batch: Batch
+    paths: tuple[Path, ...]
+    outs: tuple[OutLike, ...]
+    losses: tuple[float, ...]
+
+
+class Strategy:
+    """Base of strategies. ``self.ctx`` is there from :meth:`setup` on."""
+
+    name: ClassVar[str]
+    help: ClassVar[str] = ""
+    Options: ClassVar[type[OptionsBase]] = OptionsBase
+    config: ClassVar[Mapping[str, object]] = {}
+    """The paper's settings of the runner where they differ from :class:`~spacec.search.runner.SearchConfig`'s."""
+    ctx: SearchContext
+
+    def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:
+        """``options``: a value of ``Options``, or texts by name, which are parsed and checked."""
+        if not isinstance(options, OptionsBase):
+            options = parse_options(self.Options, options or {}, owner=f"strategy '{self.name}'")
+        self.options: Any = options
+
+    @property
+    def uses_supernet(self) -> bool:
+        """Whether a supernet is built and trained; a multi-trial strategy says no."""
+        return True
+
+    def unsupported(self, space: SpaceLike) -> str:
+        """Why this strategy cannot search ``space`` ("it has no masks for elastic widths"); empty if it can."""
+        return ""
+
+    def setup(self, ctx: SearchContext) -> None:
+        """Called once, before the first epoch (also of a run that resumes). Override with a call to this one."""
+        self.ctx = ctx
+
+    def on_epoch(self, epoch: int) -> None:
+        """Called before the first step of an epoch."""
+
+    def masks(self, step: int) -> Sequence[Path]:
+        """The forwards of weight step ``step`` (counted over the run); empty for no weight step.
+
+        The default is one path on the uniform soft mask. Gradients reach architecture parameters through a mask
+        that carries them; detach it to spare their cost.
+        """
+        return [Path(None)]
+
+    def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float] | None:
+        """Update what the strategy learns, before the weight step on ``train_batch``; returns values to record."""
+        return None
+
+    def extra_loss(self, out: OutLike, phase: Phase) -> Tensor | None:
+        """A scalar added to the loss of each forward of the weight step or the architecture step, or ``None``."""
+        return None
+
+    def propose(self, n: int) -> Sequence[Trial]:
+        """Up to ``n`` trials; none ends the search."""
+        return ()
+
+    def observe(self, results: Sequence[TrialResult]) -> None:
+        """Results of earlier proposals, in the order of these."""
+
+    def derive(self) -> Architecture:
+        """The architecture found so far."""
+        raise NotImplementedError(f"strategy '{self.name}' has no derive()")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs: tensors, numbers, texts, lists, tuples and dicts of these."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Called after :meth:`setup` of a resumed run."""
+
+    def diagnostics(self, ctx: SearchContext) -> Mapping[str, float]:
+        """Values to record once an epoch; must change nothing."""
+        return {}
+
+    def probabilities(self) -> Mapping[str, Sequence[float]]:
+        """Slot id to probabilities, for the record and its pictures; empty for a strategy without any."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """What the run record keeps: name and options."""
+        return {"name": self.name, "options": {f.name: getattr(self.options, f.name) for f in fields(self.options)}}

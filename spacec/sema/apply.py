@@ -1,0 +1,169 @@
+"""Applying networks: sequences, sums, choices, repeats, typed stages, dags, definitions and primitives."""
+
+from __future__ import annotations
+
+from spacec.ir.ops import OpSpec
+from spacec.sema.binders import apply_inline
+from spacec.sema.builder import Cx
+from spacec.sema.choices import apply_alternatives
+from spacec.sema.classify import is_network, openness
+from spacec.sema.definitions import apply_definition
+from spacec.sema.evaluate import unknown_name
+from spacec.sema.machine import MAX_NESTING, Machine
+from spacec.sema.primitive import apply_primitive, call_primitive, grows
+from spacec.sema.repeats import apply_repeat
+from spacec.sema.stated import typed
+from spacec.sema.statements import apply_dag
+from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Value, Want, describe
+from spacec.source import Span
+from spacec.syntax import ast
+
+
+def apply(m: Machine, cx: Cx, expr: ast.Expr, env: Env, x: Value, want: Want | None = None) -> Value:
+    """``x >> expr``, with what a stated type asks of it."""
+    match expr:
+        case ast.Name():
+            return _use(m, cx, expr, expr, (), (), env, x, want)
+        case ast.Call(callee=ast.Name() as name):
+            return _use(m, cx, expr, name, expr.args, (), env, x, want)
+        case ast.Call(callee=ast.Index(base=ast.Name() as name) as family):
+            return _member(m, cx, family, name, expr.args, env, x, want)
+        case ast.Index(base=ast.Name() as name) if isinstance(env.get(name.id), Definition):
+            return _member(m, cx, expr, name, (), env, x, want)
+        case ast.Pipe():
+            return _pipe(m, cx.inside(), expr, env, x, want)
+        case ast.Typed():
+            return typed(m, cx, expr, env, lambda wanted: m.apply(m, cx, expr.stage, env, x, wanted))
+        case ast.Alternatives():
+            return apply_alternatives(m, cx, expr, env, x, want)
+        case ast.Binary(op="*"):
+            return apply_repeat(m, cx.inside(), expr, env, x, want)
+        case ast.Binary(op="+"):
+            return _sum(m, cx.inside(), expr, env, x, want)
+        case ast.Dag():
+            return apply_dag(m, cx.inside(), expr, env, x, want)
+        case ast.Inline():
+            return apply_inline(m, cx, expr, env, x, want)
+        case ast.TupleOf() | ast.ListOf():
+            return _side_by_side(m, cx.inside(), expr, env, x)
+        case _:
+            return _not_a_network(m, cx, expr, env)
+
+
+def _not_a_network(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> Value:
+    if isinstance(expr, ast.Braces):
+        return m.fail(
+            "E0203",
+            expr.span,
+            "braces choose among values, not networks",
+            help="write `a | b` to choose among networks",
+        )
+    value = m.evaluate(m, cx, expr, env)
+    if value is UNKNOWN:
+        return UNKNOWN
+    return m.fail("E0203", expr.span, f"{describe(value)} cannot be applied", "a network is expected here")
+
+
+def _use(
+    m: Machine,
+    cx: Cx,
+    expr: ast.Expr,
+    name: ast.Name,
+    args: tuple[ast.Arg, ...],
+    indices: tuple[int | str, ...],
+    env: Env,
+    x: Value,
+    want: Want | None,
+) -> Value:
+    value = env.get(name.id)
+    match value:
+        case None:
+            return unknown_name(m, name, env)
+        case OpSpec():
+            return call_primitive(m, cx, value, args, env, x, want, expr.span)
+        case Definition():
+            return apply_definition(m, cx, value, args, indices, env, x, want, expr.span)
+        case Closure():
+            if args:
+                return m.fail(
+                    "E0204", expr.span, f"`{name.id}` is a network argument and takes no arguments of its own"
+                )
+            return _closure(m, cx.alias(name.id), value, x, want, expr.span)
+        case _:
+            if value is UNKNOWN:
+                return UNKNOWN
+            return m.fail(
+                "E0203", expr.span, f"`{name.id}` is {describe(value)}, not a network", "nothing can flow through it"
+            )
+
+
+def _closure(m: Machine, cx: Cx, closure: Closure, x: Value, want: Want | None, span: Span) -> Value:
+    key = ("closure", id(closure))
+    if sum(k == key for k, _, _ in m.active) > MAX_NESTING // 4:
+        return m.fail("E0205", span, "a network argument contains itself without end")
+    m.active.append((key, "argument", span))
+    result = m.apply(m, cx, closure.expr, closure.env, x, want)
+    m.active.pop()
+    return result
+
+
+def _member(
+    m: Machine,
+    cx: Cx,
+    family: ast.Index,
+    name: ast.Name,
+    args: tuple[ast.Arg, ...],
+    env: Env,
+    x: Value,
+    want: Want | None,
+) -> Value:
+    indices: list[int | str] = []
+    for item in family.items:
+        value = m.evaluate(m, cx.inside(), item, env)
+        if value is UNKNOWN:
+            return UNKNOWN
+        if not isinstance(value, int | str):
+            return m.fail("E0407", item.span, f"an index of a family is a number, found {describe(value)}")
+        indices.append(value)
+    return _use(m, cx, family, name, args, tuple(indices), env, x, want)
+
+
+def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, x: Value, want: Want | None) -> Value:
+    """In a typed sequence the first stage open in an attribute takes the whole change."""
+    takes_out = takes_space = -1
+    if want is not None:
+        open_in = [openness(stage, env) for stage in expr.stages]
+        takes_out = next((i for i, o in enumerate(open_in) if "out" in o), -1)
+        attribute = "factor" if grows(x, want) else "stride"
+        takes_space = next((i for i, o in enumerate(open_in) if attribute in o), -1)
+    value = x
+    for index, stage in enumerate(expr.stages):
+        part = want.only(out=index == takes_out, space=index == takes_space) if want is not None else None
+        value = m.apply(m, cx, stage, env, value, part)
+        if value is UNKNOWN:
+            return UNKNOWN
+    return value
+
+
+def _sum(m: Machine, cx: Cx, expr: ast.Binary, env: Env, x: Value, want: Want | None) -> Value:
+    """``f + g``: both sides on the same input."""
+    terms: list[Value] = []
+    for side in (expr.left, expr.right):
+        if not is_network(side, env):
+            return m.fail("E0203", side.span, "a sum of networks needs a network on both sides", "this is data")
+        terms.append(m.apply(m, cx, side, env, x, want))
+    if any(t is UNKNOWN for t in terms):
+        return UNKNOWN
+    spec = m.ops.get("sum")
+    return UNKNOWN if spec is None else apply_primitive(m, cx, spec, {}, Pack(tuple(terms)), None, expr.span)
+
+
+def _side_by_side(m: Machine, cx: Cx, expr: ast.TupleOf | ast.ListOf, env: Env, x: Value) -> Value:
+    """``(f, g)`` on a pair: each network on its own element."""
+    if not isinstance(x, Pack) or len(x.items) != len(expr.items):
+        found = describe(x)
+        return m.fail(
+            "E0307", expr.span, f"{len(expr.items)} networks side by side need {len(expr.items)} values, found {found}"
+        )
+    parts = [m.apply(m, cx, e, env, v) for e, v in zip(expr.items, x.items, strict=True)]
+    return UNKNOWN if any(p is UNKNOWN for p in parts) else Pack(tuple(parts))

@@ -1,0 +1,152 @@
+"""Exact arithmetic on data: numbers and sizes, element by element on lists, term by term on tensors."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, same
+from spacec.ir.ops import Precondition
+from spacec.ir.types import TensorType
+from spacec.sema.builder import Cx
+from spacec.sema.machine import Machine
+from spacec.sema.primitive import apply_primitive
+from spacec.sema.stated import same_type
+from spacec.sema.values import ABSENT, UNKNOWN, Options, Pack, Tensor, TypeView, Value, describe
+from spacec.syntax import ast
+
+Number = int | float | Poly
+
+
+def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> Value:
+    """``left op right``, element by element on lists, term by term on tensors."""
+    if left is UNKNOWN or right is UNKNOWN:
+        return UNKNOWN
+    if expr.op == "+" and (isinstance(left, Tensor) or isinstance(right, Tensor) or left is ABSENT or right is ABSENT):
+        spec = m.ops.get("sum")
+        return UNKNOWN if spec is None else apply_primitive(m, cx, spec, {}, Pack((left, right)), None, expr.span)
+    if isinstance(left, Pack) or isinstance(right, Pack):
+        return _elementwise(m, cx, expr, left, right)
+    if isinstance(left, Options):
+        return Options(left.decision, tuple(combine(m, cx, expr, v, right) for v in left.values))
+    if isinstance(right, Options):
+        return Options(right.decision, tuple(combine(m, cx, expr, left, v) for v in right.values))
+    if not isinstance(left, int | float | Poly) or not isinstance(right, int | float | Poly):
+        return m.fail("E0203", expr.span, f"`{expr.op}` between {describe(left)} and {describe(right)}")
+    if isinstance(left, float) or isinstance(right, float):
+        return _float(m, expr, left, right)
+    return _exact(m, expr, left, right)
+
+
+def _elementwise(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> Value:
+    many = left if isinstance(left, Pack) else right
+    size = len(many.items) if isinstance(many, Pack) else 0
+    a = left.items if isinstance(left, Pack) else (left,) * size
+    b = right.items if isinstance(right, Pack) else (right,) * size
+    if len(a) != len(b):
+        return m.fail("E0307", expr.span, f"`{expr.op}` between lists of {len(a)} and {len(b)}")
+    return Pack(tuple(combine(m, cx, expr, x, y) for x, y in zip(a, b, strict=True)))
+
+
+def _float(m: Machine, expr: ast.Binary, left: Number, right: Number) -> Value:
+    if isinstance(left, Poly) or isinstance(right, Poly):
+        return m.fail("E0306", expr.span, "sizes are exact: a fraction cannot scale a symbol")
+    match expr.op:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "^":
+            return float(left**right)
+        case "/" | "//" | "%" if right == 0:
+            return m.fail("E0306", expr.span, "division by zero")
+        case "/":
+            return left / right
+        case "//":
+            return left // right
+        case _:
+            return left % right
+
+
+def _exact(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
+    match expr.op:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "^":
+            return _power(m, expr, left, right)
+        case _:
+            if right == 0:
+                return m.fail("E0306", expr.span, "division by zero")
+    if expr.op == "//":
+        return floor_div(left, right)
+    if expr.op == "%":
+        return modulo(left, right)
+    quotient = exact_div(left, right)
+    if quotient is None:
+        return m.fail(
+            "E0303",
+            expr.span,
+            f"{left} does not divide by {right}",
+            "an explicit `/` is exact",
+            help="use `//` to round down" if isinstance(left, int) else "",
+        )
+    if not quotient[1] and isinstance(right, int):
+        m.preconditions.setdefault(Precondition(left, right), expr.span)
+    return quotient[0]
+
+
+def _power(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
+    if not isinstance(right, int) or not 0 <= right <= 64:
+        return m.fail("E0306", expr.span, "an exponent is a whole number from 0 to 64", f"found {right}")
+    return left**right
+
+
+def _plain(value: Value) -> Value:
+    return value.type if isinstance(value, TypeView | Tensor) else value  # type: ignore[return-value]  # a type compares by ==
+
+
+def relation(left: Value, op: ast.CompareOp, right: Value) -> bool | None:
+    if op in ("in", "not in"):
+        if not isinstance(right, Pack):
+            return None
+        found = [relation(left, "==", item) for item in right.items]
+        if True in found:
+            return op == "in"
+        return None if None in found else op == "not in"
+    if op in ("==", "!="):
+        equal = _equal(left, right)
+        return None if equal is None else equal is (op == "==")
+    return _ordered(left, op, right)
+
+
+def _equal(left: Value, right: Value) -> bool | None:
+    a, b = _plain(left), _plain(right)
+    if isinstance(a, TensorType) and isinstance(b, TensorType):
+        return same_type(a, b)
+    if isinstance(a, Pack) and isinstance(b, Pack):
+        if len(a.items) != len(b.items):
+            return False
+        parts = [_equal(x, y) for x, y in zip(a.items, b.items, strict=True)]
+        return False if False in parts else (None if None in parts else True)
+    if isinstance(a, int | Poly) and isinstance(b, int | Poly):
+        return same(a, b)
+    return a == b if isinstance(a, int | float | str) and isinstance(b, int | float | str) else None
+
+
+def _ordered(left: Value, op: ast.CompareOp, right: Value) -> bool | None:
+    difference: int | float | Fraction
+    if isinstance(left, int | Poly) and isinstance(right, int | Poly):
+        symbolic = left - right
+        if not isinstance(symbolic, int):
+            return None
+        difference = symbolic
+    elif isinstance(left, int | float) and isinstance(right, int | float):
+        difference = left - right
+    else:
+        return None
+    return {"<": difference < 0, "<=": difference <= 0, ">": difference > 0, ">=": difference >= 0}[op]

@@ -1,0 +1,168 @@
+"""Two questions about an expression that need no elaboration: is it a network, and in what is it open?
+
+Both look only at syntax and at what names are bound to, so asking has no effect.
+"""
+
+from __future__ import annotations
+
+from spacec.ir.ops import OPEN, OpSpec
+from spacec.sema.values import Closure, Definition, Env, Value
+from spacec.syntax import ast
+
+BUILTINS = frozenset({"len", "max", "min", "abs", "round", "normal"})
+"""Functions of data; a file's own names may shadow them."""
+
+_NETWORK_DEPTH = 60
+
+
+def is_network(expr: ast.Expr, env: Env, depth: int = 0) -> bool:
+    """Whether ``expr`` denotes a network (something to apply) rather than data."""
+    if depth > _NETWORK_DEPTH:
+        return True
+    match expr:
+        case ast.Dag() | ast.Alternatives():
+            return True
+        case ast.Name():
+            return _value_is_network(env.get(expr.id), depth)
+        case ast.Call():
+            return _call_is_network(expr, env, depth)
+        case ast.Index():
+            return isinstance(expr.base, ast.Name) and _family(env.get(expr.base.id))
+        case ast.Pipe():
+            return is_network(expr.stages[0], env, depth + 1)
+        case ast.Typed():
+            return is_network(expr.stage, env, depth + 1)
+        case ast.Inline():
+            return is_network(expr.value, env, depth + 1)
+        case ast.Binary():
+            return is_network(expr.left, env, depth + 1) or is_network(expr.right, env, depth + 1)
+        case ast.TupleOf() | ast.ListOf():
+            return any(is_network(e, env, depth + 1) for e in expr.items)
+        case _:
+            return False
+
+
+def _family(value: Value | None) -> bool:
+    return isinstance(value, Definition) and bool(value.binding.indices)
+
+
+def _value_is_network(value: Value | None, depth: int) -> bool:
+    match value:
+        case OpSpec() | Closure():
+            return True
+        case Definition():
+            return is_network(value.binding.body, _argument_scope(value, (), value.env), depth + 1)
+        case _:
+            return False
+
+
+def _call_is_network(expr: ast.Call, env: Env, depth: int) -> bool:
+    if isinstance(expr.callee, ast.Index):
+        return is_network(expr.callee, env, depth + 1)
+    if not isinstance(expr.callee, ast.Name):
+        return True
+    value = env.get(expr.callee.id)
+    match value:
+        case OpSpec():
+            return (
+                value.inputs is not None or not expr.args or all(is_network(a.value, env, depth + 1) for a in expr.args)
+            )
+        case Definition():
+            return is_network(value.binding.body, _argument_scope(value, expr.args, env), depth + 1)
+        case Closure():
+            return True
+        case _:
+            return False
+
+
+def openness(expr: ast.Expr, env: Env, depth: int = 0) -> frozenset[str]:
+    """In which of ``"out"``, ``"stride"`` and ``"factor"`` the expression can still be typed from outside."""
+    if depth > _NETWORK_DEPTH:
+        return frozenset()
+    match expr:
+        case ast.Name():
+            return _open_value(env.get(expr.id), (), env, depth)
+        case ast.Call(callee=ast.Name(id=name)):
+            return _open_value(env.get(name), expr.args, env, depth)
+        case ast.Index() if isinstance(expr.base, ast.Name):
+            return _open_value(env.get(expr.base.id), (), env, depth)
+        case ast.Pipe():
+            return frozenset().union(*(openness(s, env, depth + 1) for s in expr.stages))
+        case ast.Alternatives():
+            return frozenset().union(*(openness(c.value, env, depth + 1) for c in expr.candidates))
+        case ast.Binary(op="+"):
+            return openness(expr.left, env, depth + 1) | openness(expr.right, env, depth + 1)
+        case ast.Binary(op="*"):
+            return openness(expr.left, env, depth + 1)
+        case ast.Inline():
+            return openness(expr.value, env, depth + 1)
+        case ast.From():
+            return openness(expr.body, env, depth + 1)
+        case ast.Dag():
+            return _open_dag(expr, env, depth)
+        case _:
+            return frozenset()
+
+
+_ALL = frozenset({"out", "stride", "factor"})
+
+
+def _open_value(value: Value | None, args: tuple[ast.Arg, ...], env: Env, depth: int) -> frozenset[str]:
+    match value:
+        case OpSpec():
+            given = {a.name for a in args if a.name} | {
+                p.name for p, a in zip(value.params, args, strict=False) if not a.name
+            }
+            if value.inputs is None:
+                return frozenset().union(*(openness(a.value, env, depth + 1) for a in args)) if args else frozenset()
+            free = {p.name for p in value.params if p.default is OPEN} - given
+            return frozenset(free)
+        case Closure():
+            return openness(value.expr, value.env, depth + 1)
+        case Definition():
+            return openness(value.binding.body, _argument_scope(value, args, env), depth + 1)
+        case _:
+            return frozenset()
+
+
+def _argument_scope(definition: Definition, args: tuple[ast.Arg, ...], env: Env) -> Env:
+    """Parameters bound to what they stand for, so that openness sees through network arguments."""
+    params = definition.binding.params or ()
+    bound: dict[str, Value] = dict.fromkeys((*(p.name for p in params), *definition.binding.indices), 0)
+    positional = iter(params)
+    for arg in args:
+        name = arg.name or next((p.name for p in positional), None)
+        if name in bound and name is not None:
+            bound[name] = Closure(arg.value, env) if is_network(arg.value, env) else 0
+    return definition.env.nest(bound)
+
+
+def _open_dag(expr: ast.Dag, env: Env, depth: int) -> frozenset[str]:
+    """A dag is open in what it returns is open in; one that reads ``out`` takes care of all of them itself."""
+    if _mentions_out(expr.body):
+        return _ALL
+    inner = env.nest(dict.fromkeys(expr.params, 0))
+    returns = [s for s in expr.body if isinstance(s, ast.Return)]
+    return frozenset().union(*(openness(_tail(v), inner, depth + 1) for r in returns for v in r.values))
+
+
+def _tail(expr: ast.Expr) -> ast.Expr:
+    """What a returned value is made by: the stages after the data that enters them."""
+    if isinstance(expr, ast.Pipe) and len(expr.stages) > 1:
+        return ast.Pipe(expr.stages[1:], span=expr.span)
+    if isinstance(expr, ast.Binary):
+        return ast.Binary(expr.op, _tail(expr.left), _tail(expr.right), span=expr.span)
+    return expr
+
+
+def _mentions_out(node: object) -> bool:
+    stack: list[object] = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, ast.Attribute) and isinstance(item.base, ast.Name) and item.base.id == "out":
+            return True
+        if isinstance(item, tuple):
+            stack.extend(item)
+        elif isinstance(item, ast.Node):
+            stack.extend(v for k, v in vars(item).items() if not k.endswith("span"))
+    return False

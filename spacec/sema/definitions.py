@@ -1,0 +1,328 @@
+"""Using a definition: one region for each distinct instance, one call for each use.
+
+An instance is a definition with its arguments, input types and stated type. ``def`` decides anew at
+each use; ``let`` and ``tied`` hand their decisions to a binder, and every use must yield the same
+ones (the skeleton law).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Literal
+
+from spacec.diagnostics.model import Label
+from spacec.ir.conditions import ALWAYS, both, rename
+from spacec.ir.graph import Binder, CallNode, DecisionRef, Output, Ref, Region, Step
+from spacec.ir.naming import skeleton_text
+from spacec.ir.types import TensorType
+from spacec.sema.arguments import bind_arguments
+from spacec.sema.builder import Builder, Cx
+from spacec.sema.machine import MAX_NESTING, Instance, Machine, fingerprint
+from spacec.sema.presence import presence_of
+from spacec.sema.values import (
+    ABSENT,
+    UNKNOWN,
+    Definition,
+    Env,
+    Home,
+    Tensor,
+    TypeView,
+    Value,
+    Want,
+    describe,
+    leaves,
+    rebuild,
+    shape_of,
+)
+from spacec.source import Span
+from spacec.syntax import ast
+
+
+def apply_definition(
+    m: Machine,
+    cx: Cx,
+    d: Definition,
+    args: tuple[ast.Arg, ...],
+    indices: tuple[int | str, ...],
+    env: Env,
+    x: Value,
+    want: Want | None,
+    span: Span,
+) -> Value:
+    """``x >> d(args)``."""
+    m.uses.add(id(d.binding))
+    target, members = d, indices
+    if d.binding.kind != "def":
+        alias = _aliased(d)
+        if alias is not None and alias.binding.kind != "def":
+            return apply_definition(m, cx, alias, args, indices, env, x, want, span)
+        if alias is not None and d.binding.params is None and not d.binding.indices:
+            target, members = alias, ()
+            m.uses.add(id(alias.binding))
+    if len(members) != len(target.binding.indices):
+        return m.fail(
+            "E0204",
+            span,
+            f"`{target.binding.name}` has {len(target.binding.indices)} indices, {len(members)} are given",
+        )
+    inner = cx.alias(d.binding.name)
+    bound = bind_arguments(m, inner, target, args, env, span)
+    if bound is None:
+        return UNKNOWN
+    bound.update(zip(target.binding.indices, members, strict=True))
+    binder = None if d.binding.kind == "def" else _binder(m, d, indices)
+    return _instantiate(m, inner, target, bound, x, want, span, binder)
+
+
+def _aliased(d: Definition) -> Definition | None:
+    """The definition that ``let a = b`` renames."""
+    if not isinstance(d.binding.body, ast.Name):
+        return None
+    value = d.env.get(d.binding.body.id)
+    return value if isinstance(value, Definition) else None
+
+
+def _binder(m: Machine, d: Definition, indices: tuple[int | str, ...]) -> Binder:
+    """The owner of a let's or tied's decisions; one for each member of a family."""
+    if d.binder is not None and not indices:
+        return d.binder
+    key = (id(d.binding), id(d.binder), indices)
+    if key not in m.binders:
+        name = d.binding.name + (f"[{','.join(map(str, indices))}]" if indices else "")
+        kind: Literal["let", "tied"] = "tied" if d.binding.kind == "tied" else "let"
+        local = d.binder
+        m.binders[key] = Binder(kind, name, d.binding.name_span, local.home if local else None, local is not None)
+    return m.binders[key]
+
+
+# ------------------------------------------------------------------ instances
+
+
+def _instantiate(
+    m: Machine,
+    cx: Cx,
+    d: Definition,
+    bound: dict[str, Value],
+    x: Value,
+    want: Want | None,
+    span: Span,
+    binder: Binder | None,
+) -> Value:
+    parts = leaves(x)
+    if any(p is UNKNOWN for p in parts):
+        return UNKNOWN
+    if x is ABSENT:
+        return ABSENT
+    wrong = next((p for p in parts if not isinstance(p, Tensor) and p is not ABSENT), None)
+    if wrong is not None:
+        return m.fail(
+            "E0203", span, f"`{d.binding.name}` is applied to {describe(wrong)}", "a network works on tensors"
+        )
+    if not _may_enter(m, d, span):
+        return UNKNOWN
+    key = _key(m, d, bound, x, want, binder)
+    mixed = len(parts) > 1 and any(p is ABSENT or (isinstance(p, Tensor) and p.presence != ALWAYS) for p in parts)
+    if binder is None and (cx.pick is not None or key is None or mixed):
+        return _inline(m, cx, d, bound, x, want, span)
+    if key is None or ABSENT in parts:
+        return m.fail(
+            "E0203", span, f"`{d.binding.name}` shares its decisions, so it cannot depend on tensors around its use"
+        )
+    instance = m.instances.get(key)
+    if instance is None or (instance.own_symbols and binder is None):
+        if any(k == key for k, _, _ in m.active):
+            return _endless(m, d, span)
+        instance = _elaborate(m, cx, d, bound, x, want, span, binder, key)
+        m.instances[key] = instance
+    if instance.result is UNKNOWN:
+        return UNKNOWN
+    if binder is not None and not _lawful(m, instance.region, binder, span):
+        return UNKNOWN
+    return emit_call(m, cx, instance, x, binder, span)
+
+
+def _may_enter(m: Machine, d: Definition, span: Span) -> bool:
+    if len(m.active) < MAX_NESTING:
+        return True
+    _endless(m, d, span)
+    return False
+
+
+def _endless(m: Machine, d: Definition, span: Span) -> Value:
+    names = [name for _, name, _ in m.active]
+    cycle = names[len(names) - 1 - names[::-1].index(d.binding.name) :] if d.binding.name in names else names[-3:]
+    path = " -> ".join([*cycle[:8], "…"] if len(cycle) > 8 else [*cycle, d.binding.name])
+    return m.fail(
+        "E0205",
+        span,
+        f"`{d.binding.name}` contains itself without end",
+        "this use begins it again",
+        labels=(Label(d.binding.name_span, "defined here"),),
+        notes=(f"the cycle: {path}", "recursion must reach finitely many instances"),
+    )
+
+
+def _key(
+    m: Machine, d: Definition, bound: dict[str, Value], x: Value, want: Want | None, binder: Binder | None
+) -> Hashable | None:
+    own = fingerprint(replace(d, binder=None), m.root_env)
+    if own is None:
+        return None
+    args: list[Hashable] = []
+    for name, value in bound.items():
+        part = fingerprint(value, m.root_env)
+        if part is None:
+            return None
+        args.append((name, part))
+    types = tuple(p.type if isinstance(p, Tensor) else None for p in leaves(x))
+    return (own, tuple(args), shape_of(x), types, want, id(binder) if binder else None)
+
+
+def _scope(d: Definition, bound: dict[str, Value], x: Value, want: Want | None, home: Home) -> Env:
+    names = dict(bound)
+    if isinstance(x, Tensor):
+        names["in"] = TypeView(x.type)
+        out, space = x.type.channels, x.type.space
+        if want is not None:
+            out, space = want.out if want.out is not None else out, want.space if want.space is not None else space
+        names["out"] = TypeView(TensorType(out, space, x.type.kind))
+    elif want is not None and want.out is not None and want.space is not None:
+        names["out"] = TypeView(TensorType(want.out, want.space))
+    return d.env.nest(names, home)
+
+
+def _inline(
+    m: Machine, cx: Cx, d: Definition, bound: dict[str, Value], x: Value, want: Want | None, span: Span
+) -> Value:
+    """Elaborate in the caller's region: the body needs what stands around it."""
+    key = ("inline", id(d.binding), id(d.env))
+    if sum(k == key for k, _, _ in m.active) > MAX_NESTING // 4:
+        return _endless(m, d, span)
+    m.active.append((key, d.binding.name, span))
+    scope = _scope(d, bound, x, want, Home(cx.builder.region, cx.step))
+    result = m.apply(m, cx, d.binding.body, scope, x, want)
+    m.active.pop()
+    return result
+
+
+def _elaborate(
+    m: Machine,
+    cx: Cx,
+    d: Definition,
+    bound: dict[str, Value],
+    x: Value,
+    want: Want | None,
+    span: Span,
+    binder: Binder | None,
+    key: Hashable,
+) -> Instance:
+    tensors = [p for p in leaves(x) if isinstance(p, Tensor)]
+    region = Region(d.binding.name, tuple(t.type for t in tensors))
+    builder = Builder(region, binder=binder or cx.builder.binder, symbols=[0] if binder else cx.builder.symbols)
+    step = Step("")
+    inner = rebuild(x, iter([Tensor(Ref(i), t.type, ALWAYS, t.span) for i, t in enumerate(tensors)]))
+    m.active.append((key, d.binding.name, span))
+    result = m.apply(
+        m, Cx(builder, step), d.binding.body, _scope(d, bound, inner, want, Home(region, step)), inner, want
+    )
+    m.active.pop()
+    if result is ABSENT or any(leaf is UNKNOWN for leaf in leaves(result)):
+        return Instance(region, ABSENT if result is ABSENT else UNKNOWN, False)
+    outputs: list[Output] = []
+    for leaf in leaves(result):
+        if not isinstance(leaf, Tensor):
+            wrong = m.fail("E0203", d.binding.body.span, f"`{d.binding.name}` gives {describe(leaf)}, not a tensor")
+            return Instance(region, wrong, False)
+        outputs.append(Output(leaf.ref, leaf.type, leaf.presence))
+    builder.finish(tuple(outputs))
+    return Instance(region, result, builder.own_symbols and binder is None)
+
+
+def emit_call(m: Machine, cx: Cx, instance: Instance, x: Value, binder: Binder | None, span: Span) -> Value:
+    """The call node, and the instance's result as values of the caller's region."""
+    if instance.result is ABSENT:
+        return ABSENT
+    if not m.count_nodes(cx.builder, span):
+        return UNKNOWN
+    tensors = [p for p in leaves(x) if isinstance(p, Tensor)]
+    entry = presence_of(x)
+    cx.builder.own_symbols |= instance.own_symbols
+    node, index = cx.builder.call(
+        instance.region, tuple(t.ref for t in tensors), cx.step, binder, both(cx.guard, entry), span
+    )
+    results = [
+        Tensor(Ref(index, k), out.type, both(entry, rename(out.presence, lambda ref: lifted(ref, node))), span)
+        for k, out in enumerate(instance.region.outputs)
+    ]
+    return rebuild(instance.result, iter(results))
+
+
+def lifted(ref: Hashable, call: CallNode) -> Hashable:
+    """A callee's decision as its caller sees it."""
+    return DecisionRef((call, *ref.calls), ref.decision) if isinstance(ref, DecisionRef) else ref
+
+
+def _lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
+    """The skeleton law: every use of a binder yields the same decisions."""
+    text = skeleton_text(region)
+    known = m.skeletons.setdefault(id(binder), (text, span))
+    if known[0] == text:
+        return True
+    mine, theirs = text.splitlines(), known[0].splitlines()
+    differs = next((a or b for a, b in zip([*mine, ""], [*theirs, ""], strict=False) if a != b), "")
+    m.fail(
+        "E0403",
+        span,
+        f"two uses of `{binder.name}` give different decisions",
+        "this use",
+        labels=(Label(known[1], "the first use"),),
+        notes=(
+            f"they first differ at: {differs}",
+            "a let or tied decides once for all its uses; use `def` to decide at each",
+        ),
+    )
+    return False
+
+
+# ------------------------------------------------------------- data definitions
+
+
+def data_of_definition(m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, ...], env: Env, span: Span) -> Value:
+    """A definition whose body is data: evaluated at each use (``def``) or once for all uses (``let``)."""
+    m.uses.add(id(d.binding))
+    if d.binding.kind == "def":
+        if not _may_enter(m, d, span):
+            return UNKNOWN
+        inner = cx.alias(d.binding.name)
+        bound = bind_arguments(m, inner, d, args, env, span)
+        if bound is None:
+            return UNKNOWN
+        m.active.append((("data", id(d.binding)), d.binding.name, span))
+        value = m.evaluate(m, inner, d.binding.body, d.env.nest(bound))
+        m.active.pop()
+        return value
+    if args or d.binding.params:
+        return m.fail("E0204", span, f"`{d.binding.name}` is one value for all its uses and takes no arguments")
+    return _shared_data(m, cx, d, span)
+
+
+def _shared_data(m: Machine, cx: Cx, d: Definition, span: Span) -> Value:
+    binder = _binder(m, d, ())
+    known = m.shared_data.get(id(binder))
+    if known is None:
+        region = Region(d.binding.name, ())
+        step = Step("")
+        builder = Builder(region, binder=binder)
+        value = m.evaluate(m, Cx(builder, step), d.binding.body, d.env.nest({}, Home(region, step)))
+        builder.finish(())
+        known = (value, region)
+        m.shared_data[id(binder)] = known
+    value, region = known
+    if region.searches:
+        key = ("data", id(binder), cx.guard)
+        if key not in cx.builder.pure:
+            node, index = cx.builder.call(region, (), cx.step, binder, cx.guard, span)
+            cx.builder.pure[key] = Ref(index)
+        cx.builder.own_symbols |= binder.local
+    return value

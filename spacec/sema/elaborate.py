@@ -1,0 +1,239 @@
+"""From the syntax of a file to the space graph: the whole of semantic analysis.
+
+Assumes a parsed file and parsed libraries. Guarantees, if the sink holds no error: every
+architecture of the graph is well shaped, every name is resolved, every use of a let or tied decides
+alike. All errors found are in the sink.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from spacec.diagnostics.model import Sink
+from spacec.ir.graph import Binder, Output, Port, Ref, Region, SpaceGraph, Step
+from spacec.ir.ops import OpTable
+from spacec.sema.apply import apply
+from spacec.sema.builder import Builder, Cx
+from spacec.sema.evaluate import evaluate
+from spacec.sema.header import bind_parameters, check_presets, read_defaults, read_port, size_symbols
+from spacec.sema.limits import read_limits
+from spacec.sema.machine import Machine
+from spacec.sema.scopes import report_duplicates, report_unknown
+from spacec.sema.stated import check_type
+from spacec.sema.statements import run_dag
+from spacec.sema.values import ABSENT, UNKNOWN, Definition, Env, Pack, Tensor, Value
+from spacec.source import NOWHERE
+from spacec.space.decisions import Constraint
+from spacec.syntax import ast
+
+_FRAMES = 40_000
+"""Python frames that the deepest legal nesting needs; frames of pure Python take no C stack."""
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """The graph of one form of a space, and what the rest of the compiler needs to know beside it."""
+
+    graph: SpaceGraph
+    parameters: dict[str, object]
+    limits: tuple[Constraint, ...]
+    unused: tuple[str, ...]
+    """Lets and tieds that this form does not reach."""
+    presets: tuple[str, ...]
+
+
+def elaborate(
+    file: ast.File,
+    libraries: tuple[ast.File, ...],
+    ops: OpTable,
+    sink: Sink,
+    given: Mapping[str, ast.Expr | object] | None = None,
+    preset: str | None = None,
+) -> Elaborated | None:
+    """Elaborate one form of a space; ``None`` where errors stand in the way (they are in ``sink``).
+
+    ``given`` maps header parameters to values (numbers, texts, tuples) or expressions.
+    """
+    with _deep_stack():
+        return _Run(file, libraries, ops, sink).run(given or {}, preset)
+
+
+@contextmanager
+def _deep_stack() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def as_value(value: object) -> Value:
+    """A Python value as data of the language. Raises ``TypeError`` for anything else."""
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return Pack(tuple(as_value(v) for v in value))
+    raise TypeError(f"a parameter is a number, a text or a list of these, not {type(value).__name__}")
+
+
+def plain(value: Value) -> object:
+    """The Python value of static data."""
+    return [plain(v) for v in value.items] if isinstance(value, Pack) else value
+
+
+class _Run:
+    """One elaboration from start to end."""
+
+    def __init__(self, file: ast.File, libraries: tuple[ast.File, ...], ops: OpTable, sink: Sink) -> None:
+        self.file = file
+        prelude: dict[str, Value] = dict(ops.ops)
+        outer = Env(prelude)
+        for library in libraries:
+            prelude.update(_definitions(library.items, outer))
+        self.names: dict[str, Value] = {}
+        self.env = Env(self.names, outer)
+        self.m = Machine(sink, ops, {}, self.env, evaluate, apply)
+
+    def run(self, given: Mapping[str, ast.Expr | object], preset: str | None) -> Elaborated | None:
+        m, file = self.m, self.file
+        if file.header is None:
+            m.fail("E0206", file.span, "this file declares no space", help="begin with `space NAME(…)`")
+            return None
+        report_duplicates(m, file.items, file.header)
+        for use in (i for i in file.items if isinstance(i, ast.Use)):
+            m.fail("E0209", use.span, f'no library "{use.path}" is installed')
+        presets = {i.name: i for i in file.items if isinstance(i, ast.Preset)}
+        check_presets(m, file.header, presets)
+        arguments: dict[str, ast.Expr | Value] = {
+            k: v if isinstance(v, ast.Node) else as_value(v) for k, v in given.items()
+        }
+        self.names.update(bind_parameters(m, file.header, self.env, presets, preset, arguments))
+        parameters = {p.name: plain(self.names[p.name]) for p in file.header.params}
+        self.names.update(_definitions(file.items, self.env))
+        ports = [i for i in file.items if isinstance(i, ast.Port)]
+        self.names.update(size_symbols(m, ports, self.env))
+        m.defaults = read_defaults(m, file.items, self.env)
+        inputs = [p for i in ports if i.direction == "input" and (p := read_port(m, i, self.env))]
+        outputs = [p for i in ports if i.direction == "output" and (p := read_port(m, i, self.env))]
+        if not self._complete(ports):
+            return self._finish(None, parameters, presets)
+        graph = self._build(file.header.name, inputs, outputs) if len(inputs) and len(outputs) else None
+        return self._finish(graph, parameters, presets)
+
+    def _complete(self, ports: list[ast.Port]) -> bool:
+        """Whether the file has what every space has."""
+        header = self.file.header
+        span = header.span if header else NOWHERE
+        found = True
+        for direction in ("input", "output"):
+            if not any(p.direction == direction for p in ports):
+                self.m.fail(
+                    "E0206",
+                    span,
+                    f"the space has no {direction}",
+                    help=f"declare one: `{direction} name: [channels, height, width]`",
+                )
+                found = False
+        if not any(isinstance(i, ast.Net) for i in self.file.items):
+            self.m.fail("E0206", span, "the space has no `net`", help="define it: `net = …`")
+            found = False
+        return found
+
+    def _finish(
+        self, graph: SpaceGraph | None, parameters: dict[str, object], presets: Mapping[str, ast.Preset]
+    ) -> Elaborated | None:
+        m = self.m
+        unused: list[str] = []
+        for item in self.file.items:
+            if isinstance(item, ast.Binding) and id(item) not in m.uses:
+                report_unknown(m, item, self.env)
+                if item.kind != "def":
+                    unused.append(item.name)
+        limits = read_limits(m, self.file.items, self.env) if graph is not None else ()
+        if graph is None or m.sink.failed:
+            return None
+        return Elaborated(graph, parameters, limits, tuple(unused), tuple(presets))
+
+    def _build(self, name: str, inputs: list[Port], outputs: list[Port]) -> SpaceGraph | None:
+        m = self.m
+        net = next(i for i in self.file.items if isinstance(i, ast.Net))
+        region = Region("net", tuple(p.type for p in inputs))
+        cx = Cx(Builder(region), Step(""))
+        tensors = [Tensor(Ref(i), p.type, span=p.span) for i, p in enumerate(inputs)]
+        x: Value = tensors[0] if len(tensors) == 1 else Pack(tuple(tensors))
+        results = self._results(cx, net, x, outputs)
+        if any(r is UNKNOWN for r in results):
+            return None
+        final: list[Output] = []
+        for port, value in zip(outputs, results, strict=True):
+            if not isinstance(value, Tensor):
+                self._not_an_output(net, port, value)
+                continue
+            checked = check_type(m, value, port.type, value.span, port.span)
+            if isinstance(checked, Tensor):
+                final.append(Output(value.ref, value.type, value.presence))
+        if len(final) < len(outputs):
+            return None
+        cx.builder.finish(tuple(final))
+        region.preconditions = tuple(m.preconditions)
+        return SpaceGraph(name, region, tuple(inputs), tuple(outputs))
+
+    def _not_an_output(self, net: ast.Net, port: Port, value: Value) -> None:
+        what = "is absent" if value is ABSENT else "is not one tensor"
+        self.m.fail(
+            "E0309",
+            net.value.span,
+            f"the output `{port.name}` {what}",
+            "an absent output is no architecture" if value is ABSENT else "",
+        )
+
+    def _results(self, cx: Cx, net: ast.Net, x: Value, outputs: list[Port]) -> list[Value]:
+        """The value of each output: what ``net`` gives or returns, or what its dag assigned to the output names."""
+        m = self.m
+        if not isinstance(net.value, ast.Dag):
+            value = apply(m, cx, net.value, self.env, x)
+        else:
+            flow = run_dag(m, cx, net.value, self.env, x, None)
+            if flow is None:
+                return [UNKNOWN]
+            if flow.result is None:
+                return [self._assigned(net, port, flow.env) for port in outputs]
+            value = flow.result
+        if len(outputs) == 1 or value is UNKNOWN:
+            return [value]
+        if isinstance(value, Pack) and len(value.items) == len(outputs):
+            return list(value.items)
+        names = ", ".join(p.name for p in outputs)
+        return [
+            m.fail(
+                "E0307",
+                net.value.span,
+                f"`net` gives one value for the outputs {names}",
+                help="assign each output name in a `dag`",
+            )
+        ]
+
+    def _assigned(self, net: ast.Net, port: Port, env: Env) -> Value:
+        value = env.names.get(port.name)
+        if value is None:
+            return self.m.fail(
+                "E0206",
+                net.value.span,
+                f"the output `{port.name}` is never assigned",
+                help=f"assign it: `{port.name} = …`",
+            )
+        return value
+
+
+def _definitions(items: tuple[ast.Item, ...], env: Env) -> dict[str, Value]:
+    """The definitions of a file, each closed over the file's own scope."""
+    found: dict[str, Value] = {}
+    for item in items:
+        if isinstance(item, ast.Binding) and item.name not in found:
+            binder = None if item.kind == "def" else Binder(item.kind, item.name, item.name_span)
+            found[item.name] = Definition(item, env, binder)
+    return found

@@ -1,0 +1,296 @@
+"""Evaluating data: numbers, sizes, lists, tensors that flow, and the choices of values.
+
+Assumes names may be anything; reports what is not data and returns the silent value. Every
+expression that makes tensors leaves its nodes in the region of ``cx``.
+"""
+
+from __future__ import annotations
+
+from spacec.diagnostics.suggest import nearest
+from spacec.ir.dims import Poly, extreme
+from spacec.ir.ops import OpSpec
+from spacec.sema.arithmetic import combine, relation
+from spacec.sema.builder import Cx
+from spacec.sema.classify import is_network
+from spacec.sema.definitions import data_of_definition
+from spacec.sema.machine import Machine
+from spacec.sema.picks import evaluate_from
+from spacec.sema.primitive import apply_primitive
+from spacec.sema.stated import truth, typed
+from spacec.sema.value_choice import evaluate_braces
+from spacec.sema.values import ABSENT, UNKNOWN, Closure, Definition, Env, Pack, Tensor, TypeView, Value, Want, describe
+from spacec.syntax import ast
+
+
+def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = None) -> Value:
+    """The data that ``expr`` denotes; a network comes back as a :class:`Closure`."""
+    if is_network(expr, env):
+        return Closure(expr, env)
+    match expr:
+        case ast.Number():
+            return expr.value
+        case ast.String():
+            return expr.value
+        case ast.Name():
+            return _name(m, cx, expr, env)
+        case ast.TupleOf() | ast.ListOf():
+            return _items(m, cx.inside(), expr.items, env)
+        case ast.Braces():
+            return evaluate_braces(m, cx, expr, env)
+        case ast.Pipe():
+            return _pipe(m, cx.inside(), expr, env, want)
+        case ast.Typed():
+            return typed(m, cx, expr, env, lambda wanted: m.evaluate(m, cx, expr.stage, env, wanted))
+        case ast.Call():
+            return _call(m, cx, expr, env, want)
+        case ast.From():
+            return evaluate_from(m, cx, expr, env, want)
+        case ast.Index():
+            return _index(m, cx.inside(), expr, env)
+        case ast.Slice():
+            return _slice(m, cx.inside(), expr, env)
+        case ast.Attribute():
+            return _attribute(m, cx.inside(), expr, env)
+        case ast.Binary(op="and" | "or"):
+            return _logic(m, cx.inside(), expr, env)
+        case ast.Binary():
+            left, right = (
+                m.evaluate(m, cx.inside(), expr.left, env, want),
+                m.evaluate(m, cx.inside(), expr.right, env, want),
+            )
+            return combine(m, cx.inside(), expr, left, right)
+        case ast.Unary():
+            return _unary(m, cx.inside(), expr, env)
+        case ast.Compare():
+            return _compare(m, cx.inside(), expr, env)
+        case ast.Range():
+            return Pack(tuple(span_of_range(m, cx, expr, env)))
+        case ast.Inline():
+            return m.evaluate(m, cx, expr.value, env, want)
+        case _:
+            return m.fail("E0203", expr.span, "this is not data", "a value is expected here")
+
+
+def unknown_name(m: Machine, name: ast.Name, env: Env) -> Value:
+    close = nearest(name.id, [*env.all_names(), *m.ops.ops])
+    return m.fail(
+        "E0201",
+        name.span,
+        f"unknown name `{name.id}`",
+        "not defined here",
+        help=f"did you mean `{close}`?" if close else "",
+    )
+
+
+def _name(m: Machine, cx: Cx, expr: ast.Name, env: Env) -> Value:
+    value = env.get(expr.id)
+    if value is None:
+        return unknown_name(m, expr, env)
+    if isinstance(value, Definition):
+        return data_of_definition(m, cx, value, (), env, expr.span)
+    return value
+
+
+def span_of_range(m: Machine, cx: Cx, expr: ast.Range, env: Env) -> list[int]:
+    """The integers of ``low..high``, both ends included; empty where high < low."""
+    low, high = m.evaluate(m, cx, expr.low, env), m.evaluate(m, cx, expr.high, env)
+    if low is UNKNOWN or high is UNKNOWN:
+        return []
+    if not isinstance(low, int) or not isinstance(high, int):
+        m.fail(
+            "E0407",
+            expr.span,
+            "a range needs whole numbers at both ends",
+            f"found {describe(low)} and {describe(high)}",
+        )
+        return []
+    if high - low > 100_000:
+        m.fail("E0404", expr.span, f"this range has {high - low + 1:,} elements", "at most 100,000")
+        return []
+    return list(range(low, high + 1))
+
+
+def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env) -> Value:
+    out: list[Value] = []
+    for item in items:
+        if isinstance(item, ast.Range):
+            out.extend(span_of_range(m, cx, item, env))
+            continue
+        value = m.evaluate(m, cx, item.value if isinstance(item, ast.Spread) else item, env)
+        if isinstance(item, ast.Spread) and isinstance(value, Pack):
+            out.extend(value.items)
+        else:
+            out.append(value)
+    return Pack(tuple(out))
+
+
+def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, want: Want | None) -> Value:
+    first = m.evaluate(m, cx, expr.stages[0], env)
+    if len(expr.stages) == 1:
+        return first
+    rest = ast.Pipe(expr.stages[1:], span=expr.stages[1].span.to(expr.stages[-1].span))
+    return m.apply(m, cx, rest if len(rest.stages) > 1 else rest.stages[0], env, first, want)
+
+
+# --------------------------------------------------------------------- calls
+
+
+def _call(m: Machine, cx: Cx, expr: ast.Call, env: Env, want: Want | None) -> Value:
+    if not isinstance(expr.callee, ast.Name):
+        return m.fail("E0203", expr.callee.span, "only a name can be called")
+    name = expr.callee.id
+    callee = env.get(name)
+    if isinstance(callee, OpSpec):
+        return _call_variadic(m, cx.inside(), callee, expr, env, want)
+    if isinstance(callee, Definition):
+        return data_of_definition(m, cx, callee, expr.args, env, expr.span)
+    if callee is None:
+        return _builtin(m, cx.inside(), expr, name, env)
+    return m.fail("E0203", expr.callee.span, f"{describe(callee)} cannot be called")
+
+
+def _call_variadic(m: Machine, cx: Cx, spec: OpSpec, expr: ast.Call, env: Env, want: Want | None) -> Value:
+    """``sum(a, b)``, ``concat(s[2..])``: an op of any number of tensors, given its tensors as arguments."""
+    values: list[Value] = []
+    for arg in expr.args:
+        inner = arg.value.value if isinstance(arg.value, ast.Spread) else arg.value
+        values.append(m.evaluate(m, cx, inner, env, want if spec.name == "sum" else None))
+    if any(v is UNKNOWN for v in values):
+        return UNKNOWN
+    return apply_primitive(m, cx, spec, {}, Pack(tuple(values)), want, expr.span)
+
+
+def _builtin(m: Machine, cx: Cx, expr: ast.Call, name: str, env: Env) -> Value:
+    values = [m.evaluate(m, cx, a.value, env) for a in expr.args]
+    if any(v is UNKNOWN for v in values):
+        return UNKNOWN
+    match name, values:
+        case "len", [Pack() as pack]:
+            return len(pack.items)
+        case "len", [Tensor()]:
+            return 1
+        case "max" | "min", _:
+            flat = [v for value in values for v in (value.items if isinstance(value, Pack) else (value,))]
+            if flat and all(isinstance(v, int) for v in flat):
+                return extreme("max" if name == "max" else "min", tuple(v for v in flat if isinstance(v, int)))
+            if flat and all(isinstance(v, int | Poly) for v in flat):
+                return extreme("max" if name == "max" else "min", tuple(v for v in flat if isinstance(v, int | Poly)))
+        case "normal", [int() | float() as std]:
+            return Pack(("normal", float(std)))
+        case "abs" | "round", [int() | float() as number]:
+            return abs(number) if name == "abs" else round(number)
+        case _:
+            pass
+    if name in ("len", "max", "min", "normal", "abs", "round"):
+        return m.fail(
+            "E0204", expr.span, f"`{name}` does not take {', '.join(map(describe, values)) or 'no arguments'}"
+        )
+    return unknown_name(m, expr.callee, env) if isinstance(expr.callee, ast.Name) else UNKNOWN
+
+
+# -------------------------------------------------------------- parts of data
+
+
+def _static_index(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> int | None:
+    value = m.evaluate(m, cx, expr, env)
+    if value is UNKNOWN:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        m.fail("E0407", expr.span, "an index is a whole number", f"found {describe(value)}")
+        return None
+    return value
+
+
+def _index(m: Machine, cx: Cx, expr: ast.Index, env: Env) -> Value:
+    base = m.evaluate(m, cx, expr.base, env)
+    position = _static_index(m, cx, expr.items[0], env)
+    if base is UNKNOWN or position is None:
+        return UNKNOWN
+    if isinstance(base, Tensor) and position in (0, -1):
+        return base
+    if not isinstance(base, Pack):
+        return m.fail("E0203", expr.base.span, f"{describe(base)} has no elements")
+    if not -len(base.items) <= position < len(base.items):
+        return m.fail("E0307", expr.span, f"element {position} of {len(base.items)}", "there is no such element")
+    return base.items[position]
+
+
+def _slice(m: Machine, cx: Cx, expr: ast.Slice, env: Env) -> Value:
+    base = m.evaluate(m, cx, expr.base, env)
+    low = 0 if expr.low is None else _static_index(m, cx, expr.low, env)
+    high = -1 if expr.high is None else _static_index(m, cx, expr.high, env)
+    if base is UNKNOWN or low is None or high is None:
+        return UNKNOWN
+    if not isinstance(base, Pack):
+        return m.fail("E0203", expr.base.span, f"{describe(base)} has no elements")
+    if expr.high is not None and high < 0:
+        return Pack(())  # `s[..i-2]` at i = 1: nothing that far back
+    stop = len(base.items) if high == -1 else high + 1
+    return Pack(base.items[max(low, 0) : stop])
+
+
+def _attribute(m: Machine, cx: Cx, expr: ast.Attribute, env: Env) -> Value:
+    base = m.evaluate(m, cx, expr.base, env)
+    if base is UNKNOWN or base is ABSENT:
+        return UNKNOWN
+    if not isinstance(base, Tensor | TypeView):
+        return m.fail("E0208", expr.span, f"{describe(base)} has no sizes", "only tensors, `in` and `out` have them")
+    t = base.type
+    match expr.name:
+        case "c" | "channels":
+            return t.channels
+        case "hw" | "space":
+            return Pack(t.space)
+        case "rank":
+            return t.rank
+        case "h" | "t" if t.rank >= 1:
+            return t.space[0]
+        case "w" if t.rank >= 2:
+            return t.space[1]
+        case _:
+            close = nearest(expr.name, ["c", "hw", "space", "rank", "h", "w", "t"])
+            return m.fail(
+                "E0208",
+                expr.span,
+                f"{t} has no `.{expr.name}`",
+                notes=("sizes are `.c` (channels), `.hw` or `.space`, `.h`, `.w`, `.t`, `.rank`",),
+                help=f"did you mean `.{close}`?" if close else "",
+            )
+
+
+def _unary(m: Machine, cx: Cx, expr: ast.Unary, env: Env) -> Value:
+    value = m.evaluate(m, cx, expr.operand, env)
+    if value is UNKNOWN:
+        return UNKNOWN
+    if expr.op == "not":
+        return not truth(m, value, expr.operand.span)
+    if isinstance(value, int | float | Poly):
+        return -value
+    return m.fail("E0203", expr.span, f"`-` of {describe(value)}")
+
+
+# ------------------------------------------------------------------ conditions
+
+
+def _logic(m: Machine, cx: Cx, expr: ast.Binary, env: Env) -> Value:
+    left = truth(m, m.evaluate(m, cx, expr.left, env), expr.left.span)
+    if left is None:
+        return UNKNOWN
+    if left is (expr.op == "or"):
+        return left
+    right = truth(m, m.evaluate(m, cx, expr.right, env), expr.right.span)
+    return UNKNOWN if right is None else right
+
+
+def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
+    values = [m.evaluate(m, cx, e, env) for e in expr.operands]
+    if any(v is UNKNOWN for v in values):
+        return UNKNOWN
+    for left, op, right in zip(values, expr.ops, values[1:], strict=False):
+        verdict = relation(left, op, right)
+        if verdict is None:
+            text = f"`{op}` between {describe(left)} and {describe(right)} is not decided"
+            return m.fail("E0407", expr.span, text, "conditions are static")
+        if not verdict:
+            return False
+    return True

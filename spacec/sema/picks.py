@@ -1,0 +1,135 @@
+"""``from s: f`` and ``pick k from s: f``: mapping over elements, choosing a subset of them."""
+
+from __future__ import annotations
+
+from spacec.ir.conditions import Has, both
+from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
+from spacec.sema.builder import Cx, PickContext
+from spacec.sema.classify import is_network
+from spacec.sema.machine import Machine
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Value, Want, describe, leaves
+from spacec.source import Span
+from spacec.syntax import ast
+
+
+def evaluate_from(m: Machine, cx: Cx, expr: ast.From, env: Env, want: Want | None) -> Value:
+    """One value for each element; under a pick, elements that are not chosen are absent."""
+    source = m.evaluate(m, cx.inside(), expr.source, env)
+    if isinstance(expr.source, ast.Range) and source is UNKNOWN:
+        return UNKNOWN
+    if source is UNKNOWN:
+        return UNKNOWN
+    elements = source.items if isinstance(source, Pack) else (source,)
+    if expr.count is None:
+        return Pack(tuple(_body(m, cx.inside(), expr, env, e, want) for e in elements))
+    bounds = _bounds(m, cx.inside(), expr, env, len(elements))
+    if bounds is None:
+        return UNKNOWN
+    return _pick(m, cx.inside().enter("pick"), expr, env, want, elements, bounds)
+
+
+def _body(m: Machine, cx: Cx, expr: ast.From, env: Env, element: Value, want: Want | None) -> Value:
+    if expr.name is not None:
+        scope = env.nest({expr.name: element})
+        if is_network(expr.body, scope):
+            return m.fail(
+                "E0203", expr.body.span, "the body gives a network, not a value", help=f"write `{expr.name} >> …`"
+            )
+        return m.evaluate(m, cx, expr.body, scope, want)
+    if not is_network(expr.body, env):
+        return m.fail(
+            "E0203", expr.body.span, "the body is data, not a network", help="name the element: `from x in s: …`"
+        )
+    return m.apply(m, cx, expr.body, env, element, want)
+
+
+def _bounds(m: Machine, cx: Cx, expr: ast.From, env: Env, size: int) -> tuple[int, int] | None:
+    if expr.count == "any":
+        return 0, size
+    count = expr.count
+    if count is None or isinstance(count, str):
+        return None
+    parts = (count.low, count.high) if isinstance(count, ast.Range) else (count, count)
+    values = [m.evaluate(m, cx, p, env) for p in parts]
+    if any(v is UNKNOWN for v in values):
+        return None
+    low, high = values
+    if isinstance(low, bool) or not isinstance(low, int) or not isinstance(high, int) or low < 0 or high < low:
+        m.fail("E0402", count.span, f"a pick takes a number or a range of numbers, found {describe(low)}")
+        return None
+    if high > size:
+        m.fail(
+            "E0402",
+            count.span,
+            f"pick {high} from {size}",
+            f"there are {size} elements",
+            help=f"write `min({high}, len(…))`",
+        )
+        return None
+    return low, high
+
+
+def _pick(
+    m: Machine,
+    cx: Cx,
+    expr: ast.From,
+    env: Env,
+    want: Want | None,
+    elements: tuple[Value, ...],
+    bounds: tuple[int, int],
+) -> Value:
+    low, high = bounds
+    size = len(elements)
+    decision: DecisionDecl | None = None
+    if not low == high == size:
+        decision = DecisionDecl("subset", cx.step, low=low, high=high, size=size, condition=cx.guard, span=expr.span)
+        cx.builder.decide(decision)
+    absent = bool(m.defaults.get("pick", {}).get("absent", 1))
+    chosen: list[Value] = []
+    for index, element in enumerate(elements):
+        branch = cx.inside()
+        if decision is not None:
+            branch = branch.under(Has(DecisionRef((), decision), index))
+        chosen.append(_element(m, branch, expr, env, want, element, PickContext(decision, index, absent, cx.step)))
+    return UNKNOWN if any(v is UNKNOWN for v in chosen) else Pack(tuple(chosen))
+
+
+def _element(
+    m: Machine, cx: Cx, expr: ast.From, env: Env, want: Want | None, element: Value, pick: PickContext
+) -> Value:
+    """The body on one element, in the pick's slot: the body's own choice, or a gate of presence."""
+    value = _body(m, cx.lend(pick), expr, env, element, want)
+    if value is UNKNOWN or value is ABSENT:
+        return value
+    if not all(isinstance(v, Tensor) for v in leaves(value)):
+        return m.fail("E0203", expr.body.span, f"a pick chooses among tensors, found {describe(value)}")
+    if pick.taken:
+        return _with_presence(value, pick)
+    labels = ("absent", "present") if pick.absent else ("present",)
+    slot = cx.builder.slot(SlotDecl(cx.enter("gate").step, labels, None, pick.decision, pick.element, pick.absent))
+    return _gated(cx, slot, value, expr.span, pick)
+
+
+def _has(value: Tensor, pick: PickContext) -> Tensor:
+    if pick.decision is None:
+        return value
+    return Tensor(
+        value.ref, value.type, both(value.presence, Has(DecisionRef((), pick.decision), pick.element)), value.span
+    )
+
+
+def _with_presence(value: Value, pick: PickContext) -> Value:
+    if isinstance(value, Pack):
+        return Pack(tuple(_with_presence(v, pick) for v in value.items))
+    return _has(value, pick) if isinstance(value, Tensor) else value
+
+
+def _gated(cx: Cx, slot: SlotDecl, value: Value, span: Span, pick: PickContext) -> Value:
+    if isinstance(value, Pack):
+        return Pack(tuple(_gated(cx, slot, v, span, pick) for v in value.items))
+    if not isinstance(value, Tensor):
+        return value
+    lead: tuple[Ref | None, ...] = (None,) if slot.absent else ()
+    gated = _has(value, pick)
+    ref = cx.builder.choose(slot, (*lead, value.ref), value.type, both(cx.guard, gated.presence), span)
+    return Tensor(ref, value.type, gated.presence, span)

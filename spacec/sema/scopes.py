@@ -1,0 +1,112 @@
+"""Names of a whole file, used or not: duplicates, and names that definitions no form reaches get wrong.
+
+Elaboration reports what it meets; this walk covers the text it never reached, so that one run
+reports every unknown name of a file.
+"""
+
+from __future__ import annotations
+
+from spacec.diagnostics.model import Label
+from spacec.sema.classify import BUILTINS
+from spacec.sema.evaluate import unknown_name
+from spacec.sema.machine import Machine
+from spacec.sema.values import Env, Value
+from spacec.source import Span
+from spacec.syntax import ast
+
+_RESERVED = ("in", "out")
+
+
+def report_duplicates(m: Machine, items: tuple[ast.Item, ...], header: ast.Header | None) -> None:
+    """A file binds a name once: parameters, ports, definitions and presets share no name within their kind."""
+    seen: dict[tuple[str, str], Span] = {}
+    for param in header.params if header else ():
+        _declare(m, seen, "parameter", param.name, param.span)
+    for item in items:
+        match item:
+            case ast.Binding():
+                _declare(
+                    m,
+                    seen,
+                    "parameter" if ("parameter", item.name) in seen else "definition",
+                    item.name,
+                    item.name_span,
+                )
+            case ast.Port():
+                _declare(m, seen, "port", item.name, item.name_span)
+            case ast.Preset():
+                _declare(m, seen, "preset", item.name, item.span)
+            case _:
+                pass
+    nets = [i for i in items if isinstance(i, ast.Net)]
+    for extra in nets[1:]:
+        m.fail(
+            "E0202",
+            extra.span,
+            "`net` is defined twice",
+            "second definition",
+            labels=(Label(nets[0].span, "first definition"),),
+        )
+
+
+def _declare(m: Machine, seen: dict[tuple[str, str], Span], kind: str, name: str, span: Span) -> None:
+    if (kind, name) in seen:
+        first = (Label(seen[kind, name], "first defined here"),)
+        m.fail("E0202", span, f"`{name}` is defined twice", "second definition", labels=first)
+    else:
+        seen[kind, name] = span
+
+
+def report_unknown(m: Machine, binding: ast.Binding, env: Env) -> None:
+    """Unknown names in a definition that no form in use elaborated."""
+    names: dict[str, Value] = dict.fromkeys(_RESERVED, 0)
+    names.update({p.name: 0 for p in binding.params or ()})
+    names.update(dict.fromkeys(binding.indices, 0))
+    for param in binding.params or ():
+        _walk(m, param.default, env.nest(names))
+    _walk(m, binding.body, env.nest(names))
+
+
+def _walk(m: Machine, node: object, env: Env) -> None:
+    match node:
+        case ast.Name():
+            if env.get(node.id) is None and node.id not in BUILTINS:
+                unknown_name(m, node, env)
+        case ast.Dag():
+            inner = env.nest(dict.fromkeys((*node.params, *_assigned(node.body)), 0))
+            _walk(m, node.body, inner)
+        case ast.From():
+            _walk(m, node.source, env)
+            _walk(m, node.body, env.nest({node.name: 0}) if node.name else env)
+        case ast.Binding():
+            report_unknown(m, node, env)
+        case ast.Arg():
+            _walk(m, node.value, env)
+        case ast.Attribute():
+            _walk(m, node.base, env)
+        case tuple():
+            for part in node:
+                _walk(m, part, env)
+        case ast.Node():
+            for key, value in vars(node).items():
+                if not key.endswith("span") and isinstance(value, ast.Node | tuple):
+                    _walk(m, value, env)
+        case _:
+            return
+
+
+def _assigned(body: tuple[ast.Stmt, ...]) -> list[str]:
+    names: list[str] = []
+    for statement in body:
+        match statement:
+            case ast.Assign():
+                names.extend(n for group in statement.targets for n in group)
+            case ast.For():
+                names.extend((statement.name, *_assigned(statement.body)))
+            case ast.If():
+                names.extend((*_assigned(statement.then), *_assigned(statement.orelse)))
+            case ast.Binding():
+                names.append(statement.name)
+            case _:
+                pass
+    return names

@@ -1,0 +1,127 @@
+"""Stated types and static conditions: reading them, and checking a value against them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from spacec.diagnostics.model import Label
+from spacec.ir.dims import Dim, Poly, same
+from spacec.ir.types import TensorType
+from spacec.sema.builder import Cx
+from spacec.sema.machine import Machine
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, TypeView, Value, Want, describe
+from spacec.source import Span
+from spacec.syntax import ast
+
+
+def typed(m: Machine, cx: Cx, expr: ast.Typed, env: Env, run: Callable[[Want | None], Value]) -> Value:
+    """``stage -> type``: run the stage with what the type asks for, then check the result."""
+    wanted = read_type(m, cx.inside(), expr.type, env)
+    if wanted is None:
+        run(None)
+        return UNKNOWN
+    want = None if isinstance(wanted, tuple) else Want(wanted.channels, wanted.space, expr.type.span)
+    result = run(want)
+    return check_type(m, result, wanted, expr.stage.span, expr.type.span)
+
+
+def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> TensorType | tuple[TensorType, ...] | None:
+    """A type expression: ``[C, *space]``, a pyramid in braces, or ``tokens(V)[T]``."""
+    if isinstance(expr, ast.Braces):
+        scales = [read_type(m, cx, e, env) for e in expr.items]
+        return (
+            tuple(s for s in scales if isinstance(s, TensorType))
+            if all(isinstance(s, TensorType) for s in scales)
+            else None
+        )
+    value = m.evaluate(m, cx, expr, env)
+    if isinstance(value, TypeView):
+        return value.type
+    if isinstance(value, Tensor):
+        return value.type
+    if value is UNKNOWN:
+        return None
+    if not isinstance(value, Pack) or not value.items:
+        m.fail(
+            "E0203",
+            expr.span,
+            "this is not a type",
+            f"found {describe(value)}",
+            notes=("a type is written `[channels, *space]`",),
+        )
+        return None
+    dims: list[Dim] = []
+    for item in value.items:
+        if item is UNKNOWN:
+            return None
+        if isinstance(item, bool) or not isinstance(item, int | Poly) or (isinstance(item, int) and item < 1):
+            m.fail("E0306", expr.span, "a type lists positive sizes", f"found {describe(item)}")
+            return None
+        dims.append(item)
+    return TensorType(dims[0], tuple(dims[1:]))
+
+
+def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, ...], at: Span, stated: Span) -> Value:
+    """``value`` if it has the stated type, else a diagnostic with both places."""
+    if value is UNKNOWN or value is ABSENT:
+        return value
+    if isinstance(wanted, tuple):
+        items = value.items if isinstance(value, Pack) else (value,)
+        if len(items) != len(wanted):
+            return m.fail(
+                "E0307",
+                at,
+                f"{len(items)} values where {len(wanted)} are stated",
+                labels=(Label(stated, "stated here"),),
+            )
+        for item, part in zip(items, wanted, strict=True):
+            if check_type(m, item, part, at, stated) is UNKNOWN:
+                return UNKNOWN
+        return value
+    if not isinstance(value, Tensor):
+        return m.fail(
+            "E0307", at, f"{describe(value)} where a tensor {wanted} is stated", labels=(Label(stated, "stated here"),)
+        )
+    verdict = same_type(value.type, wanted)
+    if verdict is True:
+        return value
+    found = f"this is {value.type}"
+    if verdict is None:
+        return m.fail(
+            "E0305",
+            at,
+            f"cannot prove that {value.type} is {wanted}",
+            found,
+            labels=(Label(stated, f"{wanted} is stated here"),),
+        )
+    return m.fail(
+        "E0304",
+        at,
+        f"the stage gives {value.type}, not the stated {wanted}",
+        found,
+        labels=(Label(stated, f"{wanted} is stated here"),),
+    )
+
+
+def same_type(a: TensorType, b: TensorType) -> bool | None:
+    """Whether two types are equal; ``None`` where it depends on sizes nobody knows."""
+    if a == b:
+        return True
+    if a.kind != b.kind or a.rank != b.rank:
+        return False
+    verdicts = [same(x, y) for x, y in zip(a.dims, b.dims, strict=True)]
+    if False in verdicts:
+        return False
+    return None if None in verdicts else True
+
+
+def truth(m: Machine, value: Value, span: Span) -> bool | None:
+    """A condition's static truth, or ``None`` (reported) where it is not static."""
+    if value is UNKNOWN:
+        return None
+    if isinstance(value, bool | int | float):
+        return bool(value)
+    if isinstance(value, Pack):
+        return bool(value.items)
+    m.fail("E0407", span, "a condition must be decided when the space is compiled", f"found {describe(value)}")
+    return None

@@ -1,0 +1,154 @@
+"""Exact counting, ranking and enumeration of the architectures of a space.
+
+Decisions that no condition and no constraint couples fall into components; each is compiled into
+its own decision diagram, and counts multiply. Architectures are ordered by component (in the order
+of their first decisions), then by the outcomes of the steps of its diagram: a total order that
+depends only on the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from spacec.space.architecture import Architecture, architecture_of
+from spacec.space.components import Component, components, concerns
+from spacec.space.constraints import linear
+from spacec.space.decisions import DecisionTable
+from spacec.space.diagram import DEAD, LIMIT, Allowed, Diagram, TooManyStates, assignment
+from spacec.space.explore import explore
+from spacec.space.planner import plan
+from spacec.space.restrict import restrict
+from spacec.space.schedule import IN, OUT, Step
+from spacec.space.validate import validate
+from spacec.space.values import Value
+
+
+@dataclass(frozen=True)
+class Algebra:
+    """The diagrams of a table, over the outcomes that ``allowed`` admits (``None``: all).
+
+    ``counts[i]`` are the path counts of ``diagrams[i]`` per node.
+    """
+
+    diagrams: tuple[Diagram, ...]
+    counts: tuple[list[int], ...]
+    allowed: Allowed | None = None
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        pairs = zip(self.diagrams, self.counts, strict=True)
+        return tuple(0 if d.root == DEAD else c[d.root] for d, c in pairs)
+
+    @cached_property
+    def total(self) -> int:
+        """Number of assignments."""
+        return prod(self.sizes)
+
+    def assignment(self, rank: int) -> dict[str, Value]:
+        """The values of the active decisions at a rank below :attr:`total`."""
+        chosen: dict[str, Value] = {}
+        for diagram, counts, size in list(zip(self.diagrams, self.counts, self.sizes, strict=True))[::-1]:
+            rank, own = divmod(rank, size)
+            chosen.update(assignment(diagram.path(counts, own, self.allowed)))
+        return chosen
+
+    def rank(self, chosen: Mapping[str, Value]) -> int:
+        """The rank of an assignment; ``ValueError`` where it is none of this algebra's."""
+
+        def outcome(step: Step) -> int:
+            value = chosen[step.decision]
+            if step.element is None:
+                return step.domain.index(value)
+            return IN if isinstance(value, tuple) and step.element in value else OUT
+
+        total = 0
+        for diagram, counts, size in zip(self.diagrams, self.counts, self.sizes, strict=True):
+            total = total * size + diagram.rank(counts, outcome)
+        return total
+
+    def best(self, score: Callable[[Step, int], float]) -> dict[str, Value]:
+        """The assignment with the largest sum of scores; there must be one."""
+        chosen: dict[str, Value] = {}
+        for diagram in self.diagrams:
+            chosen.update(assignment(diagram.best(score)))
+        return chosen
+
+    def restricted(self, allowed: Allowed) -> Algebra:
+        """The assignments whose every step has an allowed outcome."""
+        return Algebra(self.diagrams, tuple(d.counts(allowed) for d in self.diagrams), allowed)
+
+
+def algebra(table: DecisionTable, where: bool = True, owner: str | None = None, limit: int = LIMIT) -> Algebra:
+    """The compiled algebra of a table (once per table and arguments).
+
+    ``where=False`` leaves the constraints out; ``owner`` keeps the decisions of one owner, see
+    :func:`count`. Raises :class:`TooManyStates` (E0510) beyond ``limit`` states, and E0512 or E0513
+    where a constraint cannot be counted under.
+    """
+    key = ("algebra", where and bool(table.constraints), owner, limit)
+    if key not in table.memo:
+        try:
+            table.memo[key] = _compiled(table, where, owner, limit)
+        except TooManyStates as error:
+            table.memo[key] = error  # finding this out takes long: not twice
+    found: Algebra | TooManyStates = table.memo[key]
+    if isinstance(found, TooManyStates):
+        raise found
+    return found
+
+
+def count(table: DecisionTable, owner: str | None = None, where: bool = True) -> int:
+    """Number of valid architectures: of assignments of the active decisions.
+
+    ``owner``: number of ways to decide what one owner owns, in a network that uses it wherever the
+    space does: conditions on other owners' decisions count as met, and constraints that also concern
+    other owners say nothing.
+    """
+    return algebra(table, where, owner).total
+
+
+def rank(table: DecisionTable, arch: Architecture, where: bool = True) -> int:
+    """The place of an architecture in the order of :func:`enumerate_architectures`.
+
+    Raises :class:`SpacecError` where it is not a valid architecture of the table.
+    """
+    validate(table, arch, where)
+    return algebra(table, where).rank(arch.values)
+
+
+def unrank(table: DecisionTable, rank: int, where: bool = True) -> Architecture:
+    """The architecture at a place; ``IndexError`` outside ``range(count(table))``."""
+    compiled = algebra(table, where)
+    if not 0 <= rank < compiled.total:
+        raise IndexError(rank)
+    return architecture_of(table, compiled.assignment(rank))
+
+
+def enumerate_architectures(table: DecisionTable, where: bool = True, start: int = 0) -> Iterator[Architecture]:
+    """Every valid architecture from rank ``start`` on, lazily, in order of rank."""
+    compiled = algebra(table, where)
+    rank = start
+    while rank < compiled.total:
+        yield architecture_of(table, compiled.assignment(rank))
+        rank += 1
+
+
+def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:
+    decisions = [d for d in table.decisions if owner in (None, d.owner)]
+    constraints = [linear(table, c) for c in table.constraints] if where else []
+    if owner is not None:
+        own = {d.id for d in decisions}
+        constraints = [c for c in constraints if own.issuperset(concerns(c, table.by_id))]
+    diagrams = tuple(_diagram(component, limit) for component in components(decisions, constraints))
+    return Algebra(diagrams, tuple(d.counts() for d in diagrams))
+
+
+def _diagram(component: Component, limit: int) -> Diagram:
+    decisions, constraints = component
+    diagram = explore(plan(decisions, constraints), limit)
+    for constraint in constraints:
+        diagram = restrict(diagram, constraint.op, limit, constraint.text)
+    return diagram

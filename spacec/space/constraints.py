@@ -1,0 +1,159 @@
+"""The ``where`` of a space: what a constraint mentions, whether it holds, and its linear form.
+
+A constraint compares polynomials over decision symbols and costs. It holds vacuously where one of
+the decisions that it names itself is inactive; decisions inside a cost do not count, since a cost
+is what the active ones add up to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.ir.conditions import ALWAYS
+from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, evaluate, symbols
+from spacec.space.cost import evaluate_cost, free_sizes
+from spacec.space.decisions import Constraint, CostTerm, DecisionTable
+from spacec.space.values import Number, Value, number
+
+COST = "cost"
+"""``ref`` of a symbol that stands for a cost of the table."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``sum of terms op 0``, void where a decision in ``mentioned`` is inactive."""
+
+    op: Literal["<=", "<", "==", "!="]
+    terms: tuple[CostTerm, ...]
+    mentioned: frozenset[str]
+    text: str = ""
+
+
+def mentioned(constraint: Constraint) -> frozenset[str]:
+    """Ids of the decisions that a constraint names itself."""
+    return frozenset(s.name for s in symbols(constraint.left) | symbols(constraint.right) if s.ref != COST)
+
+
+def sides(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Value]) -> tuple[Number, Number] | None:
+    """Both sides under an assignment of the active decisions, or ``None`` where the constraint is void.
+
+    Raises :class:`SpacecError` (E0512) where a side needs the size of an input.
+    """
+    check_symbols(table)
+    if any(name not in chosen for name in mentioned(constraint)):
+        return None
+
+    def value(symbol: Symbol) -> Number:
+        if symbol.ref == COST:
+            return evaluate_cost(table, symbol.name, chosen)
+        return number(table.by_id[symbol.name], chosen[symbol.name])
+
+    return evaluate(constraint.left, value), evaluate(constraint.right, value)
+
+
+def satisfied(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Value]) -> bool:
+    """Whether the constraint holds under an assignment of the active decisions."""
+    both = sides(table, constraint, chosen)
+    return both is None or compare(both[0], constraint.op, both[1])
+
+
+def all_satisfied(table: DecisionTable, chosen: Mapping[str, Value]) -> bool:
+    """Whether every constraint of the table holds."""
+    return all(satisfied(table, c, chosen) for c in table.constraints)
+
+
+def compare(left: Number, op: str, right: Number) -> bool:
+    match op:
+        case "<=":
+            return left <= right
+        case ">=":
+            return left >= right
+        case "<":
+            return left < right
+        case ">":
+            return left > right
+        case "==":
+            return left == right
+        case _:
+            return left != right
+
+
+def linear(table: DecisionTable, constraint: Constraint) -> Linear:
+    """The constraint as one sum of conditional amounts against zero.
+
+    Raises :class:`SpacecError`: E0512 where it needs the size of an input, E0513 where costs are
+    multiplied with each other, so that no sum over decisions represents it.
+    """
+    check_symbols(table)
+    difference: Dim = constraint.left - constraint.right
+    sign = -1 if constraint.op in (">=", ">") else 1
+    terms: list[CostTerm] = []
+    monomials = difference.terms if isinstance(difference, Poly) else (((), difference),)
+    for monomial, coefficient in monomials:
+        costs = [(atom, power) for atom, power in monomial if _involves_cost(atom)]
+        rest = tuple((atom, power) for atom, power in monomial if not _involves_cost(atom))
+        factor = _poly(rest, coefficient * sign)
+        if not costs:
+            terms.append(CostTerm(ALWAYS, factor))
+        elif len(costs) == 1 and costs[0][1] == 1 and isinstance(costs[0][0], Symbol):
+            terms.extend(CostTerm(t.when, t.amount * factor) for t in table.costs[costs[0][0].name])
+        else:
+            raise SpacecError(
+                Diagnostic(
+                    "E0513",
+                    f"`{constraint_text(constraint)}` is not linear in its costs, so it cannot be counted under",
+                    constraint.span,
+                )
+            )
+    op: Literal["<=", "<", "==", "!="]
+    match constraint.op:
+        case "<=" | ">=":
+            op = "<="
+        case "<" | ">":
+            op = "<"
+        case _:
+            op = constraint.op
+    return Linear(op, tuple(terms), mentioned(constraint), constraint_text(constraint))
+
+
+def constraint_text(constraint: Constraint) -> str:
+    """As written in the source, where that is known."""
+    return constraint.text or f"{constraint.left} {constraint.op} {constraint.right}"
+
+
+def _poly(monomial: Monomial, coefficient: Number) -> Dim:
+    if not monomial and isinstance(coefficient, int):
+        return coefficient
+    return Poly(((monomial, coefficient),))
+
+
+def _involves_cost(atom: Symbol | Apply) -> bool:
+    if isinstance(atom, Symbol):
+        return atom.ref == COST
+    return any(s.ref == COST for a in atom.args for s in symbols(a))
+
+
+def check_symbols(table: DecisionTable) -> None:
+    """Raise E0512 where a constraint mentions something that no decision sets; looked at once per table."""
+    if "where checked" in table.memo:
+        return
+    for constraint in table.constraints:
+        free: set[str] = set()
+        for symbol in symbols(constraint.left) | symbols(constraint.right):
+            if symbol.ref == COST:
+                free |= set(free_sizes(table, symbol.name))
+            elif symbol.name not in table.by_id:
+                free.add(symbol.name)
+        if free:
+            raise SpacecError(
+                Diagnostic(
+                    "E0512",
+                    f"`{constraint_text(constraint)}` depends on {', '.join(sorted(free))}, which no decision sets",
+                    constraint.span,
+                    notes=("a constraint must be decided once every decision is taken",),
+                )
+            )
+    table.memo["where checked"] = True

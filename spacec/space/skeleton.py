@@ -1,0 +1,188 @@
+"""From the region graph to the decision table: ids, activity, slots, costs, digests.
+
+Assumes a graph whose dead code is gone. Costs are read region by region: a region without
+decisions is one amount, however often it is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from spacec.ir.conditions import ALWAYS, Cond, Has, both, either
+from spacec.ir.dims import Dim, Poly, Symbol, poly, substitute
+from spacec.ir.graph import Binder, CallNode, DecisionDecl, OpNode, Region, SlotDecl, SpaceGraph
+from spacec.ir.naming import Place, decision_path, decision_text, joined, own_decisions, owner_place, root_place
+from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Slot
+
+
+@dataclass
+class _Walk:
+    """What the walk over activations collects; amounts are gathered by the condition under which they count."""
+
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    active: dict[str, list[Cond]] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    params: dict[Cond, Dim] = field(default_factory=dict)
+    macs: dict[Cond, Dim] = field(default_factory=dict)
+    tied: dict[str, tuple[Place, list[Cond]]] = field(default_factory=dict)
+    owners: dict[str, Place] = field(default_factory=dict)
+    fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
+
+    def symbol(self, symbol: Symbol) -> Dim:
+        if not isinstance(symbol.ref, DecisionDecl):
+            return poly(symbol)
+        return poly(Symbol(self.names[id(symbol.ref)], symbol.domain, "decision"))
+
+    def dim(self, dim: Dim) -> Dim:
+        return substitute(dim, self.symbol) if isinstance(dim, Poly) else dim
+
+
+def build_table(
+    graph: SpaceGraph, limits: Iterable[Constraint] = (), dormant: Mapping[str, str] | None = None
+) -> DecisionTable:
+    """The decision table of a graph.
+
+    ``limits`` are the ``where`` constraints, with declarations in their decision symbols. ``dormant``
+    gives the digests of lets that this form declares but does not use, from a form that does: the
+    digest of a space does not depend on which of its lets a form reaches.
+    """
+    walk = _Walk()
+    root = root_place(graph.root)
+    walk.owners[root.owner] = root
+    _visit(walk, root, ALWAYS, count_params=True)
+    for place, conditions in walk.tied.values():
+        _tied_params(walk, place, either(*conditions))
+    decisions = tuple(replace(d, active=either(*walk.active[i])) for i, d in walk.decisions.items())
+    digests = dict(dormant or {})
+    digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
+    costs = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
+    constraints = tuple(replace(c, left=walk.dim(c.left), right=walk.dim(c.right)) for c in limits)
+    for name in sorted(_pick_costs(constraints)):
+        costs[name] = _picks(walk, name.removeprefix("picks:"))
+    return DecisionTable(
+        graph.name, space_digest(digests), decisions, tuple(walk.slots.values()), costs, constraints, digests
+    )
+
+
+def space_digest(owners: Mapping[str, str]) -> str:
+    """Eight hex digits out of the owners' digests."""
+    text = "\n".join(f"{owner} {owners[owner]}" for owner in sorted(owners))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _owner_digest(place: Place) -> str:
+    """The digest of one owner's decisions, relative to it; empty where it has none."""
+    lines = [decision_text(i, d, c) for i, d, c in own_decisions(place)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
+
+
+def _terms(amounts: Mapping[Cond, Dim]) -> tuple[CostTerm, ...]:
+    return tuple(CostTerm(when, amount) for when, amount in amounts.items() if amount != 0)
+
+
+# ------------------------------------------------------------------- the walk
+
+
+def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> None:
+    region = place.region
+    for decision in region.decisions:
+        walk.names[id(decision)] = place.id_of(decision)
+    for node in region.nodes:
+        if isinstance(node, CallNode) and node.binder is not None and not node.region.inputs:
+            _visit(walk, place.child(node), both(guard, place.absolute(node.guard)), count_params=False)
+    for decision in region.decisions:
+        _decision(walk, place, decision, guard)
+    for slot in region.slots:
+        _slot(walk, place, slot)
+    for node in region.nodes:
+        if isinstance(node, OpNode):
+            here = both(guard, place.absolute(node.guard))
+            _add(walk.macs, here, walk.dim(node.result.macs))
+            if count_params:
+                _add(walk.params, here, walk.dim(node.result.params))
+        elif isinstance(node, CallNode) and (node.region.inputs or node.binder is None):
+            _call(walk, place, node, both(guard, place.absolute(node.guard)), count_params)
+
+
+def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: bool) -> None:
+    child = place.child(node)
+    if node.binder is not None:
+        walk.owners.setdefault(child.owner, owner_place(_named(node.binder, child.owner), node.region))
+        if node.binder.kind == "tied" and count_params:
+            walk.tied.setdefault(child.owner, (child, []))[1].append(guard)
+            count_params = False
+    if node.region.searches:
+        _visit(walk, child, guard, count_params=count_params)
+        return
+    params, macs = _fixed(walk, node.region)
+    _add(walk.macs, guard, walk.dim(macs))
+    if count_params:
+        _add(walk.params, guard, walk.dim(params))
+
+
+def _named(binder: Binder, name: str) -> Binder:
+    """The binder under its global name."""
+    return Binder(binder.kind, name, binder.span)
+
+
+def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
+    """The weights of a tied member, once, wherever any of its uses is."""
+    inner = _Walk(names=walk.names, fixed=walk.fixed)
+    _visit(inner, place, guard, count_params=True)
+    for when, amount in inner.params.items():
+        _add(walk.params, when, amount)
+
+
+def _fixed(walk: _Walk, region: Region) -> tuple[Dim, Dim]:
+    """Weights and multiplies of a region without decisions."""
+    known = walk.fixed.get(id(region))
+    if known is None:
+        params: Dim = 0
+        macs: Dim = 0
+        for node in region.nodes:
+            if isinstance(node, OpNode):
+                params, macs = params + node.result.params, macs + node.result.macs
+            elif isinstance(node, CallNode):
+                inner = _fixed(walk, node.region)
+                params, macs = params + inner[0], macs + inner[1]
+        known = walk.fixed[id(region)] = (params, macs)
+    return known
+
+
+def _add(amounts: dict[Cond, Dim], when: Cond, amount: Dim) -> None:
+    if amount != 0:
+        amounts[when] = amounts.get(when, 0) + amount
+
+
+def _decision(walk: _Walk, place: Place, d: DecisionDecl, guard: Cond) -> None:
+    name = place.id_of(d)
+    walk.active.setdefault(name, []).append(both(guard, place.absolute(d.condition)))
+    if name not in walk.decisions:
+        walk.decisions[name] = Decision(
+            name, place.owner, d.kind, d.labels, d.values, d.priors, d.low, d.high, d.size, d.elastic, ALWAYS, d.span
+        )
+
+
+def _slot(walk: _Walk, place: Place, s: SlotDecl) -> None:
+    name = joined(place.prefix, decision_path(s.step)) or place.owner
+    if name not in walk.slots:
+        decision = place.id_of(s.decision) if s.decision else None
+        pick = place.id_of(s.pick) if s.pick else None
+        walk.slots[name] = Slot(name, s.labels, decision, pick, s.element, s.absent, s.priors)
+
+
+# ------------------------------------------------------------------ pick counts
+
+
+def _pick_costs(constraints: Iterable[Constraint]) -> set[str]:
+    mentioned = [side for c in constraints for side in (c.left, c.right) if isinstance(side, Poly)]
+    return {s.name for side in mentioned for s in side.symbols if s.ref == "cost" and s.name.startswith("picks:")}
+
+
+def _picks(walk: _Walk, owner: str) -> tuple[CostTerm, ...]:
+    """One for each element that the owner's picks choose."""
+    picks = [d for d in walk.decisions.values() if d.kind == "subset" and d.owner == owner]
+    return tuple(CostTerm(both(either(*walk.active[d.id]), Has(d.id, k)), 1) for d in picks for k in range(d.size))

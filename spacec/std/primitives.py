@@ -1,0 +1,139 @@
+"""The primitive ops of the language, as data: signature, rule, lowering.
+
+The table is what the compiler knows before any plugin is asked; the host registers it through the
+same ``spacec_ops`` hook that plugins use.
+"""
+
+from __future__ import annotations
+
+from spacec.ir.ops import OPEN, OpParam, OpSpec, OpTable
+from spacec.std import rules
+
+_OUT = OpParam("out", OPEN, "size", "output channels")
+_STRIDE = OpParam("stride", OPEN, "any", "step along each spatial axis; the output has ceil(n / stride)")
+_KERNEL = OpParam("kernel", kind="size", help="window along each spatial axis")
+_PAD = OpParam("pad", "same", "any", '"same": output ceil(n / stride); a number: zeros added on each side')
+_INIT = OpParam("init", "default", "any", 'weights at the start: "default" (PyTorch\'s) or normal(std)')
+_AFFINE = OpParam("affine", 1, "flag", "learn a scale and a shift per channel")
+_EPS = OpParam("eps", 1e-5, "float", "added to the variance")
+
+
+def _lowering(name: str) -> str:
+    return f"spacec.lower.ops:{name}"
+
+
+def _activation(name: str, help: str) -> OpSpec:
+    return OpSpec(name, rules.pointwise, _lowering(name), help=help)
+
+
+PRIMITIVES: tuple[OpSpec, ...] = (
+    OpSpec(
+        "conv",
+        rules.conv,
+        _lowering("conv"),
+        (
+            _KERNEL,
+            _OUT,
+            _STRIDE,
+            OpParam("dilation", 1),
+            OpParam("groups", 1, "size"),
+            _PAD,
+            OpParam("bias", 0, "flag"),
+            _INIT,
+        ),
+        state=True,
+        elastic=True,
+        help="convolution over the input's spatial axes",
+    ),
+    OpSpec(
+        "linear",
+        rules.linear,
+        _lowering("linear"),
+        (_OUT, OpParam("bias", 1, "flag"), _INIT),
+        state=True,
+        elastic=True,
+        help="linear map of the channels at every position",
+    ),
+    OpSpec(
+        "bn",
+        rules.norm,
+        _lowering("bn"),
+        (_AFFINE, _EPS, OpParam("momentum", 0.1, "float")),
+        state=True,
+        elastic=True,
+        help="batch normalisation",
+    ),
+    OpSpec(
+        "instance_norm",
+        rules.norm,
+        _lowering("instance_norm"),
+        (_AFFINE, _EPS),
+        state=True,
+        elastic=True,
+        help="instance normalisation",
+    ),
+    OpSpec(
+        "layer_norm",
+        rules.norm,
+        _lowering("layer_norm"),
+        (_AFFINE, _EPS),
+        state=True,
+        elastic=True,
+        help="normalisation over channels at every position",
+    ),
+    _activation("relu", "max(x, 0)"),
+    _activation("relu6", "min(max(x, 0), 6)"),
+    _activation("leaky_relu", "x where positive, else 0.01 x"),
+    _activation("elu", "x where positive, else exp(x) - 1"),
+    _activation("gelu", "x times the normal distribution function of x"),
+    _activation("swish", "x times sigmoid(x)"),
+    _activation("hardswish", "piecewise linear swish"),
+    _activation("mish", "x times tanh(softplus(x))"),
+    _activation("sigmoid", "logistic function"),
+    _activation("hardsigmoid", "piecewise linear sigmoid"),
+    _activation("tanh", "hyperbolic tangent"),
+    _activation("softplus", "log(1 + exp(x))"),
+    OpSpec("max_pool", rules.pool, _lowering("max_pool"), (_KERNEL, _STRIDE, _PAD), help="maximum over a window"),
+    OpSpec(
+        "avg_pool",
+        rules.pool,
+        _lowering("avg_pool"),
+        (_KERNEL, _STRIDE, _PAD),
+        help="mean over a window, padding left out",
+    ),
+    OpSpec("global_pool", rules.global_pool, _lowering("global_pool"), help="mean over space: [C, …] to [C]"),
+    OpSpec("identity", rules.pointwise, _lowering("identity"), help="the input"),
+    OpSpec("zero", rules.zero, _lowering("zero"), (_OUT, _STRIDE), help="a present tensor of zeros"),
+    OpSpec(
+        "upsample",
+        rules.upsample,
+        _lowering("upsample"),
+        (OpParam("factor", OPEN, "any", "repeats along each spatial axis"),),
+        help="nearest-neighbour upsampling",
+    ),
+    OpSpec("shift", rules.pointwise, _lowering("shift"), help="moves the map by one position along each spatial axis"),
+    OpSpec(
+        "sum", rules.total, _lowering("sum"), inputs=None, help="sum of tensors of one type; absent terms are dropped"
+    ),
+    OpSpec(
+        "concat", rules.concat, _lowering("concat"), inputs=None, help="channels side by side; absent terms are dropped"
+    ),
+    OpSpec("mul", rules.mul, _lowering("mul"), inputs=None, help="product; a vector [C] scales the channels of [C, …]"),
+    OpSpec(
+        "dropout",
+        rules.pointwise,
+        _lowering("dropout"),
+        (OpParam("rate", 0.5, "float"),),
+        state=True,
+        help="drops values in training",
+    ),
+    OpSpec(
+        "drop_path",
+        rules.pointwise,
+        _lowering("drop_path"),
+        state=True,
+        help="drops whole samples of a path in training; the trainer schedules its rate",
+    ),
+)
+
+PRIMITIVE_TABLE = OpTable({spec.name: spec for spec in PRIMITIVES})

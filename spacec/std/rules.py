@@ -1,0 +1,177 @@
+"""Shape and cost rules of the primitives.
+
+A rule gets resolved attributes and input types and returns an output type, the number of weights
+and the multiplies of one forward pass of one sample (convolutions and linear maps only). Nothing
+here imports torch. Spatial rank comes from the input: the same rule serves sequences and images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div, same
+from spacec.ir.ops import AttrValue, OpResult, Precondition, RuleError
+from spacec.ir.types import TensorType
+
+Attrs = Mapping[str, AttrValue]
+Types = tuple[TensorType, ...]
+
+
+def product(dims: tuple[Dim, ...]) -> Dim:
+    out: Dim = 1
+    for d in dims:
+        out = out * d
+    return out
+
+
+def _size(attrs: Attrs, name: str, least: int = 1) -> Dim:
+    value = attrs[name]
+    if isinstance(value, Poly):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise RuleError(f"`{name}` must be an integer of at least {least}, not {value!r}", code="E0306")
+    return value
+
+
+def _int(attrs: Attrs, name: str, least: int = 1) -> int:
+    value = _size(attrs, name, least)
+    if not isinstance(value, int):
+        raise RuleError(f"`{name}` must be a number, not the size `{value}`", code="E0306")
+    return value
+
+
+def _dense(types: Types, what: str) -> TensorType:
+    if types[0].kind != "dense":
+        raise RuleError(f"{what} needs a dense tensor, found {types[0]}")
+    return types[0]
+
+
+def strides(attrs: Attrs, rank: int, name: str = "stride") -> tuple[int, ...]:
+    """The stride (or factor) of each spatial axis."""
+    value = attrs[name]
+    values = value if isinstance(value, tuple) else (value,) * rank
+    if len(values) != rank or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
+        raise RuleError(
+            f"`{name}` must be a positive integer (or one for each of {rank} axes), not {value!r}", code="E0306"
+        )
+    return tuple(v for v in values if isinstance(v, int))
+
+
+def _window(attrs: Attrs, x: TensorType, what: str) -> tuple[tuple[Dim, ...], int | Dim]:
+    """Spatial sizes after a sliding window, and the kernel."""
+    if not x.space:
+        raise RuleError(
+            f"{what} slides over space, and {x} has no spatial axis", note="`linear` acts on channels alone"
+        )
+    kernel, pad = _size(attrs, "kernel"), attrs["pad"]
+    steps = strides(attrs, x.rank)
+    if pad == "same":
+        return tuple(ceil_div(n, s) for n, s in zip(x.space, steps, strict=True)), kernel
+    if not isinstance(pad, int) or pad < 0 or not isinstance(kernel, int):
+        raise RuleError(f'`pad` must be "same" or a number of at least 0, not {pad!r}', code="E0306")
+    dilation = _int(attrs, "dilation") if "dilation" in attrs else 1
+    space = tuple(
+        floor_div(n + (2 * pad - dilation * (kernel - 1) - 1), s) + 1 for n, s in zip(x.space, steps, strict=True)
+    )
+    for n, size in zip(x.space, space, strict=True):
+        if isinstance(size, int) and size < 1:
+            raise RuleError(f"a window of {kernel} does not fit into {n}")
+    return space, kernel
+
+
+def conv(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "conv")
+    space, kernel = _window(attrs, x, "conv")
+    out, groups = _size(attrs, "out"), _size(attrs, "groups")
+    pre = []
+    for name, channels in (("input", x.channels), ("output", out)):
+        quotient = exact_div(channels, groups)
+        if quotient is None:
+            raise RuleError(f"{channels} {name} channels do not split into {groups} groups")
+        if not quotient[1] and isinstance(groups, int):
+            pre.append(Precondition(channels, groups))
+    per_group = exact_div(x.channels, groups)
+    weights = out * (per_group[0] if per_group else 1) * product((kernel,) * x.rank)
+    bias = out if attrs["bias"] else 0
+    return OpResult(TensorType(out, space), weights + bias, weights * product(space), tuple(pre))
+
+
+def linear(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "linear")
+    out = _size(attrs, "out")
+    weights = x.channels * out
+    bias = out if attrs["bias"] else 0
+    return OpResult(TensorType(out, x.space), weights + bias, weights * product(x.space))
+
+
+def norm(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "a norm")
+    return OpResult(x, 2 * x.channels if attrs["affine"] else 0)
+
+
+def pointwise(attrs: Attrs, types: Types) -> OpResult:
+    return OpResult(types[0])
+
+
+def pool(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "pooling")
+    space, _ = _window(attrs, x, "pooling")
+    return OpResult(TensorType(x.channels, space))
+
+
+def global_pool(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "global_pool")
+    return OpResult(TensorType(x.channels))
+
+
+def zero(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "zero")
+    steps = strides(attrs, x.rank)
+    space = tuple(ceil_div(n, s) for n, s in zip(x.space, steps, strict=True))
+    return OpResult(TensorType(_size(attrs, "out"), space))
+
+
+def upsample(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "upsample")
+    factors = strides(attrs, x.rank, "factor")
+    return OpResult(TensorType(x.channels, tuple(n * f for n, f in zip(x.space, factors, strict=True))))
+
+
+def total(attrs: Attrs, types: Types) -> OpResult:
+    first = types[0]
+    for other in types[1:]:
+        if not _agree(first, other):
+            raise RuleError(f"a sum needs terms of one type, found {first} and {other}", code="E0301")
+    return OpResult(first)
+
+
+def _agree(a: TensorType, b: TensorType) -> bool:
+    return a == b or (
+        a.kind == b.kind and a.rank == b.rank and all(same(x, y) for x, y in zip(a.dims, b.dims, strict=True))
+    )
+
+
+def concat(attrs: Attrs, types: Types) -> OpResult:
+    first = types[0]
+    channels: Dim = 0
+    for t in types:
+        if (
+            t.kind != first.kind
+            or t.rank != first.rank
+            or not all(same(a, b) for a, b in zip(t.space, first.space, strict=True))
+        ):
+            raise RuleError(
+                f"concat joins channels, so the spatial sizes must agree, found {first} and {t}", code="E0301"
+            )
+        channels = channels + t.channels
+    return OpResult(TensorType(channels, first.space, first.kind))
+
+
+def mul(attrs: Attrs, types: Types) -> OpResult:
+    best = max(types, key=lambda t: t.rank)
+    for t in types:
+        if same(t.channels, best.channels) is not True or (t.space and not _agree(t, best)):
+            raise RuleError(
+                f"a product needs equal types, or a vector [C] beside [C, …], found {best} and {t}", code="E0301"
+            )
+    return OpResult(best)

@@ -1,0 +1,197 @@
+"""Text to tree: an LALR(1) parser over the tables that Lark made from space.lark.
+
+Guarantees: every node of the tree has the exact span of its text, parentheses around it apart; no part of the tree is
+nested deeper than ``MAX_NESTING``; whatever the input, the outcome is a tree or diagnostics. After an error the parser
+goes on at the next statement or item, so that one run reports every error of a file (the first ``MAX_ERRORS``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
+from spacec.source import SourceFile, Span
+from spacec.syntax.ast import Expr, File, Net, Node
+from spacec.syntax.build import Builder
+from spacec.syntax.lexer import BAD, BINDING_WORDS, MAX_NESTING, OPENERS, Lexed, Token, lex
+from spacec.syntax.mistakes import describe
+from spacec.syntax.recover import Opened, resume
+from spacec.syntax.tables import END, ERROR, Rule, load_tables
+
+MAX_ERRORS = 20
+_STACK = 20 * MAX_NESTING
+
+
+def parse(source: SourceFile, sink: Sink | None = None) -> File:
+    """The tree of a file.
+
+    With a ``sink``, findings are added to it and the best partial tree is returned; without one,
+    :class:`SpacecError` is raised if there are any.
+    """
+    return _run(source, sink, ())
+
+
+def parse_expression(source: SourceFile, sink: Sink | None = None) -> Expr:
+    """The tree of a text that is one expression, such as a constraint or an argument on the command line."""
+    own = Sink() if sink is None else sink
+    lead = (Token("net", "", 0, 0), Token("=", "", 0, 0))
+    tree = _run(source, own, lead)
+    nets = [item for item in tree.items if isinstance(item, Net)]
+    if tree.header is not None or len(tree.items) != 1 or not nets:
+        if not own.failed:
+            own.add(Diagnostic("E0101", "more than one expression", Span(source, 0, len(source.text))))
+        raise SpacecError(own.diagnostics)
+    if sink is None:
+        own.check()
+    return nets[0].value
+
+
+def _run(source: SourceFile, sink: Sink | None, lead: tuple[Token, ...]) -> File:
+    found = Sink()
+    lexed = lex(source, found)
+    parser = _Parser(source, found, Lexed([*lead, *lexed.tokens], lexed.complete))
+    tree = parser.run()
+    found.diagnostics.sort(key=lambda d: d.span.start if d.span else 0)
+    if sink is None:
+        found.check()
+    else:
+        for diagnostic in found.diagnostics:
+            sink.add(diagnostic)
+    return tree
+
+
+class _Stop(Exception):
+    """Nothing more can be said about this text."""
+
+
+class _Parser:
+    """Parallel stacks: the state, value, first and last offset and tree depth of every symbol.
+
+    ``settled`` are the states after the last shift: a table of this kind may reduce once more before it finds that a
+    token cannot stand there, and what could have stood there is read from the states before that.
+    """
+
+    def __init__(self, source: SourceFile, sink: Sink, lexed: Lexed) -> None:
+        self.source = source
+        self.sink = sink
+        self.lexed = lexed
+        self.tables = load_tables()
+        self.builder = Builder(source, sink)
+        self.states = [0]
+        self.settled = [0]
+        self.values: list[Any] = [None]
+        self.starts = [0]
+        self.ends = [0]
+        self.depths = [0]
+
+    def run(self) -> File:
+        try:
+            return self._loop()
+        except _Stop:
+            return File(None, (), span=Span(self.source, 0, len(self.source.text)))
+
+    def _loop(self) -> File:
+        tokens, actions = self.lexed.tokens, self.tables.actions
+        at, settled, errors = 0, -1, 0
+        while True:
+            token = tokens[at]
+            action = actions[self.states[-1]].get(token.kind)
+            if action is None:
+                stuck = at == settled
+                if not stuck and token.kind != BAD:
+                    errors += 1
+                    self._report(at, errors)
+                at = settled = self._recover(at + stuck)
+            elif action >= 0:
+                self._push(action, token, token.start, token.end, 0)
+                if len(self.states) > _STACK:
+                    self._too_deep(token.start, token.end)
+                self.settled = self.states.copy()
+                at += 1
+            else:
+                rule = self.tables.rules[~action]
+                self._reduce(rule)
+                if rule.origin == "start":
+                    return cast(File, self.values[-1])
+
+    def _push(self, state: int, value: Any, start: int, end: int, depth: int) -> None:
+        self.states.append(state)
+        self.values.append(value)
+        self.starts.append(start)
+        self.ends.append(end)
+        self.depths.append(depth)
+
+    def _pop(self, count: int) -> None:
+        if count:
+            for stack in (self.states, self.values, self.starts, self.ends, self.depths):
+                del stack[-count:]
+
+    def _reduce(self, rule: Rule) -> None:
+        count = rule.length
+        values = self.values[-count:] if count else []
+        start = self.starts[-count] if count else self.ends[-1]
+        end, depth = self.ends[-1], max(self.depths[-count:]) if count else 0
+        children: list[Any] = []
+        for child in rule.children:
+            if child is None:
+                children.append(None)
+            elif child < 0:
+                children.extend(values[~child])
+            else:
+                children.append(values[child])
+        if not rule.action:
+            value: Any = children
+        elif rule.single and len(children) == 1:
+            value = children[0]
+        else:
+            value = _ACTIONS[rule.action](self.builder, Span(self.source, start, end), *children)
+            if isinstance(value, Node) and not any(value is child for child in children):
+                depth += 1
+                if depth > MAX_NESTING:
+                    self._too_deep(start, end)
+        self._pop(count)
+        self._push(self.tables.gotos[self.states[-1]][rule.origin], value, start, end, depth)
+
+    def _too_deep(self, start: int, end: int) -> None:
+        last = Span(self.source, max(start, end - 1), end)
+        self.sink.add(Diagnostic("E0106", "nested too deep", last, f"more than {MAX_NESTING} levels up to here"))
+        raise _Stop
+
+    def _report(self, at: int, errors: int) -> None:
+        tokens = self.lexed.tokens
+        if tokens[at].kind == END and not self.lexed.complete:
+            raise _Stop
+        expected = self.tables.expected(self.settled)
+        self.sink.add(describe(self.source, tokens, at, self._opened(), expected))
+        if errors == MAX_ERRORS:
+            raise _Stop
+
+    def _opened(self) -> list[Opened]:
+        brackets = []
+        for value, state in zip(self.values, self.states, strict=True):
+            if isinstance(value, Token) and value.kind in OPENERS:
+                brackets.append(Opened(value, ERROR in self.tables.actions[state]))
+        return brackets
+
+    def _recover(self, at: int) -> int:
+        opened = self._opened()
+        if self.tables.actions[self.settled[-1]].keys() == {"("} and self.lexed.tokens[at - 1].kind in BINDING_WORDS:
+            at -= 1  # the `let` of a definition, read as the inline form because an expression is missing before it
+        at, keep = resume(self.source.text, self.lexed.tokens, at, opened)
+        if keep < len(opened):
+            self._pop(len(self.values) - next(i for i, v in enumerate(self.values) if v is opened[keep].token))
+        while self.tables.actions[self.states[-1]].get(ERROR, -1) < 0:
+            self._pop(1)
+        token = Token(ERROR, "", self.ends[-1], self.lexed.tokens[at].start)
+        self._push(self.tables.actions[self.states[-1]][ERROR], token, token.start, token.end, 0)
+        self.settled = self.states.copy()
+        return at
+
+
+_RENAMED = {"for": "for_", "if": "if_", "return": "return_"}
+_ACTIONS: dict[str, Callable[..., Any]] = {
+    rule.action: getattr(Builder, _RENAMED.get(rule.action, rule.action))
+    for rule in load_tables().rules
+    if rule.action and not (rule.single and len(rule.children) == 1)
+}

@@ -1,0 +1,62 @@
+"""The LALR(1) tables, as :mod:`spacec.syntax.build_tables` wrote them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+END = "$END"
+ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How to reduce: pop ``length`` symbols, call ``action`` with the chosen children, go on as ``origin``.
+
+    ``action`` is empty where the children are spliced into the parent; ``single`` says that one child alone stands
+    for the whole. A child is an index, ``~index`` where that symbol's children are spliced in, or ``None`` for an
+    optional part left out.
+    """
+
+    origin: str
+    length: int
+    action: str
+    single: bool
+    children: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """``actions[s][kind]`` is the next state after a shift, or ``~rule`` for a reduction; ``gotos[s][origin]`` a state."""
+
+    rules: tuple[Rule, ...]
+    actions: tuple[dict[str, int], ...]
+    gotos: tuple[dict[str, int], ...]
+
+    def accepts(self, stack: list[int], kind: str) -> bool:
+        """Whether a parser in these states can shift a token of this kind."""
+        states = list(stack)
+        while True:
+            action = self.actions[states[-1]].get(kind)
+            if action is None or action >= 0:
+                return action is not None
+            rule = self.rules[~action]
+            if rule.origin == "start":
+                return True
+            if rule.length:
+                del states[-rule.length :]
+            states.append(self.gotos[states[-1]][rule.origin])
+
+    def expected(self, stack: list[int]) -> frozenset[str]:
+        """The kinds of token that can follow."""
+        return frozenset(kind for kind in self.actions[stack[-1]] if kind != ERROR and self.accepts(stack, kind))
+
+
+@cache
+def load_tables() -> Tables:
+    """Reads the tables once per process; they never change."""
+    data = json.loads(resources.files("spacec.syntax").joinpath("tables.json").read_text(encoding="utf-8"))
+    rules = tuple(Rule(origin, n, action, single, tuple(kids)) for origin, n, action, single, kids in data["rules"])
+    return Tables(rules, tuple(data["actions"]), tuple(data["gotos"]))
