@@ -1,36 +1,200 @@
-"""Wires the stages: text in, a :class:`Space` out, and from it supernets, networks and facts.
+"""Wires the stages: the text of a grammar in, a :class:`~spacec.facade.Space` out.
 
-Guarantees: nothing here imports torch until a network is asked for; no state outlives a
-:class:`Session`; bad input ends in one :class:`SpacecError` with every diagnostic of the file.
+Guarantees: nothing here imports torch; nothing outlives a :class:`Session`; bad input ends in one
+:class:`SpacecError` that holds every finding about the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+import functools
+import importlib.resources
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, SupportsIndex
 
 from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
-from spacec.hooks import Registry, installed
+from spacec.facade import Space
+from spacec.hooks import LibraryDescriptor, Registry, installed
 from spacec.hooks.local import Source, with_local_ops
-from spacec.ir.dims import Poly, evaluate
-from spacec.ir.flat import FlatGraph
-from spacec.ir.flatten import flatten
-from spacec.ir.graph import SpaceGraph
-from spacec.ir.ops import AttrValue, OpTable, Precondition
-from spacec.ir.types import TensorType
-from spacec.source import SourceFile
-from spacec.space import algebra
-from spacec.space.architecture import Architecture
-from spacec.space.decisions import Decision, DecisionTable, Slot
+from spacec.ir.ops import OpTable
+from spacec.sema.elaborate import Elaborated, elaborate
+from spacec.source import SourceFile, Span
+from spacec.space.skeleton import build_table
+from spacec.syntax import ast
 from spacec.syntax.parse import parse
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+__all__ = ["Session", "Space", "load", "loads", "parameters_of"]
 
-    from spacec.lower.masks import Mask
-    from spacec.lower.network import Network
-    from spacec.lower.supernet import Supernet
+PRELUDE = "prelude.space"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a compilation may use: installed plugins and their ops, and the standard library."""
+
+    registry: Registry
+    ops: OpTable
+    prelude: ast.File = field(repr=False)
+
+    @staticmethod
+    def default(ops: Iterable[Source] = ()) -> Session:
+        """What is installed, and the ops of a user's own torch modules (classes, or files that define them)."""
+        registry = installed()
+        return Session(registry, with_local_ops(registry.ops(), ops), _prelude())
+
+    def compile(self, source: SourceFile, params: Mapping[str, Any] | None = None, preset: str | None = None) -> Space:
+        """The space of a text, in the form that ``preset`` and then ``params`` choose."""
+        sink = Sink()
+        file = parse(source, sink)
+        sink.check()
+        file, libraries = self._libraries(file, sink)
+        given = {name: as_expression(name, value) for name, value in (params or {}).items()}
+        found = elaborate(file, (self.prelude, *libraries), self.ops, sink, given, preset)
+        sink.check()
+        assert found is not None, "an elaboration without errors has a result"
+        dormant = self._dormant(file, libraries, found)
+        table = build_table(found.graph, found.limits, dormant)
+        return Space(
+            found.graph.name,
+            source.text,
+            found.parameters,
+            found.presets,
+            found.graph,
+            table,
+            tuple(d for d in sink.diagnostics if d.severity == "warning"),
+        )
+
+    def _dormant(self, file: ast.File, libraries: tuple[ast.File, ...], found: Elaborated) -> dict[str, str]:
+        """Digests of the lets that this form does not reach, from the default form or a preset that does."""
+        digests: dict[str, str] = {}
+        wanted = set(found.unused)
+        for preset in (None, *found.presets):
+            if not wanted:
+                break
+            other = elaborate(file, (self.prelude, *libraries), self.ops, Sink(), {}, preset)
+            if other is None:
+                continue
+            owners = build_table(other.graph).owner_digests
+            reached = {owner: digest for owner, digest in owners.items() if owner.partition("[")[0] in wanted}
+            digests.update(reached)
+            wanted -= {owner.partition("[")[0] for owner in reached}
+        return digests
+
+    def _libraries(self, file: ast.File, sink: Sink) -> tuple[ast.File, tuple[ast.File, ...]]:
+        """The file without the ``use`` lines that were found, and the libraries in the order of their use.
+
+        A path is looked up beside the file that names it, then as ``NAME/file.space`` of an installed library.
+        """
+        libraries: dict[str, ast.File] = {}
+        pending, remaining = [file], file
+        while pending:
+            user = pending.pop(0)
+            for use in [item for item in user.items if isinstance(item, ast.Use)]:
+                source = self._library(use, user)
+                if source is None:
+                    continue  # the elaborator reports a use that is left
+                if user is file:
+                    remaining = replace(remaining, items=tuple(i for i in remaining.items if i is not use))
+                if source.name not in libraries:
+                    libraries[source.name] = parse(source, sink)
+                    pending.append(libraries[source.name])
+        sink.check()
+        return remaining, tuple(reversed(libraries.values()))
+
+    def _library(self, use: ast.Use, user: ast.File) -> SourceFile | None:
+        beside = Path(user.span.source.name).parent / use.path
+        if beside.is_file():
+            return read_source(beside)
+        name, _, rest = use.path.partition("/")
+        entry = self.registry.entry("spacec_library", name)
+        if entry is None or not isinstance(entry.item, LibraryDescriptor):
+            return None
+        found = importlib.resources.files(entry.item.package).joinpath(entry.item.folder, rest)
+        return SourceFile(use.path, found.read_text(encoding="utf-8")) if rest and found.is_file() else None
+
+
+def load(path: str | Path, /, *, preset: str | None = None, ops: Iterable[Source] = (), **params: Any) -> Space:
+    """The space of a ``.space`` file.
+
+    ``params`` set header parameters (numbers, texts, lists), over those of ``preset``. ``ops`` are a
+    user's own torch modules: classes, or Python files that define them. Raises :class:`SpacecError`.
+    """
+    return Session.default(ops).compile(read_source(path), params, preset)
+
+
+def loads(
+    text: str,
+    /,
+    *,
+    name: str = "<string>",
+    preset: str | None = None,
+    ops: Iterable[Source] = (),
+    **params: Any,
+) -> Space:
+    """The space of a text; ``name`` is how messages call it. See :func:`load`."""
+    return Session.default(ops).compile(SourceFile(name, text), params, preset)
+
+
+def parameters_of(path: str | Path) -> tuple[str, ...]:
+    """Names of the header parameters of a ``.space`` file."""
+    header = parse(read_source(path)).header
+    return tuple(p.name for p in header.params) if header else ()
+
+
+def read_source(path: str | Path) -> SourceFile:
+    """A text file. Raises :class:`SpacecError` (E0810) where it cannot be read."""
+    try:
+        return SourceFile(str(path), Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        reason = f"it is not UTF-8 text (byte {error.start})"
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    raise SpacecError(Diagnostic("E0810", f"cannot read '{path}': {reason}"))
+
+
+def as_expression(name: str, value: Any) -> ast.Expr:
+    """A Python value as the language writes it, placed in a text of its own so that findings can show it.
+
+    Raises :class:`SpacecError` (E0503) for what is neither number, text nor list of these.
+    """
+    written = _written(value)
+    if written is None:
+        kind = type(value).__name__
+        headline = f"parameter '{name}' is of type {kind}, not a number, a text or a list of these"
+        raise SpacecError(Diagnostic("E0503", headline))
+    source = SourceFile(f"parameter {name}", written)
+    return _placed(value, Span(source, 0, len(written)))
+
+
+def _placed(value: Any, span: Span) -> ast.Expr:
+    if isinstance(value, str):
+        return ast.String(value, span=span)
+    if isinstance(value, list | tuple):
+        return ast.ListOf(tuple(_placed(v, span) for v in value), span=span)
+    number = value if isinstance(value, float) else operator.index(value)
+    if number < 0:
+        return ast.Unary("-", ast.Number(-number, span=span), span=span)
+    return ast.Number(number, span=span)
+
+
+def _written(value: Any) -> str | None:
+    match value:
+        case str():
+            return f'"{value}"'
+        case list() | tuple():
+            items = [_written(v) for v in value]
+            return None if None in items else f"[{', '.join(map(str, items))}]"
+        case float():
+            return repr(value) if math.isfinite(value) else None
+        case SupportsIndex():
+            return str(operator.index(value))
+    return None
+
+
+@functools.cache
+def _prelude() -> ast.File:
+    text = importlib.resources.files("spacec.std").joinpath(PRELUDE).read_text(encoding="utf-8")
+    return parse(SourceFile(PRELUDE, text))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 
 import click
 
 from spacec.cli.output import colour, tell
 from spacec.cli.spaces import open_space, space_options
+from spacec.diagnostics import render
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
 
@@ -59,13 +62,9 @@ def check(
 
 
 def _rendered(found: Sequence[Diagnostic], form: str) -> str:
-    import sys
-
-    from spacec.diagnostics import render  # one renderer of four is needed
-
     match form:
         case "json":
-            return render.render_json(found)
+            return json.dumps(render.render_json(found), indent=2, ensure_ascii=False)
         case "github":
             return render.render_github(found)
         case "concise":

@@ -31,4 +31,4 @@ def sample(
         tell_json([space.to_json(arch) for arch in drawn])
         return
     for arch in drawn:
-        tell(space.text_of(arch))
+        tell(arch.text())

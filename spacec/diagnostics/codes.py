@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, cast
 
 Stage = Literal["syntax", "check", "none"]
 """The least part of the compiler that finds it; ``none`` for findings that no text alone can show."""
@@ -57,8 +57,6 @@ def parse_pages(text: str) -> list[CodeInfo]:
 def _page(code: str, title: str, body: str) -> CodeInfo:
     blocks = {match[1]: match[2] for match in _FENCE.finditer(body)}
     stage = _STAGE.search(body)
-    named: Stage = "check"
-    if stage:
-        named = "syntax" if stage[1] == "syntax" else "none" if stage[1] == "none" else "check"
     explanation = _STAGE.sub("", _FENCE.sub("", body)).strip()
+    named = cast(Stage, stage[1]) if stage else "check"
     return CodeInfo(code, title, explanation, named, blocks.get("fails", ""), blocks.get("works", ""))

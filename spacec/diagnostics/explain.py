@@ -13,7 +13,7 @@ def explain(code: str) -> str:
     if info is None:
         near = nearest(code.upper(), codes())
         raise SpacecError(
-            Diagnostic("E0811", f"there is no code `{code[:40]}`", help=f"did you mean `{near}`?" if near else "")
+            Diagnostic("E0806", f"there is no code `{code[:40]}`", help=f"did you mean `{near}`?" if near else "")
         )
     parts = [f"{info.code}: {info.title}", info.explanation]
     if info.failing:

@@ -65,14 +65,26 @@ class Sink:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.diagnostics:
+        """Keep a finding, once for each code, place and headline."""
+        key = (diagnostic.code, diagnostic.span, diagnostic.headline)
+        if all((d.code, d.span, d.headline) != key for d in self.diagnostics):
             self.diagnostics.append(diagnostic)
 
     @property
     def failed(self) -> bool:
         return any(d.severity == "error" for d in self.diagnostics)
 
+    def ordered(self) -> tuple[Diagnostic, ...]:
+        """The findings as a reader meets them: by file, then by place; those without a place last."""
+        files = {d.span.source.name: k for k, d in reversed(list(enumerate(self.diagnostics))) if d.span}
+        return tuple(
+            sorted(
+                self.diagnostics,
+                key=lambda d: (files[d.span.source.name], d.span.start) if d.span else (len(self.diagnostics), 0),
+            )
+        )
+
     def check(self) -> None:
         """Raise :class:`SpacecError` if an error was added."""
         if self.failed:
-            raise SpacecError(self.diagnostics)
+            raise SpacecError(self.ordered())

@@ -88,15 +88,12 @@ def _window(span: Span, number: int) -> tuple[str, int, int]:
     """A line as shown, trimmed, and the cells where the span's part of it begins and ends."""
     start, end = _columns(span, number)
     line = span.source.line(number)
-    left = max(0, min(start, len(line)) - WIDTH)
-    right = min(len(line), max(start + 1, min(end, start + WIDTH)) + WIDTH)
-    if left == 0 and right == len(line) and len(line) <= WIDTH:
+    if len(line) <= WIDTH:
         cells, before, width = _cells(line, start, end)
         return cells, before, before + width
     room = WIDTH - 6
-    length = min(end - start, room)
-    left = max(0, min(start - (room - length) // 2, len(line) - room))
-    right = min(len(line), left + room)
+    left = max(0, min(start - (room - min(end - start, room)) // 2, len(line) - room))
+    right = left + room
     cells, before, width = _cells(line[left:right], start - left, min(end, right) - left)
     dots = "..." if left else ""
     return dots + cells + ("..." if right < len(line) else ""), before + len(dots), before + width + len(dots)

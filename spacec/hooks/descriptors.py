@@ -11,10 +11,10 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.diagnostics.suggest import nearest
 from spacec.ir.ops import AttrValue, OpParam, OpResult, OpSpec, Rule, RuleError
 from spacec.ir.types import TensorType
 
@@ -200,8 +200,8 @@ def load_target(target: str, what: str) -> Any:
         raise _load_error(what, target, f"importing it raised {type(error).__name__}: {error}", missing) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            near = get_close_matches(part, dir(found), 1)
-            hint = f"; nearest name: '{near[0]}'" if near else ""
+            near = nearest(part, dir(found))
+            hint = f"; nearest name: '{near}'" if near else ""
             raise _load_error(what, target, f"'{module_name}' has no '{attribute}'{hint}")
         found = getattr(found, part)
     return found

@@ -11,12 +11,12 @@ import functools
 import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import pluggy
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.diagnostics.suggest import nearest
 from spacec.hooks import host, specs
 from spacec.hooks.descriptors import Contribution, Descriptor, ExporterDescriptor, OpDescriptor
 from spacec.hooks.specs import API_VERSION, HOOKS, PROJECT
@@ -125,10 +125,14 @@ class Registry:
             raise self._unknown(hook, name)
         return entry.item
 
+    def exporters(self) -> tuple[ExporterDescriptor, ...]:
+        """Every exporter, by name."""
+        entries = self._entries["spacec_exporters"]
+        return tuple(e.item for _, e in sorted(entries.items()) if isinstance(e.item, ExporterDescriptor))
+
     def exporter(self, suffix: str) -> ExporterDescriptor | None:
         """The exporter of a file suffix such as ``.onnx``, if one is installed."""
-        items = (e.item for e in self._entries["spacec_exporters"].values())
-        return next((e for e in items if isinstance(e, ExporterDescriptor) and e.suffix == suffix), None)
+        return next((e for e in self.exporters() if e.suffix == suffix), None)
 
     def ops(self) -> OpTable:
         """Every op, the host's included; rules of plugin ops are imported at their first use."""
@@ -139,10 +143,10 @@ class Registry:
     def _unknown(self, hook: str, name: str) -> SpacecError:
         kind = _KIND[hook]
         names = self.names(hook)
-        near = get_close_matches(name, names, 1)
+        near = nearest(name, names)
         notes = [f"installed: {', '.join(names)}" if names else f"no {kind} is installed"]
         notes.extend(str(p) for p in self.problems if name in (p.plugin, p.distribution.removeprefix("spacec-")))
-        help = f"did you mean '{near[0]}'?" if near else ""
+        help = f"did you mean '{near}'?" if near else ""
         if hook == "spacec_strategies" and not near:
             help = f"if a plugin provides it, install that: pip install spacec-{name}"
         headline = f"{kind} '{name}' is not installed"

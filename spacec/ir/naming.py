@@ -114,7 +114,10 @@ def owner_place(binder: Binder, region: Region) -> Place:
 
 
 def own_decisions(place: Place, guard: Cond = ALWAYS) -> Iterator[tuple[str, DecisionDecl, Cond]]:
-    """Decisions of this place's owner, in text order, with conditions relative to the place; calls of other owners are left out."""
+    """Decisions of this place's owner, in text order, with conditions relative to the place.
+
+    Calls that belong to other owners are left out.
+    """
     calls = {id(n) for n in place.region.nodes if isinstance(n, CallNode) and n.binder is None and n.region.decides}
     for node in place.region.nodes:
         if isinstance(node, CallNode) and node.binder is not None:

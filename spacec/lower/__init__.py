@@ -1,1 +1,1 @@
-"""The back end: from a flat space graph to PyTorch (supernet, one network, stand-alone source). The host's only torch layer besides search."""
+"""The back end: from a flat space graph to PyTorch: supernet, one network, stand-alone source."""

@@ -27,13 +27,13 @@ def check_keys(layers: dict[str, Layer]) -> None:
         parts = key.split(".")
         for part in parts:
             if not part.isidentifier() or keyword.iskeyword(part) or hasattr(nn.Module, part) or part in _TAKEN:
-                raise errors.lowering_error(errors.KEY, f"`{part}` in the parameter key `{key}` is no free attribute name")
+                raise errors.lowering_error(errors.KEY, f"`{part}` in the key `{key}` is no free attribute name")
         for length in range(1, len(parts)):
-            if ".".join(parts[:length]) in layers:
-                raise errors.lowering_error(errors.KEY, f"the parameter key `{key}` goes through the layer `{'.'.join(parts[:length])}`")
+            if (layer := ".".join(parts[:length])) in layers:
+                raise errors.lowering_error(errors.KEY, f"the key `{key}` goes through the layer `{layer}`")
 
 
-_TAKEN = frozenset((*vars(nn.Module()), "blueprint", "program"))
+_TAKEN = frozenset((*vars(nn.Module()), "blueprint", "design"))
 
 
 def add_layer(layers: dict[str, Layer], op: FlatOp, layer: Layer) -> None:
@@ -69,22 +69,8 @@ class Blueprint:
 
     @cached_property
     def heads(self) -> frozenset[str]:
-        """Keys of layers with weights from which an output is reached without passing another such layer."""
-        found: set[str] = set()
-        stack, seen = list(self.flat.outputs.values()), set()
-        while stack:
-            index = stack.pop()
-            if index in seen:
-                continue
-            seen.add(index)
-            node, lowered = self.flat.nodes[index], self.lowered.get(index)
-            if isinstance(node, FlatOp) and isinstance(lowered, Layer) and lowered.axes != ():
-                found.add(node.key)
-            elif isinstance(node, FlatOp):
-                stack.extend(node.inputs)
-            elif isinstance(node, FlatChoose):
-                stack.extend(a for a in node.alternatives if a is not None)
-        return frozenset(found)
+        """Keys of the head layers."""
+        return head_keys(self.flat, self.lowered)
 
     def slot_of(self, decision: str) -> str:
         """The slot of an elastic decision: its own id unless the table names another."""
@@ -108,6 +94,27 @@ class Blueprint:
         else:
             self.plans.move_to_end(running)
         return found
+
+
+def head_keys(flat: FlatGraph, lowered: dict[int, Layer | Call]) -> frozenset[str]:
+    """Keys of layers with weights from which an output is reached without passing another such layer."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    stack = list(flat.outputs.values())
+    while stack:
+        index = stack.pop()
+        if index in seen:
+            continue
+        seen.add(index)
+        node, layer = flat.nodes[index], lowered.get(index)
+        if isinstance(node, FlatOp):
+            if isinstance(layer, Layer) and layer.axes != ():
+                found.add(node.key)
+            else:
+                stack.extend(node.inputs)
+        elif isinstance(node, FlatChoose):
+            stack.extend(a for a in node.alternatives if a is not None)
+    return frozenset(found)
 
 
 def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:

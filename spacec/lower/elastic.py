@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spacec.ir.dims import Dim, symbols
+from spacec.ir.dims import Dim, Poly, symbols
 from spacec.ir.flat import FlatOp
 from spacec.lower import sizes
 from spacec.lower.blueprint import Blueprint
@@ -54,10 +54,17 @@ class Slices:
                 start += high - low
 
 
+def elastic_layer(blueprint: Blueprint, node: int) -> tuple[FlatOp, Layer]:
+    """An elastic op and its largest layer."""
+    op, layer = blueprint.flat.nodes[node], blueprint.lowered[node]
+    assert isinstance(op, FlatOp), "only ops have layers"
+    assert isinstance(layer, Layer), "only layers have sizes"
+    return op, layer
+
+
 def make_slices(blueprint: Blueprint, node: int, chosen: Sizes) -> Slices:
     """The cuts of the layer at ``node`` for the sizes ``chosen``."""
-    op, layer = blueprint.flat.nodes[node], blueprint.lowered[node]
-    assert isinstance(op, FlatOp) and isinstance(layer, Layer), "only layers are sliced"
+    op, layer = elastic_layer(blueprint, node)
     widest = sizes.largest(blueprint.table)
     layouts = blueprint.elastic.layouts
     ranges: dict[Axis, Ranges] = {
@@ -86,7 +93,7 @@ def layout_ranges(layout: Layout, widest: Sizes, chosen: Sizes) -> Ranges:
 
 def kernel_of(op: FlatOp) -> Dim:
     kernel = op.attrs["kernel"]
-    assert not isinstance(kernel, str | float | tuple) and kernel is not None, "the shape rule wants a size"
+    assert isinstance(kernel, int | Poly), "the shape rule wants a size"
     return kernel
 
 
@@ -135,7 +142,7 @@ class ElasticMask:
             start, stop = kernel_range(whole, sizes.number(dim, {**self.chosen, **case}))
             region[(slice(start, stop),) * rank] = 1.0
         weights = torch.stack([p for _, p in cases]).to(like)
-        return torch.tensordot(weights, regions, 1)
+        return (weights.reshape(-1, *(1,) * rank) * regions).sum(0)
 
     def _cases(self, dim: Dim) -> list[tuple[dict[str, sizes.Size], Tensor]] | None:
         """Joint values of the soft decisions in ``dim``, each with its probability."""
@@ -176,8 +183,7 @@ class ElasticLayers:
 
     def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Tensor:
         """The layer at ``node`` on its inputs, under ``mask``; ``spare`` leaves its buffers as they are."""
-        op, layer = self.blueprint.flat.nodes[node], self.blueprint.lowered[node]
-        assert isinstance(op, FlatOp) and isinstance(layer, Layer), "only layers are elastic"
+        op, layer = elastic_layer(self.blueprint, node)
         shell, slices = self._shell(node, mask.chosen)
         parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
         x = inputs[0]
@@ -204,8 +210,7 @@ class ElasticLayers:
     def _shell(self, node: int, chosen: Sizes) -> tuple[nn.Module, Slices]:
         key = node, tuple(chosen[name] for name in sorted(self.blueprint.elastic.symbols[node]))
         if key not in self.shells:
-            op = self.blueprint.flat.nodes[node]
-            assert isinstance(op, FlatOp), "only ops have layers"
+            op, _ = elastic_layer(self.blueprint, node)
             small = lower(op, sizes.site(self.blueprint.flat, node, chosen))
             assert isinstance(small, Layer), "a lowering gives a layer at every size or at none"
             with torch.device("meta"):

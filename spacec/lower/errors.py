@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.diagnostics.suggest import nearest
 from spacec.source import NOWHERE, Span
 
 LOWERING = "E0601"
@@ -38,5 +38,5 @@ def lowering_error(
 
 def unknown_name(code: str, what: str, name: object, known: Iterable[str]) -> SpacecError:
     """``what`` is not known by that name; the nearest name is suggested."""
-    near = get_close_matches(str(name), list(known), n=1)
-    return lowering_error(code, f"no {what} `{name}`", help=f"did you mean `{near[0]}`?" if near else "")
+    near = nearest(str(name), known)
+    return lowering_error(code, f"no {what} `{name}`", help=f"did you mean `{near}`?" if near else "")

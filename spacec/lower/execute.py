@@ -88,7 +88,8 @@ class Pass:
         if self.trace is not None:
             value = watch(value, selection.weights is not None)
             candidates = {selection.run[position]: tensor for position, tensor in options}
-            self.trace.records.append(GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates))
+            record = GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates)
+            self.trace.records.append(record)
         return value
 
     def mix(self, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:

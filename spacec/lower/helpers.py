@@ -58,7 +58,7 @@ def ordered_inputs(
 ) -> tuple[Tensor, ...]:
     """Inputs in order, from positions, names, or one mapping. Raises :class:`TypeError` where they do not fit."""
     if len(given) == 1 and isinstance(given[0], Mapping):
-        given, named = (), {**given[0], **named}
+        return ordered_inputs(names, (), {**given[0], **named})
     found: dict[str, Tensor] = {}
     for name, value in zip(names, given, strict=False):
         if not isinstance(value, Tensor):

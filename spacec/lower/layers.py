@@ -263,7 +263,8 @@ def module_layer(cls: type[nn.Module], site: Site) -> Layer:
         "out_type": _plain(site.output),
         **site.attrs,
     }
-    parameters = [p for p in inspect.signature(cls).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    signature = inspect.signature(cls).parameters.values()
+    parameters = [p for p in signature if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     missing = [p.name for p in parameters if p.name not in offered and p.default is p.empty]
     if missing:
         raise TypeError(f"{cls.__name__} needs `{missing[0]}`, which is neither an argument of the op nor a type")

@@ -175,7 +175,9 @@ def _check_index(slot: SlotInfo, index: object) -> int:
         ) from None
     if not 0 <= k < slot.size:
         raise errors.lowering_error(
-            errors.MASK, f"slot `{slot.id}` has no candidate {k}", notes=(f"its {slot.size} are {', '.join(slot.labels)}",)
+            errors.MASK,
+            f"slot `{slot.id}` has no candidate {k}",
+            notes=(f"its {slot.size} are {', '.join(slot.labels)}",),
         )
     return k
 

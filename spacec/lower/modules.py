@@ -1,4 +1,4 @@
-"""Layers and functions that PyTorch lacks. This file imports torch only: exported networks carry copies of what they use.
+"""Layers and functions that PyTorch lacks. Imports torch only: exported networks carry copies of what they use.
 
 Every tensor is ``[N, C, *space]``: batch axis first, channels second.
 """
@@ -29,7 +29,7 @@ def normal_init(layer: nn.Module, std: float) -> nn.Module:
 
 
 def pad_same(x: Tensor, kernel: int, stride: Sequence[int], dilation: int = 1, value: float = 0.0) -> Tensor:
-    """Pad so that a window gives ceil(n / stride) positions: floor(dilation·(kernel-1)/2) before, after it as needed."""
+    """Pad for ceil(n / stride) windows: dilation * (kernel - 1) // 2 before, after as needed."""
     span = dilation * (kernel - 1)
     pads = []
     for n, step in zip(reversed(x.shape[2:]), reversed(stride), strict=True):
@@ -78,7 +78,7 @@ class ChannelNorm(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Larsson et al. 2017): zero a whole sample with probability ``rate`` in training, and rescale."""
+    """Stochastic depth (Larsson et al. 2017): in training, zero a sample with probability ``rate``, and rescale."""
 
     def __init__(self, rate: float = 0.0) -> None:
         super().__init__()
@@ -94,14 +94,14 @@ class DropPath(nn.Module):
         return f"rate={self.rate}"
 
 
-def max_pool_same(x: Tensor, kernel: int, stride: Sequence[int]) -> Tensor:
+def max_pool_same(x: Tensor, kernel: int, stride: tuple[int, ...]) -> Tensor:
     """Maximum over a window, for kernels that need uneven padding."""
     pool = (F.max_pool1d, F.max_pool2d)[x.dim() - 3]
     y: Tensor = pool(pad_same(x, kernel, stride, value=float("-inf")), kernel, stride)
     return y
 
 
-def avg_pool_same(x: Tensor, kernel: int, stride: Sequence[int]) -> Tensor:
+def avg_pool_same(x: Tensor, kernel: int, stride: tuple[int, ...]) -> Tensor:
     """Mean over a window without its padding, for kernels that need uneven padding."""
     pool = (F.avg_pool1d, F.avg_pool2d)[x.dim() - 3]
     padded = pad_same(x, kernel, stride)
@@ -146,7 +146,7 @@ def add_losses(losses: dict[str, Tensor], more: dict[str, Tensor]) -> None:
 
 
 def check_input(name: str, x: Tensor, dims: Sequence[object], sizes: dict[str, int]) -> None:
-    """Raise :class:`ValueError` unless ``x`` is ``[N, *dims]``; sizes that the input decides are written into ``sizes``.
+    """Raise :class:`ValueError` unless ``x`` is ``[N, *dims]``; sizes that the input decides go into ``sizes``.
 
     A size is a number, ``(factor, symbol, offset)`` for ``factor * symbol + offset``, or ``None`` for any.
     """

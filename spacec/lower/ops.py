@@ -57,7 +57,7 @@ def conv(site: Site) -> Layer:
     span, pad = dilation * (kernel - 1), site.attrs["pad"]
     even = pad != "same" or span % 2 == 0
     axes: tuple[tuple[str, tuple[Axis, ...]], ...] | None = None
-    window: tuple[Axis, ...] = ("kernel",) * site.inputs[0].rank
+    window: list[Axis] = ["kernel"] * site.inputs[0].rank
     if groups == 1:
         axes = ("weight", ("out", "in", *window)), ("bias", ("out",))
     elif groups == into == out:

@@ -61,10 +61,11 @@ def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
     present = _present(flat, running, reachable)
     for name, index in flat.outputs.items():
         if not present[index]:
+            node = flat.nodes[index]
             raise errors.lowering_error(
                 errors.ABSENT,
                 f"output `{name}` is absent: the chosen paths lead no present tensor to it",
-                flat.nodes[index].span if not isinstance(flat.nodes[index], FlatInput) else None,
+                None if isinstance(node, FlatInput) else node.span,
             )
     void = _void(flat, running, present) if prune else [False] * len(flat.nodes)
     needed = [False] * len(flat.nodes)

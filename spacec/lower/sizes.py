@@ -99,7 +99,8 @@ def site(flat: FlatGraph, index: int, sizes: Sizes) -> Site:
             shape(op.type, sizes),
         )
     except ValueError as error:
-        raise errors.lowering_error(errors.LOWERING, f"`{op.spec.name}` has no definite size: {error}", op.span) from error
+        headline = f"`{op.spec.name}` has no definite size: {error}"
+        raise errors.lowering_error(errors.LOWERING, headline, op.span) from error
 
 
 @dataclass(frozen=True)
@@ -213,9 +214,7 @@ def entry_checks(flat: FlatGraph, sizes: Sizes) -> tuple[EntryCheck, ...]:
         for dim in (input_pattern(node.type) or ()) if isinstance(node, FlatInput) else ():
             if isinstance(dim, tuple):
                 bound.add(dim[1])
-    return tuple(
-        check for p in flat.preconditions if (check := _entry_check(p, sizes, bound)) is not None
-    )
+    return tuple(check for p in flat.preconditions if (check := _entry_check(p, sizes, bound)) is not None)
 
 
 def _entry_check(precondition: Precondition, sizes: Sizes, bound: set[str]) -> EntryCheck | None:

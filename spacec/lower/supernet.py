@@ -188,4 +188,3 @@ def _watch_elastic(run: Pass) -> None:
         watched = weights.clone() if weights.requires_grad else weights.detach().requires_grad_()
         mask.soft[name] = watched
         run.trace.elastic[run.machine.blueprint.slot_of(name)] = watched
-

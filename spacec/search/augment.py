@@ -34,13 +34,10 @@ def _cut(x: Tensor, length: int, rng: torch.Generator) -> Tensor:
 
 
 def set_drop_path(model: nn.Module, rate: float) -> None:
-    """Set the rate of every drop-path stage of ``model``.
-
-    They are known by name: an exported network carries its own copy of the class.
-    """
-    for module in model.modules():
-        if type(module).__name__ == "DropPath":
-            module.rate = rate  # type: ignore[assignment]  # nn.Module types attributes as modules
+    """Set the rate of every drop-path stage of ``model``, if it is one of the compiler's models."""
+    setter = getattr(model, "set_drop_path", None)
+    if setter is not None:
+        setter(rate)
 
 
 class Average:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -355,8 +355,9 @@ class Task(ABC):
         return type(self)(replace(self.options, **changes))
 
     def describe(self) -> dict[str, Any]:
-        """What the run record keeps: name and options."""
-        return {"name": self.name, "options": {f.name: getattr(self.options, f.name) for f in fields(self.options)}}
+        """What the run record keeps: name, options and what is measured."""
+        options = {f.name: getattr(self.options, f.name) for f in fields(self.options)}
+        return {"name": self.name, "options": options, "metrics": [asdict(m) for m in self.metrics]}
 
 
 def match_ports(ports: Sequence[Port], names: Sequence[str]) -> dict[str, str]:

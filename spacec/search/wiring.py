@@ -12,6 +12,9 @@ from spacec.ir.flat import FlatGraph, FlatInput
 from spacec.ir.types import Type
 from spacec.search.task import Batch, OutLike, Output, Task, match_ports
 
+LOSS = "loss:"
+"""Prefix of the auxiliary losses in what a network returns."""
+
 
 def input_types(flat: FlatGraph) -> dict[str, Type]:
     """Input name to type, in order."""
@@ -60,10 +63,11 @@ class Wiring:
         return renamed
 
     def wrap(self, value: Any) -> OutLike:
-        """What a stand-alone network returned: a tensor, or a tuple in the order of the outputs."""
-        values = (value,) if isinstance(value, Tensor) else tuple(value)
-        outputs = self._named(dict(zip(self.order, values, strict=False)))
-        return Output(next(iter(outputs.values())), outputs)
+        """What a stand-alone network returned: a tensor, or a dict of outputs and of losses under ``loss:NAME``."""
+        found = {self.order[0]: value} if isinstance(value, Tensor) else dict(value)
+        outputs = self._named(found)
+        losses = {name.removeprefix(LOSS): t for name, t in found.items() if name.startswith(LOSS)}
+        return Output(next(iter(outputs.values())), outputs, losses=losses)
 
     def heads(self, out: OutLike) -> tuple[OutLike, ...]:
         """One output per auxiliary head, standing in for the prediction."""

@@ -140,8 +140,6 @@ def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, x: Value, want: Want | N
     for index, stage in enumerate(expr.stages):
         part = want.only(out=index == takes_out, space=index == takes_space) if want is not None else None
         value = m.apply(m, cx, stage, env, value, part)
-        if value is UNKNOWN:
-            return UNKNOWN
     return value
 
 

@@ -13,7 +13,10 @@ from spacec.syntax import ast
 def bind_arguments(
     m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, ...], env: Env, span: Span
 ) -> dict[str, Value] | None:
-    """Values of the parameters of ``d``; a deciding argument is a step named after its parameter. ``None`` after a report."""
+    """Values of the parameters of ``d``, or ``None`` after a report.
+
+    A deciding argument is a step named after its parameter.
+    """
     params = d.binding.params or ()
     bound: dict[str, Value] = {}
     positional = iter(params)

@@ -16,7 +16,8 @@ def apply_inline(m: Machine, cx: Cx, expr: ast.Inline, env: Env, x: Value, want:
     key = ("inline", id(expr), id(home))
     binder = m.binders.get(key)
     if binder is None:
-        count = sum(1 for b in (home.region.binders if home else ()) if b.home is (home.step if home else None))
+        siblings = home.region.binders if home else []
+        count = sum(b.kind == expr.kind and b.home is (home.step if home else None) for b in siblings)
         binder = Binder(expr.kind, f"{expr.kind}[{count}]", expr.span, home.step if home else None, home is not None)
         m.binders[key] = binder
         if home is not None:

@@ -7,13 +7,13 @@ from spacec.ir.conditions import Is, both
 from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
-from spacec.sema.labels import format_expression
 from spacec.sema.machine import Machine
 from spacec.sema.presence import factored, presence_of
-from spacec.sema.stated import same_type, truth
+from spacec.sema.stated import counterexample, same_type, truth
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Value, Want, describe, shape_of
 from spacec.source import Span
 from spacec.syntax import ast
+from spacec.syntax.format import format_expression
 
 
 def apply_alternatives(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env, x: Value, want: Want | None) -> Value:
@@ -161,7 +161,8 @@ def _join_tensors(
     for index, other in found[1:]:
         verdict = same_type(first.type, other.type)
         if verdict is not True:
-            return _disagree(m, first.type, other.type, labels, (first_index, index), places, span, verdict)
+            _disagree(m, first.type, other.type, labels, (first_index, index), places, span, verdict)
+            return first  # reported: any candidate's type lets the rest be checked
     presence = factored([both(Is(ref, frozenset((i,))), r.presence) for i, r in found])
     lead: tuple[Ref | None, ...] = (None,) if slot.absent else ()
     refs = tuple(r.ref if isinstance(r, Tensor) else None for r in results)
@@ -180,8 +181,12 @@ def _disagree(
     verdict: bool | None,
 ) -> Value:
     seen = (Label(places[at[0]], f"this branch is {a}"), Label(places[at[1]], f"this one is {b}"))
-    note = (f"a counterexample: any architecture that takes `{labels[at[1]]}` here",)
-    if verdict is None:
+    sizes = counterexample(a, b)
+    if verdict is None and sizes:
+        note = (f"a counterexample: an architecture with {sizes}",)
+    else:
+        note = (f"a counterexample: any architecture that takes `{labels[at[1]]}` here",)
+    if verdict is None and not sizes:
         return m.fail("E0305", span, f"cannot prove that the candidates {a} and {b} have one type", labels=seen)
     return m.fail(
         "E0301",

@@ -111,7 +111,7 @@ def _instantiate(
 ) -> Value:
     parts = leaves(x)
     if any(p is UNKNOWN for p in parts):
-        return UNKNOWN
+        return _survey(m, d, bound, span)
     if x is ABSENT:
         return ABSENT
     wrong = next((p for p in parts if not isinstance(p, Tensor) and p is not ABSENT), None)
@@ -140,6 +140,19 @@ def _instantiate(
     if binder is not None and not _lawful(m, instance.region, binder, span):
         return UNKNOWN
     return emit_call(m, cx, instance, x, binder, span)
+
+
+def _survey(m: Machine, d: Definition, bound: dict[str, Value], span: Span) -> Value:
+    """Read a body whose input was already refused, once, for the mistakes that need no type; nothing of it is kept."""
+    if id(d.binding) in m.surveyed or not _may_enter(m, d, span):
+        return UNKNOWN
+    m.surveyed.add(id(d.binding))
+    region, step = Region(d.binding.name, ()), Step("")
+    m.active.append((("survey", id(d.binding)), d.binding.name, span))
+    scope = d.env.nest({**bound, "in": UNKNOWN, "out": UNKNOWN}, Home(region, step))
+    m.apply(m, Cx(Builder(region), step), d.binding.body, scope, UNKNOWN)
+    m.active.pop()
+    return UNKNOWN
 
 
 def _may_enter(m: Machine, d: Definition, span: Span) -> bool:
@@ -322,7 +335,7 @@ def _shared_data(m: Machine, cx: Cx, d: Definition, span: Span) -> Value:
     if region.searches:
         key = ("data", id(binder), cx.guard)
         if key not in cx.builder.pure:
-            node, index = cx.builder.call(region, (), cx.step, binder, cx.guard, span)
+            _, index = cx.builder.call(region, (), cx.step, binder, cx.guard, span)
             cx.builder.pure[key] = Ref(index)
         cx.builder.own_symbols |= binder.local
     return value

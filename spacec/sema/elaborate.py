@@ -24,7 +24,7 @@ from spacec.sema.machine import Machine
 from spacec.sema.scopes import report_duplicates, report_unknown
 from spacec.sema.stated import check_type
 from spacec.sema.statements import run_dag
-from spacec.sema.values import ABSENT, UNKNOWN, Definition, Env, Pack, Tensor, Value
+from spacec.sema.values import ABSENT, UNKNOWN, Definition, Env, Home, Pack, Tensor, Value
 from spacec.source import NOWHERE
 from spacec.space.decisions import Constraint
 from spacec.syntax import ast
@@ -71,12 +71,14 @@ def _deep_stack() -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def as_value(value: object) -> Value:
-    """A Python value as data of the language. Raises ``TypeError`` for anything else."""
+def as_value(value: object) -> ast.Expr | Value:
+    """A Python value as data of the language; syntax stays. Raises ``TypeError`` for anything else."""
+    if isinstance(value, ast.Expr):
+        return value
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return Pack(tuple(as_value(v) for v in value))
+        return Pack(tuple(v for item in value if not isinstance(v := as_value(item), ast.Node)))
     raise TypeError(f"a parameter is a number, a text or a list of these, not {type(value).__name__}")
 
 
@@ -96,7 +98,7 @@ class _Run:
             prelude.update(_definitions(library.items, outer))
         self.names: dict[str, Value] = {}
         self.env = Env(self.names, outer)
-        self.m = Machine(sink, ops, {}, self.env, evaluate, apply)
+        self.m = Machine(file.span.source, sink, ops, {}, self.env, evaluate, apply)
 
     def run(self, given: Mapping[str, ast.Expr | object], preset: str | None) -> Elaborated | None:
         m, file = self.m, self.file
@@ -108,9 +110,7 @@ class _Run:
             m.fail("E0209", use.span, f'no library "{use.path}" is installed')
         presets = {i.name: i for i in file.items if isinstance(i, ast.Preset)}
         check_presets(m, file.header, presets)
-        arguments: dict[str, ast.Expr | Value] = {
-            k: v if isinstance(v, ast.Node) else as_value(v) for k, v in given.items()
-        }
+        arguments = {k: as_value(v) for k, v in given.items()}
         self.names.update(bind_parameters(m, file.header, self.env, presets, preset, arguments))
         parameters = {p.name: plain(self.names[p.name]) for p in file.header.params}
         self.names.update(_definitions(file.items, self.env))
@@ -119,6 +119,8 @@ class _Run:
         m.defaults = read_defaults(m, file.items, self.env)
         inputs = [p for i in ports if i.direction == "input" and (p := read_port(m, i, self.env))]
         outputs = [p for i in ports if i.direction == "output" and (p := read_port(m, i, self.env))]
+        for item in file.items:
+            report_unknown(m, item, self.env)
         if not self._complete(ports):
             return self._finish(None, parameters, presets)
         graph = self._build(file.header.name, inputs, outputs) if len(inputs) and len(outputs) else None
@@ -149,11 +151,9 @@ class _Run:
         m = self.m
         unused: list[str] = []
         for item in self.file.items:
-            if isinstance(item, ast.Binding) and id(item) not in m.uses:
-                report_unknown(m, item, self.env)
-                if item.kind != "def":
-                    unused.append(item.name)
-        limits = read_limits(m, self.file.items, self.env) if graph is not None else ()
+            if isinstance(item, ast.Binding) and item.kind != "def" and id(item) not in m.uses:
+                unused.append(item.name)
+        limits = read_limits(m, self.file.items, self.env)
         if graph is None or m.sink.failed:
             return None
         return Elaborated(graph, parameters, limits, tuple(unused), tuple(presets))
@@ -195,7 +195,7 @@ class _Run:
         """The value of each output: what ``net`` gives or returns, or what its dag assigned to the output names."""
         m = self.m
         if not isinstance(net.value, ast.Dag):
-            value = apply(m, cx, net.value, self.env, x)
+            value = apply(m, cx, net.value, self.env.nest({}, Home(cx.builder.region, cx.step)), x)
         else:
             flow = run_dag(m, cx, net.value, self.env, x, None)
             if flow is None:

@@ -232,7 +232,7 @@ def _slice(m: Machine, cx: Cx, expr: ast.Slice, env: Env) -> Value:
 def _attribute(m: Machine, cx: Cx, expr: ast.Attribute, env: Env) -> Value:
     base = m.evaluate(m, cx, expr.base, env)
     if base is UNKNOWN or base is ABSENT:
-        return UNKNOWN
+        return UNKNOWN if expr.name in _SIZES else _no_size(m, expr, "a tensor")
     if not isinstance(base, Tensor | TypeView):
         return m.fail("E0208", expr.span, f"{describe(base)} has no sizes", "only tensors, `in` and `out` have them")
     t = base.type
@@ -248,49 +248,18 @@ def _attribute(m: Machine, cx: Cx, expr: ast.Attribute, env: Env) -> Value:
         case "w" if t.rank >= 2:
             return t.space[1]
         case _:
-            close = nearest(expr.name, ["c", "hw", "space", "rank", "h", "w", "t"])
-            return m.fail(
-                "E0208",
-                expr.span,
-                f"{t} has no `.{expr.name}`",
-                notes=("sizes are `.c` (channels), `.hw` or `.space`, `.h`, `.w`, `.t`, `.rank`",),
-                help=f"did you mean `.{close}`?" if close else "",
-            )
+            return _no_size(m, expr, str(t))
 
 
-def _unary(m: Machine, cx: Cx, expr: ast.Unary, env: Env) -> Value:
-    value = m.evaluate(m, cx, expr.operand, env)
-    if value is UNKNOWN:
-        return UNKNOWN
-    if expr.op == "not":
-        return not truth(m, value, expr.operand.span)
-    if isinstance(value, int | float | Poly):
-        return -value
-    return m.fail("E0203", expr.span, f"`-` of {describe(value)}")
+_SIZES = ("c", "channels", "hw", "space", "rank", "h", "w", "t")
 
 
-# ------------------------------------------------------------------ conditions
-
-
-def _logic(m: Machine, cx: Cx, expr: ast.Binary, env: Env) -> Value:
-    left = truth(m, m.evaluate(m, cx, expr.left, env), expr.left.span)
-    if left is None:
-        return UNKNOWN
-    if left is (expr.op == "or"):
-        return left
-    right = truth(m, m.evaluate(m, cx, expr.right, env), expr.right.span)
-    return UNKNOWN if right is None else right
-
-
-def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
-    values = [m.evaluate(m, cx, e, env) for e in expr.operands]
-    if any(v is UNKNOWN for v in values):
-        return UNKNOWN
-    for left, op, right in zip(values, expr.ops, values[1:], strict=False):
-        verdict = relation(left, op, right)
-        if verdict is None:
-            text = f"`{op}` between {describe(left)} and {describe(right)} is not decided"
-            return m.fail("E0407", expr.span, text, "conditions are static")
-        if not verdict:
-            return False
-    return True
+def _no_size(m: Machine, expr: ast.Attribute, what: str) -> Value:
+    close = nearest(expr.name, _SIZES)
+    return m.fail(
+        "E0208",
+        expr.span,
+        f"{what} has no `.{expr.name}`",
+        notes=("sizes are `.c` (channels), `.hw` or `.space`, `.h`, `.w`, `.t`, `.rank`",),
+        help=f"did you mean `.{close}`?" if close else "",
+    )

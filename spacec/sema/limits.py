@@ -7,6 +7,7 @@ from spacec.ir.dims import Dim, Poly, Symbol, poly
 from spacec.sema.header import scratch
 from spacec.sema.machine import Machine
 from spacec.sema.values import UNKNOWN, Definition, Env, Options, Value, describe
+from spacec.source import Span
 from spacec.space.decisions import Constraint
 from spacec.syntax import ast
 
@@ -53,6 +54,8 @@ def _side(m: Machine, expr: ast.Expr, env: Env) -> Dim | None:
         if left is None or right is None:
             return None
         return left + right if expr.op == "+" else left - right if expr.op == "-" else left * right
+    if isinstance(expr, ast.Name) and env.get(expr.id) is None:
+        return _no_cost(m, expr.span, f"`{expr.id}`", nearest(expr.id, COSTS))
     cx, _ = scratch()
     value = m.evaluate(m, cx, expr, env)
     if isinstance(value, Options):
@@ -84,12 +87,14 @@ def _call(m: Machine, expr: ast.Call, callee: ast.Name, env: Env) -> Dim | None:
             "E0505", argument.span, f"`picks` counts the elements picked by a let or tied, and `{argument.id}` is none"
         )
         return None
-    close = nearest(callee.id, [*COSTS, "picks"])
+    return _no_cost(m, expr.span, f"`{callee.id}(…)`", nearest(callee.id, [*COSTS, "picks"]))
+
+
+def _no_cost(m: Machine, span: Span, what: str, close: str | None) -> None:
     m.fail(
         "E0505",
-        expr.span,
-        f"`{callee.id}(…)` is no cost",
+        span,
+        f"{what} is no cost of this space",
         "costs are `params`, `macs` and `picks(let)`",
         help=f"did you mean `{close}`?" if close else "",
     )
-    return None

@@ -16,7 +16,7 @@ from spacec.ir.graph import Binder, Region
 from spacec.ir.ops import AttrValue, OpSpec, OpTable, Precondition
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, Value, Want
-from spacec.source import Span
+from spacec.source import SourceFile, Span
 from spacec.syntax import ast
 
 MAX_NESTING = 150
@@ -47,6 +47,8 @@ class Instance:
 class Machine:
     """One elaboration: what it knows, what it has reported, what it has built."""
 
+    source: SourceFile
+    """The user's file; libraries have others."""
     sink: Sink
     ops: OpTable
     defaults: Mapping[str, Mapping[str, AttrValue]]
@@ -61,6 +63,7 @@ class Machine:
     skeletons: dict[int, tuple[str, Span]] = field(default_factory=dict)
     shared_data: dict[int, tuple[Value, Region]] = field(default_factory=dict)
     shared_symbols: dict[tuple[int, int], Symbol] = field(default_factory=dict)
+    surveyed: set[int] = field(default_factory=set)
     uses: set[int] = field(default_factory=set)
     """Bindings (by id of their syntax) that some live text reached."""
     inline_bindings: dict[int, ast.Binding] = field(default_factory=dict)
@@ -81,7 +84,15 @@ class Machine:
         notes: tuple[str, ...] = (),
         help: str = "",
     ) -> Value:
-        """Report, and return the value that keeps everything downstream silent."""
+        """Report, and return the value that keeps everything downstream silent.
+
+        A finding inside a library is shown at the user's own text that led there.
+        """
+        if span.source is not self.source:
+            use = next(((name, at) for _, name, at in reversed(self.active) if at.source is self.source), None)
+            if use is not None:
+                labels = (Label(span, label or "found here"), *labels)
+                span, label, help = use[1], f"in this use of `{use[0]}`", ""
         self.sink.add(Diagnostic(code, headline, span, label, labels, notes, help))
         return UNKNOWN
 
@@ -131,7 +142,10 @@ def _closure_key(node: ast.Node, env: Env, root: Env) -> Hashable | None:
 
 
 def free_names(node: object) -> tuple[frozenset[str], bool]:
-    """Every name mentioned in a piece of syntax (bound ones included: a superset is safe for keys), and whether it binds inline."""
+    """Every name mentioned in a piece of syntax, and whether it binds inline.
+
+    Bound names are included: a superset is safe for keys.
+    """
     found: set[str] = set()
     inline = False
     stack: list[object] = [node]

@@ -62,7 +62,7 @@ def _bounds(m: Machine, cx: Cx, expr: ast.From, env: Env, size: int) -> tuple[in
             "E0402",
             count.span,
             f"pick {high} from {size}",
-            f"there are {size} elements",
+            f"only {size} here",
             help=f"write `min({high}, len(…))`",
         )
         return None

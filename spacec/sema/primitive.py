@@ -11,6 +11,7 @@ from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
 from spacec.sema.presence import factored
+from spacec.sema.stated import counterexample
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Options, Pack, Tensor, Value, Want, describe, leaves
 from spacec.source import Span
 from spacec.syntax import ast
@@ -132,8 +133,17 @@ def _sum_disagrees(m: Machine, tensors: tuple[Tensor, ...], span: Span) -> bool:
         if all(v is True for v in verdicts):
             continue
         labels = (Label(first.span, f"this term is {a}"), Label(other.span, f"this one is {b}"))
-        if False in verdicts:
-            m.fail("E0301", span, f"a sum needs terms of one type, found {a} and {b}", "summed here", labels=labels)
+        sizes = counterexample(a, b)
+        if False in verdicts or sizes:
+            notes = (f"a counterexample: an architecture with {sizes}",) if sizes else ()
+            m.fail(
+                "E0301",
+                span,
+                f"a sum needs terms of one type, found {a} and {b}",
+                "summed here",
+                labels=labels,
+                notes=notes,
+            )
         else:
             m.fail(
                 "E0305", span, f"cannot prove that the terms {a} and {b} have one type", "summed here", labels=labels
@@ -204,12 +214,14 @@ def _infer(m: Machine, param: OpParam, x: TensorType, want: Want | None, span: S
         m.fail("E0304", span, f"{x.rank} spatial axes cannot become {len(want.space)}", labels=_stated(want))
         return None
     up = param.name == "factor"
-    steps = tuple(
-        _ratio(big, small, up) for big, small in (zip(want.space, x.space) if up else zip(x.space, want.space))
-    )
+    large, small = (want.space, x.space) if up else (x.space, want.space)
+    steps = tuple(_ratio(a, b, up) for a, b in zip(large, small, strict=True))
     if any(s is None for s in steps):
         a, b = ", ".join(map(str, x.space)), ", ".join(map(str, want.space))
-        m.fail("E0304", span, f"no whole {'factor' if up else 'stride'} takes [{a}] to [{b}]", labels=_stated(want))
+        larger = not up and any(_ratio(p, q, up=True) for p, q in zip(want.space, x.space, strict=True))
+        notes = ("a stride makes maps smaller; `upsample` makes them larger",) if larger else ()
+        what = "factor" if up else "stride"
+        m.fail("E0304", span, f"no whole {what} takes [{a}] to [{b}]", labels=_stated(want), notes=notes)
         return None
     distinct = set(steps)
     return distinct.pop() if len(distinct) == 1 else steps
@@ -248,7 +260,7 @@ def _each_option(
     results: list[Value] = []
     for index in range(len(choice.values)):
         now = {k: _at(v, choice, index) for k, v in given.items()}
-        branch = cx.under(Is(choice.decision, frozenset((index,))))
+        branch = cx.under(Is(choice.decision, frozenset((index,)))).enter("option")
         results.append(apply_primitive(m, branch, spec, now, x, want, span))
     if any(r is UNKNOWN for r in results):
         return UNKNOWN

@@ -1,7 +1,7 @@
-"""Names of a whole file, used or not: duplicates, and names that definitions no form reaches get wrong.
+"""Names of a whole file, used or not: duplicates and unknown names.
 
-Elaboration reports what it meets; this walk covers the text it never reached, so that one run
-reports every unknown name of a file.
+Elaboration stops at what it cannot make sense of; this walk reads all of the text first, so that
+one run reports every unknown name of a file.
 """
 
 from __future__ import annotations
@@ -57,8 +57,18 @@ def _declare(m: Machine, seen: dict[tuple[str, str], Span], kind: str, name: str
         seen[kind, name] = span
 
 
-def report_unknown(m: Machine, binding: ast.Binding, env: Env) -> None:
-    """Unknown names in a definition that no form in use elaborated."""
+def report_unknown(m: Machine, item: ast.Item, env: Env) -> None:
+    """Unknown names of a definition or of ``net``, whether or not this form reaches them."""
+    match item:
+        case ast.Binding():
+            _binding(m, item, env)
+        case ast.Net():
+            _walk(m, item.value, env)
+        case _:
+            return  # read in full by the header
+
+
+def _binding(m: Machine, binding: ast.Binding, env: Env) -> None:
     names: dict[str, Value] = dict.fromkeys(_RESERVED, 0)
     names.update({p.name: 0 for p in binding.params or ()})
     names.update(dict.fromkeys(binding.indices, 0))
@@ -79,7 +89,7 @@ def _walk(m: Machine, node: object, env: Env) -> None:
             _walk(m, node.source, env)
             _walk(m, node.body, env.nest({node.name: 0}) if node.name else env)
         case ast.Binding():
-            report_unknown(m, node, env)
+            _binding(m, node, env)
         case ast.Arg():
             _walk(m, node.value, env)
         case ast.Attribute():

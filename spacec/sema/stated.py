@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spacec.diagnostics.model import Label
-from spacec.ir.dims import Dim, Poly, same
+from spacec.ir.dims import Dim, Poly, assignments, evaluate, same
+from spacec.ir.graph import Ref
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
@@ -21,8 +22,10 @@ def typed(m: Machine, cx: Cx, expr: ast.Typed, env: Env, run: Callable[[Want | N
         run(None)
         return UNKNOWN
     want = None if isinstance(wanted, tuple) else Want(wanted.channels, wanted.space, expr.type.span)
-    result = run(want)
-    return check_type(m, result, wanted, expr.stage.span, expr.type.span)
+    result = check_type(m, run(want), wanted, expr.stage.span, expr.type.span)
+    if result is UNKNOWN and isinstance(wanted, TensorType):
+        return Tensor(Ref(0), wanted, span=expr.span)  # reported: the stated type lets the rest be checked
+    return result
 
 
 def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> TensorType | tuple[TensorType, ...] | None:
@@ -113,6 +116,17 @@ def same_type(a: TensorType, b: TensorType) -> bool | None:
     if False in verdicts:
         return False
     return None if None in verdicts else True
+
+
+def counterexample(a: TensorType, b: TensorType) -> str:
+    """Values of elastic sizes under which two types differ, as text; empty where none is known."""
+    for x, y in zip(a.dims, b.dims, strict=False):
+        difference = x - y
+        choices = None if isinstance(difference, int) else assignments(difference.symbols)
+        for values in choices or ():
+            if evaluate(difference, values.__getitem__) != 0:
+                return ", ".join(f"{s.name} = {v}" for s, v in values.items())
+    return ""
 
 
 def truth(m: Machine, value: Value, span: Span) -> bool | None:

@@ -39,10 +39,11 @@ def run_dag(m: Machine, cx: Cx, expr: ast.Dag, env: Env, x: Value, want: Want | 
         bound: dict[str, Value] = {expr.params[0]: x}
     elif isinstance(x, Pack) and len(x.items) == len(expr.params):
         bound = dict(zip(expr.params, x.items, strict=True))
+    elif x is UNKNOWN:
+        bound = dict.fromkeys(expr.params, UNKNOWN)
     else:
-        if x is not UNKNOWN:
-            names = ", ".join(expr.params)
-            m.fail("E0307", expr.span, f"dag({names}) takes {len(expr.params)} values, found {describe(x)}")
+        names = ", ".join(expr.params)
+        m.fail("E0307", expr.span, f"dag({names}) takes {len(expr.params)} values, found {describe(x)}")
         return None
     return _block(m, cx, expr.body, env.nest(bound, Home(cx.builder.region, cx.step)), want)
 

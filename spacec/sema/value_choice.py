@@ -53,7 +53,9 @@ def evaluate_braces(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> Value:
         )
     cx.builder.decide(decision)
     cx.builder.own_symbols = True
-    decision.symbol = _symbol(m, cx, Symbol(step.name or "value", sizes, decision))
+    decision.symbol = _symbol(
+        m, cx, Symbol(step.name or (cx.builder.region.name if cx.builder.binder else "value"), sizes, decision)
+    )
     cx.builder.slot(SlotDecl(step, labels, decision))
     return poly(decision.symbol)
 

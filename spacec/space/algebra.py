@@ -93,10 +93,10 @@ def algebra(table: DecisionTable, where: bool = True, owner: str | None = None, 
         try:
             table.memo[key] = _compiled(table, where, owner, limit)
         except TooManyStates as error:
-            table.memo[key] = error  # finding this out takes long: not twice
-    found: Algebra | TooManyStates = table.memo[key]
-    if isinstance(found, TooManyStates):
-        raise found
+            table.memo[key] = error.text  # finding this out takes long: not twice
+    found: Algebra | str = table.memo[key]
+    if isinstance(found, str):
+        raise TooManyStates(limit, found)
     return found
 
 
@@ -130,10 +130,8 @@ def unrank(table: DecisionTable, rank: int, where: bool = True) -> Architecture:
 def enumerate_architectures(table: DecisionTable, where: bool = True, start: int = 0) -> Iterator[Architecture]:
     """Every valid architecture from rank ``start`` on, lazily, in order of rank."""
     compiled = algebra(table, where)
-    rank = start
-    while rank < compiled.total:
-        yield architecture_of(table, compiled.assignment(rank))
-        rank += 1
+    for place in range(start, compiled.total):
+        yield architecture_of(table, compiled.assignment(place))
 
 
 def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:

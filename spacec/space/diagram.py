@@ -31,6 +31,7 @@ class TooManyStates(SpacecError):
     """E0510: the diagram would be larger than its limit."""
 
     def __init__(self, limit: int, text: str = "") -> None:
+        self.limit, self.text = limit, text
         under = f" under `{text}`" if text else ""
         super().__init__(
             Diagnostic(
@@ -104,8 +105,11 @@ class Diagram:
             best, pick = float("-inf"), -1
             for outcome, kind in enumerate(step.classes):
                 child = children[kind]
-                if child != DEAD and (pick < 0 or score(step, outcome) + totals[child] > best):
-                    best, pick = score(step, outcome) + totals[child], outcome
+                if child == DEAD:
+                    continue
+                total = score(step, outcome) + totals[child]
+                if pick < 0 or total > best:
+                    best, pick = total, outcome
             totals.append(best)
             picks.append(pick)
         found: list[tuple[Step, int]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb
 
 from spacec.space.decisions import Decision
@@ -58,7 +58,7 @@ def is_value(decision: Decision, value: Value) -> bool:
         isinstance(value, tuple)
         and decision.low <= len(value) <= decision.high
         and all(0 <= e < decision.size for e in value)
-        and all(a < b for a, b in zip(value, value[1:], strict=False))
+        and all(a < b for a, b in pairwise(value))
     )
 
 

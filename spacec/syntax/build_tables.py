@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from lark.common import ParserConf
-from lark.grammar import Rule, Symbol
+from lark.grammar import Rule, Symbol, Terminal
 from lark.lexer import PatternStr
 from lark.load_grammar import load_grammar
-from lark.parsers.lalr_analysis import IntParseTable, LALR_Analyzer, Shift
+from lark.parsers.lalr_analysis import LALR_Analyzer, Shift
 
 
 def build_tables() -> dict[str, Any]:
     """The tables as JSON data; see :class:`spacec.syntax.tables.Tables` for the fields."""
     text = resources.files("spacec.syntax").joinpath("space.lark").read_text(encoding="utf-8")
-    grammar, _ = load_grammar(text, "space.lark", [], global_keep_all_tokens=False)
+    loaded = load_grammar(text, "space.lark", [], global_keep_all_tokens=False)  # type: ignore[no-untyped-call]  # as above
+    grammar = loaded[0]
     terminals, compiled, _ = grammar.compile(["start"], "*")
     kinds = {t.name: t.pattern.value for t in terminals if isinstance(t.pattern, PatternStr)}
     rules = sorted(compiled, key=_rule_order)
     analyzer = LALR_Analyzer(ParserConf(rules, {}, ["start"]), strict=True)
-    analyzer.compute_lalr()
-    table = analyzer.parse_table
-    assert isinstance(table, IntParseTable)
+    analyzer.compute_lalr()  # type: ignore[no-untyped-call]  # Lark annotates it not
+    table: Any = analyzer.parse_table  # an IntParseTable, which its stubs call by its base
     numbers = _walk(table, kinds)
     ruleno = {rule: i for i, rule in enumerate(rules)}
     origins = {str(rule.origin.name) for rule in rules}
@@ -50,7 +50,7 @@ def _rule_order(rule: Rule) -> tuple[str, int, tuple[str, ...]]:
     return str(rule.origin.name), rule.order, tuple(s.name for s in rule.expansion)
 
 
-def _walk(table: IntParseTable, kinds: dict[str, str]) -> dict[int, int]:
+def _walk(table: Any, kinds: dict[str, str]) -> dict[int, int]:
     start = table.start_states["start"]
     numbers = {start: 0}
     queue = [start]
@@ -86,7 +86,7 @@ def _recipe(rule: Rule) -> list[Any]:
 
 
 def _filtered(symbol: Symbol) -> bool:
-    return symbol.is_term and symbol.filter_out
+    return isinstance(symbol, Terminal) and symbol.filter_out
 
 
 def _spliced(symbol: Symbol) -> bool:

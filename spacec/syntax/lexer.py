@@ -43,9 +43,29 @@ _TOKEN = re.compile(
 )
 
 _FOREIGN = {
-    "&&": "and", "||": "or", "|>": ">>", "!": "not", "**": "^", "...": "..", ":=": "=", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->",
-    "×": "*", "·": "*", "−": "-", "–": "-", "»": ">>", "≫": ">>", "…": "..", "∧": "and", "∨": "or", "¬": "not", "∈": "in",
-}  # fmt: skip
+    "&&": "and",
+    "||": "or",
+    "|>": ">>",
+    "!": "not",
+    "**": "^",
+    "...": "..",
+    ":=": "=",
+    "\u2026": "..",  # ellipsis
+    "\u2264": "<=",  # less or equal
+    "\u2265": ">=",  # greater or equal
+    "\u2260": "!=",  # not equal
+    "\u2192": "->",  # arrow
+    "\u00bb": ">>",  # guillemet
+    "\u226b": ">>",  # much greater
+    "\u00d7": "*",  # times
+    "\u00b7": "*",  # dot
+    "\u2212": "-",  # minus
+    "\u2013": "-",  # en dash
+    "\u2227": "and",  # logical and
+    "\u2228": "or",  # logical or
+    "\u00ac": "not",  # logical not
+    "\u2208": "in",  # element of
+}
 
 
 class Token(NamedTuple):
@@ -109,7 +129,7 @@ class _Lexer:
             return self._word(text, match.start())
         if group == "number":
             if len(text) > MAX_WORD:
-                self._error("E0108", match, "a number of {} characters".format(len(text)), "no number is this long")
+                self._error("E0108", match, f"a number of {len(text)} characters", "no number is this long")
             return "NUMBER"
         if group == "string":
             self._check_string(match)
@@ -133,7 +153,7 @@ class _Lexer:
         if len(text) < 2 or text[-1] != text[0]:
             self._error("E0103", match, "this string has no end", f"no closing `{text[0]}` on this line")
         elif text[0] == "'":
-            self._error("E0110", match, "a string in single quotes", "strings are written \"like this\"")
+            self._error("E0110", match, "a string in single quotes", 'strings are written "like this"')
 
     def _foreign(self, match: re.Match[str]) -> str:
         text = match[0]

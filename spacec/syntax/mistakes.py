@@ -20,7 +20,7 @@ _FOREIGN_WORDS = {
     "lambda": "a network with inputs is `dag(x) { … }`",
     "elif": "written `else if`",
     "while": "the only loop is `for`",
-    "import": "written `use \"….space\"`",
+    "import": 'written `use "….space"`',
     "class": "definitions begin with `def`, `let` or `tied`",
     "fn": "definitions begin with `def`, `let` or `tied`",
     "func": "definitions begin with `def`, `let` or `tied`",
@@ -29,6 +29,7 @@ _FOREIGN_WORDS = {
     "const": "a value is bound by `name = …`",
 }
 _ENDS_OPERAND = frozenset({"NAME", "NUMBER", "STRING", ")", "]", "}"})
+_JOINTS = OPERATORS | {",", "=", ":", "..", "+="}
 _STARTS_OPERAND = frozenset({"NAME", "NUMBER", "STRING", "(", "[", "{", "dag", "elastic", "let", "tied"})
 
 
@@ -192,6 +193,9 @@ def _no_statement(p: Place) -> Diagnostic | None:
         return p.error("E0120", "`=` after something that is no name", "only a name can be bound")
     if starts or p.token.kind in OPERATORS | {"(", "["} or p.token.first or p.token.kind in (";", "}"):
         at = p.token if starts else p.back(1)
+        if not at.first and p.back(1 if starts else 2).kind in _ENDS_OPERAND:
+            label = "expected an operator or `,` before this"
+            return p.error("E0101", f"{quoted(at)} directly after {quoted(p.back(1 if starts else 2))}", label, at)
         return p.error("E0122", "an expression where a statement should stand", "its value is lost", at)
     return None
 
@@ -216,18 +220,20 @@ def _range(p: Place) -> Diagnostic | None:
 
 
 def _missing(p: Place) -> Diagnostic | None:
-    last = p.back(1)
-    if last.kind in ("let", "tied") and last.first and p.token.kind == "NAME":
-        return p.error("E0111", f"nothing follows {quoted(p.back(2))}", "expected an expression after this", p.back(2))
-    if not p.wants_operand or p.wants_statement:
-        return None
+    definition = p.expected == {"("} and p.back(1).first and p.token.kind == "NAME"  # read as an inline `let(`
+    last = p.back(2 if definition else 1)
     if last.kind == "->":
         return p.error("E0118", "`->` without a type", "expected a type after this", last)
+    if definition:
+        return p.error("E0111", f"nothing follows {quoted(last)}", "expected an expression after this", last)
+    if not p.wants_operand or p.wants_statement:
+        return None
     if last.kind in OPENERS and p.token.kind in CLOSERS:
         return p.error("E0111", f"nothing between `{last.kind}` and `{p.token.kind}`", "expected an expression")
-    if p.token.kind in OPERATORS | {",", "=", "^", ":", "..", "+="} and not p.token.first:
-        return p.error("E0111", f"no expression between {quoted(last)} and {p.found}", "expected an expression before this")
-    if last.kind in OPERATORS | {",", "=", "+=", "..", ":", "*", "elastic", "return", "if", "for", "where", "from", "pick"}:
+    if p.token.kind in _JOINTS and not p.token.first:
+        headline = f"no expression between {quoted(last)} and {p.found}"
+        return p.error("E0111", headline, "expected an expression before this")
+    if last.kind in _JOINTS | {"elastic", "return", "if", "for", "where", "from", "pick"}:
         return p.error("E0111", f"nothing follows {quoted(last)}", "expected an expression after this", last)
     return None
 

@@ -162,6 +162,8 @@ class _Parser:
         tokens = self.lexed.tokens
         if tokens[at].kind == END and not self.lexed.complete:
             raise _Stop
+        if any(d.span is not None and d.span.start == tokens[at].start for d in self.sink.diagnostics):
+            return  # the lexer has said what is wrong here
         expected = self.tables.expected(self.settled)
         self.sink.add(describe(self.source, tokens, at, self._opened(), expected))
         if errors == MAX_ERRORS:
@@ -189,9 +191,8 @@ class _Parser:
         return at
 
 
-_RENAMED = {"for": "for_", "if": "if_", "return": "return_"}
 _ACTIONS: dict[str, Callable[..., Any]] = {
-    rule.action: getattr(Builder, _RENAMED.get(rule.action, rule.action))
+    rule.action: getattr(Builder, rule.action)
     for rule in load_tables().rules
     if rule.action and not (rule.single and len(rule.children) == 1)
 }

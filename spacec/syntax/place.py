@@ -104,6 +104,8 @@ class Place:
             left -= _OPERANDS
         elif "+" in left:
             words.append("an operator")
+            if ">>" in left:  # the colon of a label and the dots of a range are not what is missing
+                left -= {":", ".."}
             left -= OPERATORS | {"(", "[", "=", ";"} | _STATEMENTS | _ITEMS
         words += sorted(_NAMED.get(kind, f"`{kind}`") for kind in left)
         return "expected " + (" or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pkgutil import get_data
 
 END = "$END"
 ERROR = "ERROR"
@@ -29,7 +29,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """``actions[s][kind]`` is the next state after a shift, or ``~rule`` for a reduction; ``gotos[s][origin]`` a state."""
+    """``actions[s][kind]`` is the next state after a shift, or ``~rule`` for a reduction.
+
+    ``gotos[s][origin]`` is the next state after one.
+    """
 
     rules: tuple[Rule, ...]
     actions: tuple[dict[str, int], ...]
@@ -57,6 +60,6 @@ class Tables:
 @cache
 def load_tables() -> Tables:
     """Reads the tables once per process; they never change."""
-    data = json.loads(resources.files("spacec.syntax").joinpath("tables.json").read_text(encoding="utf-8"))
+    data = json.loads(get_data("spacec.syntax", "tables.json") or b"")
     rules = tuple(Rule(origin, n, action, single, tuple(kids)) for origin, n, action, single, kids in data["rules"])
     return Tables(rules, tuple(data["actions"]), tuple(data["gotos"]))

@@ -26,7 +26,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Stage:
-    """What lies between two columns of tensors. ``note`` is a short remark (a probability)."""
+    """What lies between two columns of tensors; a fixed one's ``label`` may have lines. ``note``: a probability."""
 
     label: str
     chosen: bool
@@ -71,7 +71,10 @@ def draw_grid(grid: Grid, title: str = "", colours: Mapping[str, str] | None = N
 
 def _width(stage: Stage) -> float:
     least = 62.0 if any(link.block or link.start != link.end for link in stage.links) else 34.0
-    return max(least, text_width(stage.label, 11) + 14, text_width(stage.note, 10) + 14)
+    texts = [text_width(stage.note, 10)]
+    if not stage.chosen:
+        texts += [text_width(line, 11) for line in stage.label.split("\n")]
+    return max(least, *(width + 12 for width in texts))
 
 
 def _y(row: int) -> float:
@@ -86,7 +89,9 @@ def _band(svg: Svg, stage: Stage, a: float, b: float, bottom: float, colours: Ma
     if stage.chosen:
         svg.rect(a + 2, top, b - a - 4, 3, colour, radius=1.5)
     else:
-        svg.text((a + b) / 2, top - 6, stage.label, 11, "middle", MUTED)
+        lines = stage.label.split("\n")
+        for k, line in enumerate(lines):
+            svg.text((a + b) / 2, top - 6 - 13 * (len(lines) - 1 - k), line, 11, "middle", MUTED)
     if stage.note:
         svg.text((a + b) / 2, bottom - 7, stage.note, 10, "middle", MUTED)
 

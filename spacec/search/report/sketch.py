@@ -136,8 +136,8 @@ def _cell(selected: Selected, groups: list[Group]) -> Sketch:
         candidate = selected.taken(choose)
         found = None if candidate is None else nodes[candidate]
         if not (isinstance(found, FlatOp) and found.spec.name == "zero"):
-            sources = selected.sources(group, choose)
-            taken.append((group, _target(selected, choose), [_state(selected, s, states) for s in sources]))
+            drawn = selected.sources(group, choose)
+            taken.append((group, _target(selected, choose), [_state(selected, s, states) for s in drawn]))
     inputs = sorted({s for _, _, sources in taken for s in sources} - set(states))
     names = [f"input {k + 1}" for k in range(len(inputs))] if len(inputs) > 1 else ["input"]
     marks = {i: Mark(str(i), (n,), "input") for i, n in zip(inputs, names, strict=False)}

@@ -1,0 +1,95 @@
+"""``spacec compile``: one architecture as stand-alone source, or as a file of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spacec.cli.output import say
+from spacec.cli.spaces import arch_option, file_argument, open_space, space_options
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.hooks import installed
+
+if TYPE_CHECKING:
+    from spacec.facade import Space
+    from spacec.lower.network import Network
+
+
+@click.command("compile")
+@file_argument
+@space_options
+@arch_option
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="FILE", help="network.py or network.pt."
+)
+@click.option("--weights", type=click.Path(), metavar="FILE", help="Weights of a trained network (weights.pt).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of fresh weights.")
+@click.option("--prune", is_flag=True, help="Leave out layers whose result nothing reads.")
+def compile_(
+    file: str,
+    params: tuple[str, ...],
+    preset: str | None,
+    ops: tuple[str, ...],
+    arch: str,
+    output: str,
+    weights: str | None,
+    seed: int,
+    prune: bool,
+) -> None:
+    """Write one network of a space.
+
+    network.py is stand-alone source that imports torch only; network.pt holds that source and the
+    weights, for torch.load(FILE, weights_only=True). Plugins may add other suffixes.
+
+    \b
+    Example:
+      spacec compile grammars/nas_bench_201.space --arch random:7 -o network.py
+    """
+    path = Path(output)
+    exporter = installed().exporter(path.suffix)
+    if path.suffix not in (".py", ".pt") and exporter is None:
+        raise _unknown_suffix(path)
+    space = open_space(file, params, preset, ops)
+    chosen = space.architecture(arch)
+    facts = (f"{space.params(chosen):,} weights.", f"Made from {Path(file).name} with {_header(space)}.")
+    if path.suffix == ".py":
+        from spacec.search.files import write_text  # torch: the rest of the command needs it too
+
+        write_text(path, space.source(chosen, facts=facts, prune=prune))
+    else:
+        network = space.network(chosen, seed, prune=prune)
+        if weights is not None:
+            load_weights(network, weights)
+        if exporter is not None:
+            exporter.load()(network, path)
+        else:
+            from spacec.lower.package import save_checkpoint
+
+            save_checkpoint(path, network, facts)
+    say(f"wrote {path}: {chosen.text()}")
+
+
+def load_weights(network: Network, path: str) -> None:
+    """Fill a network with stored weights. Raises :class:`SpacecError` (E0607) where they are another network's."""
+    from spacec.search.files import read_tensors
+
+    stored = read_tensors(Path(path))
+    state = stored.get("state_dict", stored) if isinstance(stored, dict) else {}
+    own = network.state_dict()
+    wrong = [k for k in {*own, *state} if k not in own or k not in state or own[k].shape != state[k].shape]
+    if wrong:
+        notes = (f"{len(wrong):,} of its {len(own):,} tensors differ, '{min(wrong)}' among them",)
+        raise SpacecError(Diagnostic("E0607", f"'{path}' holds the weights of another network", notes=notes))
+    network.load_state_dict(state)
+
+
+def _header(space: Space) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in space.header.items()) or "no parameters"
+
+
+def _unknown_suffix(path: Path) -> SpacecError:
+    known = [".py", ".pt", *(e.suffix for e in installed().exporters())]
+    headline = f"'{path.name}' has a suffix that no exporter writes"
+    return SpacecError(Diagnostic("E0717", headline, notes=(f"known: {', '.join(known)}",)))

@@ -1,0 +1,58 @@
+"""Running statistics of batch norms, estimated anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spacec.lower.masks import Mask
+
+
+def recalibrate_norm(
+    model: nn.Module,
+    batches: Iterable[Any],
+    mask: Mask | None = None,
+    forward: Callable[[Any], object] | None = None,
+) -> int:
+    """Replace the running statistics of all batch norms by the plain average over ``batches``; how many batches.
+
+    The model is called with a tensor, the parts of a tuple, or a mapping by name (and with ``mask``, for
+    a supernet); ``forward(batch)`` does it in another way. Norms run in train mode, everything else in
+    eval mode; modes and momenta are put back. Without batches nothing changes.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    modes = {module: module.training for module in model.modules()}
+    momenta = [norm.momentum for norm in norms]
+    options = {} if mask is None else {"mask": mask}
+    count = 0
+    try:
+        model.eval()
+        for norm in norms:
+            norm.train()
+            norm.momentum = None
+        with torch.no_grad():
+            for batch in batches:
+                if not count:
+                    for norm in norms:
+                        norm.reset_running_stats()
+                if forward is None:
+                    _call(model, batch, options)
+                else:
+                    forward(batch)
+                count += 1
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    return count
+
+
+def _call(model: nn.Module, batch: Any, options: Mapping[str, Any]) -> object:
+    if isinstance(batch, Tensor):
+        return model(batch, **options)
+    return model(**batch, **options) if isinstance(batch, Mapping) else model(*batch, **options)

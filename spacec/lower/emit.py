@@ -1,0 +1,112 @@
+"""A network as a stand-alone source file: readable, and importing torch and the standard library only."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+
+from spacec.ir.flat import FlatGraph
+from spacec.lower import standalone
+from spacec.lower.gather import ALWAYS, Gathered
+from spacec.lower.layers import literal
+from spacec.lower.modules import attach
+from spacec.lower.network import Design, make_design
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import DecisionTable
+
+_TEMPLATE = '''"""{title}
+
+{facts}
+
+Run it to see its layers; run it with --check to recompute the reported metric.
+"""
+
+from __future__ import annotations
+
+import sys
+{imports}
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+ARCHITECTURE = {architecture}
+
+
+{code}
+
+
+class {name}(nn.Module):
+    """The network."""
+
+    def __init__(self):
+        super().__init__()
+        layers = {{
+{layers}
+        }}
+        for key, layer in layers.items():
+            attach(self, key, layer)
+
+{forward}
+
+
+def build():
+    """The network with fresh weights."""
+    return {name}()
+
+
+if __name__ == "__main__":
+    sys.exit(run(build, __file__, {description}))
+'''
+
+
+def emit_source(
+    flat: FlatGraph,
+    table: DecisionTable,
+    architecture: Architecture,
+    facts: Iterable[str] = (),
+    prune: bool = False,
+) -> str:
+    """The text of ``network.py``; ``facts`` are lines for its docstring (cost, how it was made).
+
+    Raises :class:`SpacecError` (E0606) where an op's own code cannot be copied.
+    """
+    return design_source(make_design(flat, table, architecture, prune), facts)
+
+
+def design_source(design: Design, facts: Iterable[str] = ()) -> str:
+    """The text of ``network.py`` for a network at hand (``network.design``)."""
+    gathered = Gathered()
+    for code in (attach, *(c for layer in design.layers.values() for c in layer.code), *design.program.code):
+        gathered.add(code)
+    gathered.add(standalone.run)
+    name = class_name(design.space, gathered.names)
+    layers = "\n".join(f"            {literal(key)}: {layer.text()}," for key, layer in design.layers.items())
+    title = f"A network of the space {design.space}."
+    lines = [f"Architecture: {design.architecture.text()}", *facts]
+    return _TEMPLATE.format(
+        title=_docstring(title),
+        facts=_docstring("\n".join(lines)),
+        imports="\n".join(sorted(gathered.imports.values())),
+        architecture=literal(design.architecture.text()),
+        code="\n\n\n".join(gathered.blocks),
+        name=name,
+        layers=layers,
+        forward="\n".join(f"    {line}" if line else "" for line in design.program.text().rstrip().splitlines()),
+        description=literal(f"{title} Architecture {design.architecture.text()}"),
+    )
+
+
+def class_name(space: str, taken: frozenset[str] = frozenset()) -> str:
+    """``nas_bench_201`` as ``NasBench201``; never a name that means something else in the file."""
+    words = re.findall(r"[A-Za-z0-9]+", space)
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    if not name or name[0].isdigit() or keyword.iskeyword(name) or name in {*taken, *ALWAYS, "ARCHITECTURE"}:
+        name = f"{name}Network" if name[:1].isalpha() else f"Network{name}"
+    return name
+
+
+def _docstring(text: str) -> str:
+    """Text that cannot end the docstring it stands in."""
+    printable = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    return printable.replace("\\", "\\\\").replace('"""', "'''").rstrip('"')

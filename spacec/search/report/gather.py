@@ -1,0 +1,213 @@
+"""What a report says, gathered from a run directory: its record, and the pictures beside it.
+
+Conventions of the record, beyond those of the runner: a baseline is a result subject on the split ``test`` with an
+event of kind ``subject`` that gives its title (:func:`record_baselines` writes both); values of single samples are
+results named ``METRIC/SAMPLE``; an event of kind ``command`` holds a command line that was run. A training's name
+(``searched``, ``random``) is its subject.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from spacec.search import files
+from spacec.search.record import Recorder, RunStore
+
+PICTURES = "pictures"
+TITLES = {
+    "noisy": "noisy input",
+    "blur": "best fixed Gaussian blur",
+    "nlm": "non-local means",
+    "random": "random architecture, same budget",
+    "searched": "searched network",
+    "": "trained network",
+    "derived": "found architecture (supernet's weights, validation data)",
+}
+OURS = ("searched", "", "derived")
+
+
+class BaselineLike(Protocol):
+    """``spacec.search.tasks.baselines.BaselineResult``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def per_image(self) -> Mapping[str, float]: ...
+    @property
+    def parameters(self) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the comparison. ``samples``: the main metric of single samples; ``costs``: ``params``, ``macs``."""
+
+    name: str
+    title: str
+    values: Mapping[str, float]
+    samples: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    architecture: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """The task's first metric, as the record has it."""
+
+    name: str = "loss"
+    direction: str = "min"
+    unit: str = ""
+    digits: int = 4
+    help: str = ""
+
+    def better(self, a: float, b: float) -> bool:
+        return a > b if self.direction == "max" else a < b
+
+    def text(self, value: float) -> str:
+        return f"{value:.{self.digits}f}" + (f" {self.unit}" if self.unit else "")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything a report shows; ``runs`` as :meth:`RunStore.export` gives them."""
+
+    runs: Sequence[Mapping[str, Any]]
+    metric: MetricInfo
+    subjects: Sequence[Subject]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def search(self) -> Mapping[str, Any] | None:
+        """The latest search."""
+        return next((r for r in reversed(self.runs) if r["kind"] == "search"), None)
+
+    @property
+    def trainings(self) -> list[Mapping[str, Any]]:
+        return [r for r in self.runs if r["kind"] == "train"]
+
+    @property
+    def ours(self) -> Subject | None:
+        """The subject that the report is about."""
+        return next((s for name in OURS for s in self.subjects if s.name == name), None)
+
+
+def record_baselines(recorder: Recorder, metric: str, results: Iterable[BaselineLike]) -> None:
+    """Write baselines so that a report finds them."""
+    for r in results:
+        recorder.result(r.name, "test", {metric: r.mean})
+        record_samples(recorder, r.name, metric, r.per_image)
+        recorder.event("subject", r.title, {"subject": r.name, "parameters": dict(r.parameters)})
+
+
+def record_samples(recorder: Recorder, subject: str, metric: str, values: Mapping[str, float]) -> None:
+    """Write the metric of single test samples; the subject of a training's own network is ``trained``."""
+    recorder.result(subject, "test", {f"{metric}/{sample}": value for sample, value in values.items()})
+
+
+def record_labels(recorder: Recorder, labels: Mapping[str, Sequence[str]]) -> None:
+    """Write the candidates' names of every slot, which name the lines of the probability plots."""
+    recorder.event("slots", "names of the candidates", {slot: list(names) for slot, names in labels.items()})
+
+
+def record_command(recorder: Recorder, command: str) -> None:
+    """Write a command line that was run, for "how to reproduce"."""
+    recorder.event("command", command)
+
+
+def gather(run_dir: Path) -> RunData:
+    """Read a run directory. Raises :class:`spacec.search.files.StorageError` where it has no record that can be read."""
+    if not (run_dir / files.STORE).is_file():
+        raise files.StorageError(files.Diagnostic("E0813", f"'{run_dir}' holds no run record ({files.STORE})"))
+    with RunStore(run_dir / files.STORE) as store:
+        runs = store.export()["runs"]
+    events = [e for run in runs for e in run["events"]]
+    labels: dict[str, Sequence[str]] = {}
+    for event in events:
+        if event["kind"] == "slots":
+            labels.update(event["data"])
+    metric = _metric(runs)
+    folder = run_dir / PICTURES
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    with files.storage_errors(folder, "read"):
+        pictures = {p.name: p.read_bytes() for p in paths if p.suffix in (".png", ".svg")}
+    return RunData(runs, metric, _subjects(runs, events, metric), pictures, labels)
+
+
+def _metric(runs: Sequence[Mapping[str, Any]]) -> MetricInfo:
+    for run in reversed(runs):
+        for found in run["task"].get("metrics", ()):
+            known = {k: found[k] for k in ("name", "direction", "unit", "digits", "help") if k in found}
+            return MetricInfo(**known)
+    return MetricInfo()
+
+
+def _subjects(
+    runs: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]], metric: MetricInfo
+) -> list[Subject]:
+    """Baselines, then trained networks, then what a search alone found."""
+    told = {e["data"]["subject"]: e for e in events if e["kind"] == "subject" and "subject" in e["data"]}
+    baselines: dict[str, Subject] = {}
+    trained: dict[str, Subject] = {}
+    for run in runs:
+        for name in dict.fromkeys(r["subject"] for r in run["results"]):
+            values = _values(run, name)
+            if name == "trained":
+                trained[run["name"]] = _network(run, run["name"], "trained", values, metric)
+            elif name == "derived":
+                continue
+            else:
+                baselines[name] = _baseline(name, told.get(name), values, metric)
+    if not trained:
+        trained = {"derived": found for run in runs if (found := _derived(run, metric)) is not None}
+    known = list(TITLES)
+    rank = {name: known.index(name) if name in known else -1 for name in baselines}
+    return [*sorted(baselines.values(), key=lambda s: rank[s.name]), *sorted(trained.values(), key=_ours_last)]
+
+
+def _ours_last(subject: Subject) -> bool:
+    return subject.name in OURS
+
+
+def _derived(run: Mapping[str, Any], metric: MetricInfo) -> Subject | None:
+    """What a search found, rated with the supernet's weights on its validation data."""
+    values = _values(run, "derived", "arch")
+    return _network(run, "derived", "best", values, metric) if values else None
+
+
+def _values(run: Mapping[str, Any], subject: str, split: str = "test") -> dict[str, float]:
+    wanted = (r for r in run["results"] if r["subject"] == subject and r["split"] == split)
+    return {r["name"]: r["value"] for r in wanted if r["value"] is not None}
+
+
+def _split(values: Mapping[str, float], metric: MetricInfo) -> tuple[dict[str, float], dict[str, float]]:
+    prefix = f"{metric.name}/"
+    samples = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+    return {k: v for k, v in values.items() if "/" not in k}, samples
+
+
+def _network(
+    run: Mapping[str, Any], name: str, role: str, values: Mapping[str, float], metric: MetricInfo
+) -> Subject:
+    whole, samples = _split(values, metric)
+    row = next((a for a in reversed(run["architectures"]) if a["role"] == role), None)
+    text, costs = (row["text"], row["costs"]) if row else ("", {})
+    return Subject(name, TITLES.get(name, name), whole, samples, costs, text)
+
+
+def _baseline(
+    name: str, told: Mapping[str, Any] | None, values: Mapping[str, float], metric: MetricInfo
+) -> Subject:
+    whole, samples = _split(values, metric)
+    title = told["message"] if told else TITLES.get(name, name)
+    parameters = told["data"].get("parameters", {}) if told else {}
+    remark = ", ".join(f"{k} = {json.dumps(v)}" for k, v in parameters.items())
+    return Subject(name, title, whole, samples, remark=remark)

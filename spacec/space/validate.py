@@ -1,0 +1,126 @@
+"""Whether an architecture is one of a space: its decisions, their values, and the constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spacec.diagnostics.model import Diagnostic, Label, SpacecError
+from spacec.diagnostics.suggest import nearest
+from spacec.source import Span
+from spacec.space.activity import walk
+from spacec.space.architecture import Architecture, spelling_of
+from spacec.space.constraints import compare, constraint_text, sides
+from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.values import Number, Value, is_value
+
+SHOWN = 5
+"""Names that a message lists before it says how many more there are."""
+
+
+def validate(table: DecisionTable, arch: Architecture, where: bool = True) -> None:
+    """Raise :class:`SpacecError` unless ``arch`` is a valid architecture of the space.
+
+    E0603: a decision that the space does not have; E0604: a value that a decision does not have;
+    E0605: an active decision without a value, or an inactive one with a value; E0606: a constraint
+    does not hold (with ``where``).
+    """
+    found = findings(table, arch.values, where)
+    if found:
+        raise SpacecError(found)
+
+
+def findings(
+    table: DecisionTable,
+    chosen: Mapping[str, Value],
+    where: bool = True,
+    spans: Mapping[str, Span | None] | None = None,
+) -> list[Diagnostic]:
+    """What is wrong with an assignment; ``spans`` places the decisions in a text."""
+    spans = spans or {}
+    wrong = [unknown_decision(table, name, spans.get(name)) for name in chosen if name not in table.by_id]
+    answered: set[str] = set()
+
+    def choose(decision: Decision) -> Value:
+        answered.add(decision.id)
+        if decision.id not in chosen:
+            raise SpacecError(missing(decision))
+        value = chosen[decision.id]
+        if not is_value(decision, value):
+            raise SpacecError(no_value(table, decision, value, spans.get(decision.id)))
+        return value
+
+    try:
+        walk(table, choose)
+    except SpacecError as error:  # later decisions depend on this one, so nothing more can be said
+        return [*wrong, *error.diagnostics]
+    extra = [d for d in table.decisions if d.id in chosen and d.id not in answered]
+    wrong += [inactive(d, spans.get(d.id)) for d in extra]
+    return wrong or (violations(table, chosen) if where else [])
+
+
+def violations(table: DecisionTable, chosen: Mapping[str, Value]) -> list[Diagnostic]:
+    """One E0606 per constraint that does not hold."""
+    found = []
+    for constraint in table.constraints:
+        both = sides(table, constraint, chosen)
+        if both is None or compare(both[0], constraint.op, both[1]):
+            continue
+        text = constraint_text(constraint)
+        found.append(
+            Diagnostic(
+                "E0606",
+                f"this architecture violates `{text}`: {_number(both[0])} {constraint.op} {_number(both[1])} is false",
+                constraint.span if constraint.text else None,
+            )
+        )
+    return found
+
+
+def unknown_decision(table: DecisionTable, name: str, span: Span | None = None) -> Diagnostic:
+    near = nearest(name, table.by_id)
+    return Diagnostic(
+        "E0603", f"{table.space} has no decision {name!r}", span, help=f"did you mean {near!r}?" if near else ""
+    )
+
+
+def missing(decision: Decision, span: Span | None = None) -> Diagnostic:
+    return Diagnostic("E0605", f"{decision.id} is active and has no value", span, labels=_declared(decision))
+
+
+def inactive(decision: Decision, span: Span | None = None) -> Diagnostic:
+    return Diagnostic(
+        "E0605", f"{decision.id} has a value but is inactive in this architecture", span, labels=_declared(decision)
+    )
+
+
+def no_value(table: DecisionTable, decision: Decision, value: object, span: Span | None = None) -> Diagnostic:
+    """``value``: what was given, an index, a tuple, or a text that names no candidate."""
+    if decision.kind == "subset":
+        amount = str(decision.low) if decision.low == decision.high else f"{decision.low} to {decision.high}"
+        shown = "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return Diagnostic(
+            "E0604",
+            f"{decision.id} picks {amount} of {decision.size} elements; {shown or 'none'} is not that",
+            span,
+            labels=_declared(decision),
+            notes=(f"elements are numbered 0 to {decision.size - 1} and stand in order",) if decision.size else (),
+        )
+    tokens = spelling_of(table).candidates[decision.id]
+    near = nearest(value, tokens) if isinstance(value, str) else None
+    listed = ", ".join(tokens[:SHOWN]) + (f" and {len(tokens) - SHOWN} more" if len(tokens) > SHOWN else "")
+    return Diagnostic(
+        "E0604",
+        f"{decision.id} has no candidate {value!r}",
+        span,
+        labels=_declared(decision),
+        notes=(f"its candidates are {listed}",),
+        help=f"did you mean {near!r}?" if near else "",
+    )
+
+
+def _declared(decision: Decision) -> tuple[Label, ...]:
+    return (Label(decision.span, "decided here"),) if decision.span.source.text else ()
+
+
+def _number(value: Number) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

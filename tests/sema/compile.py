@@ -1,0 +1,52 @@
+"""Compiling texts for tests of the front end, without the driver."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from spacec.diagnostics.model import Sink
+from spacec.ir.graph import SpaceGraph
+from spacec.passes.prune_dead import PruneDead
+from spacec.sema.elaborate import Elaborated, elaborate
+from spacec.source import SourceFile
+from spacec.space.decisions import DecisionTable
+from spacec.space.skeleton import build_table
+from spacec.std.primitives import PRIMITIVE_TABLE
+from spacec.syntax import ast
+from spacec.syntax.parse import parse
+
+
+@cache
+def prelude() -> ast.File:
+    text = resources.files("spacec.std").joinpath("prelude.space").read_text(encoding="utf-8")
+    return parse(SourceFile("prelude", text))
+
+
+def front_end(text: str, name: str = "t.space", **given: object) -> tuple[Sink, Elaborated | None, SpaceGraph | None]:
+    """The sink, what elaboration gave, and the pruned graph."""
+    sink = Sink()
+    tree = parse(SourceFile(name, text), sink)
+    if sink.failed:
+        return sink, None, None
+    found = elaborate(tree, (prelude(),), PRIMITIVE_TABLE, sink, given)
+    graph = PruneDead().apply(found.graph, sink) if found is not None else None
+    return sink, found, graph
+
+
+def table_of(text: str, **given: object) -> DecisionTable:
+    """The decision table of a text without errors."""
+    sink, found, graph = front_end(text, **given)
+    sink.check()
+    assert found is not None
+    assert graph is not None
+    return build_table(graph, found.limits)
+
+
+HEAD = "space s(C = 8, classes = 10)\ninput  image:  [3, 32, 32]\noutput logits: [classes]\n"
+"""A head for small spaces."""
+
+
+def codes(text: str, **given: object) -> list[str]:
+    """The codes of everything reported."""
+    return [d.code for d in front_end(text, **given)[0].diagnostics]
