@@ -11,13 +11,12 @@ import torch
 
 
 def versions(*objects: object) -> dict[str, str]:
-    """Versions of python, torch, spacec and of the distributions that define the classes of ``objects``."""
+    """Versions of python, torch, spacec and of the plugin distributions that define the classes of ``objects``."""
     out = {"python": platform.python_version(), "torch": str(torch.__version__), "spacec": _version("spacec")}
-    owners = importlib.metadata.packages_distributions()
-    for thing in objects:
-        package = type(thing).__module__.partition(".")[0]
-        for distribution in owners.get(package, ()):
-            out[distribution] = _version(distribution)
+    packages = {type(thing).__module__.partition(".")[0] for thing in objects}
+    for entry in importlib.metadata.entry_points(group="spacec"):
+        if entry.dist is not None and entry.module.partition(".")[0] in packages:
+            out[entry.dist.name] = entry.dist.version
     return out
 
 

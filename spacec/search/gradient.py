@@ -72,7 +72,7 @@ class GradientStrategy(Strategy):
         return values
 
     def architecture_gradient(self, train_batch: Batch, val_batch: Batch) -> tuple[Gradient, Mapping[str, float]]:
-        """Gradient of the architecture step and values to record; first order: dL(w, alpha)/dalpha on the arch split."""
+        """Gradient of the architecture step and values to record; first order: dL/dalpha on the arch split."""
         loss, values = self.architecture_loss(val_batch, None)
         return torch.autograd.grad(loss, self.logits.parameters(), allow_unused=True), values
 

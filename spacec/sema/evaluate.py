@@ -263,3 +263,41 @@ def _no_size(m: Machine, expr: ast.Attribute, what: str) -> Value:
         notes=("sizes are `.c` (channels), `.hw` or `.space`, `.h`, `.w`, `.t`, `.rank`",),
         help=f"did you mean `.{close}`?" if close else "",
     )
+
+
+def _unary(m: Machine, cx: Cx, expr: ast.Unary, env: Env) -> Value:
+    value = m.evaluate(m, cx, expr.operand, env)
+    if value is UNKNOWN:
+        return UNKNOWN
+    if expr.op == "not":
+        return not truth(m, value, expr.operand.span)
+    if isinstance(value, int | float | Poly):
+        return -value
+    return m.fail("E0203", expr.span, f"`-` of {describe(value)}")
+
+
+# ------------------------------------------------------------------ conditions
+
+
+def _logic(m: Machine, cx: Cx, expr: ast.Binary, env: Env) -> Value:
+    left = truth(m, m.evaluate(m, cx, expr.left, env), expr.left.span)
+    if left is None:
+        return UNKNOWN
+    if left is (expr.op == "or"):
+        return left
+    right = truth(m, m.evaluate(m, cx, expr.right, env), expr.right.span)
+    return UNKNOWN if right is None else right
+
+
+def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
+    values = [m.evaluate(m, cx, e, env) for e in expr.operands]
+    if any(v is UNKNOWN for v in values):
+        return UNKNOWN
+    for left, op, right in zip(values, expr.ops, values[1:], strict=False):
+        verdict = relation(left, op, right)
+        if verdict is None:
+            text = f"`{op}` between {describe(left)} and {describe(right)} is not decided"
+            return m.fail("E0407", expr.span, text, "conditions are static")
+        if not verdict:
+            return False
+    return True

@@ -55,7 +55,8 @@ def _side(m: Machine, expr: ast.Expr, env: Env) -> Dim | None:
             return None
         return left + right if expr.op == "+" else left - right if expr.op == "-" else left * right
     if isinstance(expr, ast.Name) and env.get(expr.id) is None:
-        return _no_cost(m, expr.span, f"`{expr.id}`", nearest(expr.id, COSTS))
+        _no_cost(m, expr.span, f"`{expr.id}`", nearest(expr.id, COSTS))
+        return None
     cx, _ = scratch()
     value = m.evaluate(m, cx, expr, env)
     if isinstance(value, Options):
@@ -87,7 +88,8 @@ def _call(m: Machine, expr: ast.Call, callee: ast.Name, env: Env) -> Dim | None:
             "E0505", argument.span, f"`picks` counts the elements picked by a let or tied, and `{argument.id}` is none"
         )
         return None
-    return _no_cost(m, expr.span, f"`{callee.id}(…)`", nearest(callee.id, [*COSTS, "picks"]))
+    _no_cost(m, expr.span, f"`{callee.id}(…)`", nearest(callee.id, [*COSTS, "picks"]))
+    return None
 
 
 def _no_cost(m: Machine, span: Span, what: str, close: str | None) -> None:

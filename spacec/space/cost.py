@@ -1,24 +1,26 @@
-"""Costs of an architecture: sums of amounts over the conditions that hold.
+"""Costs: of an architecture, exactly, and expected under the soft masks of a supernet.
 
-A term that mentions a decision which is inactive adds nothing. An amount may still contain sizes of
-inputs (``H``, ``W``); they are given with the call.
+A cost is a sum of amounts over the conditions that hold. A term that mentions an inactive decision
+adds nothing. An amount may contain sizes of inputs (``H``, ``W``), which are given with the call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.dims import Dim, Poly, evaluate, symbols
 from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
+from spacec.space.relaxation import Relaxation
 from spacec.space.values import Number, Value, number
 
 
 @dataclass(frozen=True)
-class _Compiled:
+class CompiledCost:
     """Terms grouped by condition: node of the pool, the constant part, and the amounts with symbols."""
 
     pool: ConditionPool
@@ -32,16 +34,7 @@ def cost(table: DecisionTable, arch: Architecture, name: str, sizes: Mapping[str
     ``sizes`` gives the input sizes that the cost is a polynomial of. Raises :class:`SpacecError`
     (E0512) where there is no such cost, a size is missing, or the sizes do not fit the network.
     """
-    _check_name(table, name)
-    missing = [s for s in free_sizes(table, name) if s not in (sizes or {})]
-    if missing:
-        raise SpacecError(
-            Diagnostic(
-                "E0512",
-                f"{name} depends on the size{'s' * (len(missing) > 1)} {', '.join(missing)}",
-                notes=(f"give {'them' if len(missing) > 1 else 'it'}: {name}({missing[0]} = 64)",),
-            )
-        )
+    _check_sizes(table, name, sizes or {})
     total = evaluate_cost(table, name, arch.values, sizes)
     if not isinstance(total, int):
         raise SpacecError(Diagnostic("E0512", f"{name} is no whole number ({total}) under these sizes"))
@@ -52,7 +45,7 @@ def evaluate_cost(
     table: DecisionTable, name: str, chosen: Mapping[str, Value], sizes: Mapping[str, int] | None = None
 ) -> Number:
     """The cost under an assignment of the active decisions; every size must be given."""
-    compiled = _compiled(table, name)
+    compiled = compiled_cost(table, name)
     truths: list[bool] = []
     compiled.pool.extend(truths, len(compiled.pool.nodes), chosen)
     numbers: dict[str, Number] = dict(sizes or {})
@@ -70,9 +63,46 @@ def evaluate_cost(
     return total
 
 
+def expected_cost(
+    table: DecisionTable, masks: Mapping[str, Any], name: str, sizes: Mapping[str, int] | None = None
+) -> Any:
+    """The cost expected when every slot takes a candidate by its mask, independently of the others.
+
+    A mask is a vector of weights that sum to one (a tensor's gradient flows through), an index, or
+    ``None`` where the slot has none; a slot without a mask is uniform. This is the relaxation that a
+    supernet computes: an element of a pick is present by its slot alone, whatever the pick's
+    bounds, and certainly where its slot has no *absent*. Under the index masks of an architecture it
+    is that architecture's cost. Raises :class:`SpacecError` (E0512) as :func:`cost` does, and E0607
+    where a mask does not fit its slot.
+    """
+    _check_sizes(table, name, sizes or {})
+    compiled = compiled_cost(table, name)
+    relaxation = Relaxation(table, masks, sizes or {})
+    events = relaxation.events(compiled.pool)
+    total: Any = 0.0
+    for place, constant, polys in compiled.groups:
+        if constant:
+            total = total + relaxation.distribution.probability(events[place]) * float(constant)
+        for amount in polys:
+            total = total + relaxation.expected(events[place], amount)
+    return total
+
+
 def free_sizes(table: DecisionTable, name: str) -> tuple[str, ...]:
     """Names of the input sizes that a cost depends on."""
-    return _compiled(table, name).free
+    return compiled_cost(table, name).free
+
+
+def _check_sizes(table: DecisionTable, name: str, sizes: Mapping[str, int]) -> None:
+    missing = [s for s in free_sizes(table, name) if s not in sizes]
+    if missing:
+        raise SpacecError(
+            Diagnostic(
+                "E0512",
+                f"{name} depends on the size{'s' * (len(missing) > 1)} {', '.join(missing)}",
+                notes=(f"give {'them' if len(missing) > 1 else 'it'}: {name}({missing[0]} = 64)",),
+            )
+        )
 
 
 def _check_name(table: DecisionTable, name: str) -> None:
@@ -81,9 +111,10 @@ def _check_name(table: DecisionTable, name: str) -> None:
         raise SpacecError(Diagnostic("E0512", f"there is no cost {name!r}: the costs of {table.space} are {known}"))
 
 
-def _compiled(table: DecisionTable, name: str) -> _Compiled:
+def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:
+    """The terms of a cost, grouped once. Raises E0512 where there is no such cost."""
     key = ("cost", name)
-    found: _Compiled | None = table.memo.get(key)
+    found: CompiledCost | None = table.memo.get(key)
     if found is not None:
         return found
     pool, constants, polys, free = ConditionPool(), dict[int, int](), dict[int, list[Poly]](), set[str]()
@@ -98,5 +129,5 @@ def _compiled(table: DecisionTable, name: str) -> _Compiled:
             polys.setdefault(place, []).append(amount)
             free |= {s.name for s in symbols(amount)} - table.by_id.keys()
     groups = tuple((place, constant, tuple(polys.get(place, ()))) for place, constant in constants.items())
-    found = table.memo[key] = _Compiled(pool, groups, tuple(sorted(free)))
+    found = table.memo[key] = CompiledCost(pool, groups, tuple(sorted(free)))
     return found

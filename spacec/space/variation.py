@@ -35,6 +35,7 @@ def mutate(table: DecisionTable, arch: Architecture, rng: Random | int = 0) -> A
     over the space. A space of one architecture gives that one. ``rng``: a generator, or a seed.
     """
     rng = Random(rng) if isinstance(rng, int) else rng
+    valid = all_satisfied(table, arch.values)
     free = [d for d in table.decisions if d.id in arch and d.cardinality > 1]
     if not free:
         return arch
@@ -48,10 +49,9 @@ def mutate(table: DecisionTable, arch: Architecture, rng: Random | int = 0) -> A
         while free:
             decision = free.pop(rng.randrange(len(free)))
             near = compiled.restricted(_agreeing(arch, decision))
-            if near.total > 1:
-                own = near.rank(arch.values)
-                rank = rng.randrange(near.total - 1)
-                return near.assignment(rank + (rank >= own))
+            if near.total > valid:
+                rank = rng.randrange(near.total - valid)
+                return near.assignment(rank + (valid and rank >= near.rank(arch.values)))
         return uniform(compiled, rng)
 
     return _valid(table, draw, exact)
@@ -74,7 +74,11 @@ def crossover(table: DecisionTable, a: Architecture, b: Architecture, rng: Rando
         found = [p[step.decision] for p in (a, b) if step.decision in p]
         return not found or any(_agrees(step, outcome, value) for value in found)
 
-    return _valid(table, lambda: walk(table, choose), lambda compiled: uniform(compiled.restricted(from_a_parent), rng))
+    def exact(compiled: Algebra) -> dict[str, Value]:
+        near = compiled.restricted(from_a_parent)
+        return uniform(near if near.total else compiled, rng)  # none only where the parents are invalid themselves
+
+    return _valid(table, lambda: walk(table, choose), exact)
 
 
 def neighbours(table: DecisionTable, arch: Architecture) -> Iterator[Architecture]:

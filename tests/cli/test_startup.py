@@ -8,11 +8,11 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cli.running import ROOT
+
 
 LIGHT = {
     "help": ["--help"],

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from spacec.ir.flat import FlatGraph, FlatInput
 from spacec.ir.types import TensorType
 from spacec.search.seeds import generator
-from spacec.search.task import Batch, Metric, Output, OutLike, Port, Split, Splits, Task
+from spacec.search.task import Batch, Metric, OutLike, Output, Port, Split, Splits, Task
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.decisions import Decision, DecisionTable, Slot
 

@@ -117,9 +117,14 @@ def test_several_runs_share_a_database(tmp_path: Path) -> None:
 def test_an_interrupted_transaction_leaves_nothing(tmp_path: Path) -> None:
     with RunStore(tmp_path / files.STORE) as store:
         run = store.start(INFO).run
-        with pytest.raises(KeyboardInterrupt), store.transaction() as db:
-            db.execute("INSERT INTO metrics VALUES (?, 'search', 0, 0, 'loss', 1.0)", (run,))
-            raise KeyboardInterrupt
+
+        def interrupted() -> None:
+            with store.transaction() as db:
+                db.execute("INSERT INTO metrics VALUES (?, 'search', 0, 0, 'loss', 1.0)", (run,))
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
         assert store.metrics(run) == []
 
 

@@ -34,9 +34,7 @@ def test_texts_become_typed_fields() -> None:
     assert parse_options(Sample, {"samples": "none"}) == Sample()
 
 
-@given(
-    st.floats(0, 1e6), st.sampled_from([1, 2]), st.booleans(), st.none() | st.integers(1, 100), st.floats(-1e3, 1e3)
-)
+@given(st.floats(0, 1e6), st.sampled_from([1, 2]), st.booleans(), st.none() | st.integers(1, 100), st.floats(-1e3, 1e3))
 def test_what_is_printed_reads_back(lr: float, order: Literal[1, 2], flag: bool, n: int | None, beta: float) -> None:
     value = Sample(lr, order, flag, n, (beta, 0.5))
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in value.describe().items()}

@@ -39,7 +39,11 @@ def test_a_seed_is_the_same_under_any_hash_seed() -> None:
     code = "from spacec.search.seeds import stable_seed; print(stable_seed(7, 'weights', 3))"
     found = {
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": h}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": h},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for h in ("0", "1")
     }

@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return [StrategyDescriptor("clearer", "CLEARER: binarisation and complexity losses (Gou et al., NeurIPS 2020)", "spacec_clearer.strategy:Clearer")]
+    return [
+        StrategyDescriptor(
+            "clearer",
+            "CLEARER: binarisation and complexity losses (Gou et al., NeurIPS 2020)",
+            "spacec_clearer.strategy:Clearer",
+        )
+    ]

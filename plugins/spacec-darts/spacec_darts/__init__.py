@@ -9,4 +9,8 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return [StrategyDescriptor("darts", "DARTS, first and second order (Liu et al., ICLR 2019)", "spacec_darts.strategy:DARTS")]
+    return [
+        StrategyDescriptor(
+            "darts", "DARTS, first and second order (Liu et al., ICLR 2019)", "spacec_darts.strategy:DARTS"
+        )
+    ]

@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return [StrategyDescriptor("random", "random search by independent trials or with shared weights", "spacec_random.strategy:RandomSearch")]
+    return [
+        StrategyDescriptor(
+            "random",
+            "random search by independent trials or with shared weights",
+            "spacec_random.strategy:RandomSearch",
+        )
+    ]

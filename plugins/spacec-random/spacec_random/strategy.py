@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
 from spacec.search.strategy import Path, Strategy, Trial, TrialResult
 from spacec.space.architecture import Architecture
@@ -36,17 +37,22 @@ class RandomSearch(Strategy):
     Options = RandomOptions
     options: RandomOptions
 
-    def __init__(self, options: Options | Mapping[str, object] | None = None) -> None:
-        super().__init__(options)
-        shared = self.options.mode == "shared"
-        self.samples = self.options.samples or (1000 if shared else 10)
-        self.first: list[tuple[str, float]] = []
-        self.final: list[tuple[str, float]] = []
-        self.failed = 0
+    first: list[tuple[str, float]]
+    final: list[tuple[str, float]]
+    failed: int
 
     @property
     def uses_supernet(self) -> bool:
         return self.options.mode == "shared"
+
+    @property
+    def samples(self) -> int:
+        """How many architectures are drawn."""
+        return self.options.samples or (1000 if self.uses_supernet else 10)
+
+    def setup(self, ctx: SearchContext) -> None:
+        super().setup(ctx)
+        self.first, self.final, self.failed = [], [], 0
 
     def masks(self, step: int) -> Sequence[Path]:
         return [Path(self.ctx.mask_of(self.ctx.sample()))]

@@ -82,8 +82,18 @@ def test_resume_among_the_trials(tmp_path: Path, stop: int) -> None:
     whole = run({"samples": 7, "finalists": 3}, out=tmp_path / "whole")
     options, cut = {"samples": 7, "finalists": 3}, tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
-        search(FakeSpace(), RandomSearch(options), PointsTask(), CONFIG, cut, train_config=TrainConfig(epochs=3), progress=progress)
-    resumed = search(FakeSpace(), RandomSearch(options), PointsTask(), CONFIG, cut, train_config=TrainConfig(epochs=3), resume=True)
+        search(
+            FakeSpace(),
+            RandomSearch(options),
+            PointsTask(),
+            CONFIG,
+            cut,
+            train_config=TrainConfig(epochs=3),
+            progress=progress,
+        )
+    resumed = search(
+        FakeSpace(), RandomSearch(options), PointsTask(), CONFIG, cut, train_config=TrainConfig(epochs=3), resume=True
+    )
     assert resumed.architecture == whole.architecture
     keys = ("architecture", "metrics", "number")
     assert [[t[k] for k in keys] for t in trials(cut)] == [[t[k] for k in keys] for t in trials(tmp_path / "whole")]

@@ -92,7 +92,7 @@ class Denoise(Task):
         (name, noisy), *_ = batch.inputs.items()
         total = torch.zeros_like(batch.target)
         for mode in range(8):
-            total += undo_dihedral(forward({name: dihedral(noisy, mode)}).prediction, mode)
+            total += undo_dihedral(forward({name: dihedral(noisy, mode)}).prediction, mode).to(total)
         return Output(total / 8, {"clean": total / 8})
 
     def pictures(self, forward: Forward, splits: Splits) -> dict[str, Tensor]:
@@ -123,11 +123,16 @@ def psnr(prediction: Tensor, clean: Tensor) -> Tensor:
     return -10 * torch.log10(error)
 
 
-def from_tensors(network: Callable[[Tensor], Tensor]) -> Forward:
-    """A plain function or module on ``[B, C, H, W]`` as a :data:`spacec.search.task.Forward`."""
+def forward_of(network: Callable[[Tensor], Tensor]) -> Forward:
+    """A stand-alone network, or any function on ``[B, C, H, W]``, as a :data:`spacec.search.task.Forward`.
+
+    Inputs go to the device of the network's first parameter.
+    """
+    first = next(network.parameters(), None) if isinstance(network, torch.nn.Module) else None
 
     def forward(inputs: Mapping[str, Tensor]) -> OutLike:
-        prediction = network(next(iter(inputs.values())))
+        noisy = next(iter(inputs.values()))
+        prediction = network(noisy if first is None else noisy.to(first.device))
         return Output(prediction, {"clean": prediction})
 
     return forward
