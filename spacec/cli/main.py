@@ -98,7 +98,7 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get(DEBUG):
         traceback.print_exc()
     full = disk_full(error)
-    if full:
+    if full is not None:
         say(f"error: the disk is full, or a limit on file sizes is reached{full}")
         if isinstance(error, OSError) and error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,7 +116,7 @@ def _unexpected(error: Exception) -> int:
 def disk_full(error: Exception) -> str | None:
     """Where the disk ran full (``" while writing 'x'"`` or an empty text), or ``None`` for another failure."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f" while writing '{error.filename}'" if error.filename is not None else " "
+        return f" while writing '{error.filename}'" if error.filename is not None else ""
     if type(error).__module__ == "sqlite3" and "full" in str(error):
         return " while writing the run record"
     return None

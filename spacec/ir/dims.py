@@ -331,6 +331,27 @@ def _rebuild(atom: Apply, replace: Callable[[Symbol], Dim]) -> Dim:
             return extreme(atom.fn, args)
 
 
+def settle(dim: Dim, divides: Callable[[Dim, int], bool]) -> Dim:
+    """``dim`` with rounded divisions made exact where ``divides(a, n)`` says that n divides a."""
+    if isinstance(dim, int) or not any(isinstance(a, Apply) for m, _ in dim.terms for a, _ in m):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        product: Dim = Poly((((), coefficient),)) if isinstance(coefficient, Fraction) else coefficient
+        for atom, power in monomial:
+            product = product * _settled(atom, divides) ** power
+        total = total + product
+    return total
+
+
+def _settled(atom: Atom, divides: Callable[[Dim, int], bool]) -> Dim:
+    if isinstance(atom, Apply) and atom.fn in ("ceil_div", "floor_div"):
+        a, n = settle(atom.args[0], divides), atom.args[1]
+        if isinstance(n, int) and not isinstance(a, int) and divides(a, n):
+            return _scaled(a, n)
+    return poly(atom)
+
+
 def assignments(free: frozenset[Symbol], cap: int = 100_000) -> Iterator[dict[Symbol, int]] | None:
     """All assignments of symbols with finite domains, or ``None`` where one is free or there are over ``cap``."""
     ordered = sorted(free, key=lambda s: s.name)

@@ -64,8 +64,12 @@ class Binder:
     name: str
     span: Span = NOWHERE
     home: Step | None = None
-    local: bool = False
-    """Declared inside a ``dag``, or inline: its ids hang below the activation that declares it."""
+    region: Region | None = None
+    """The region of a local one (inside a ``dag``, or inline): its ids hang below the activation that declares it."""
+
+    @property
+    def local(self) -> bool:
+        return self.region is not None
 
 
 @dataclass(eq=False)

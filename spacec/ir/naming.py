@@ -116,9 +116,18 @@ def owner_place(binder: Binder, region: Region) -> Place:
 def own_decisions(place: Place, guard: Cond = ALWAYS) -> Iterator[tuple[str, DecisionDecl, Cond]]:
     """Decisions of this place's owner, in text order, with conditions relative to the place.
 
-    Calls that belong to other owners are left out.
+    Lets of the whole space are other owners and are left out; local ones belong to the activation.
     """
-    calls = {id(n) for n in place.region.nodes if isinstance(n, CallNode) and n.binder is None and n.region.decides}
+    calls: set[int] = set()
+    local: set[int] = set()
+    for node in place.region.nodes:
+        if not isinstance(node, CallNode) or not node.region.searches:
+            continue
+        if node.binder is None:
+            calls.add(id(node))
+        elif node.binder.local and id(node.binder) not in local:
+            local.add(id(node.binder))
+            calls.add(id(node))
     for node in place.region.nodes:
         if isinstance(node, CallNode) and node.binder is not None:
             place.child(node)  # registers the ids of value lets, which conditions may mention

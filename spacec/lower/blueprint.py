@@ -22,7 +22,7 @@ PLANS_KEPT = 64
 
 
 def check_keys(layers: dict[str, Layer]) -> None:
-    """Raise :class:`SpacecError` (E0603) where a key is no attribute path, or goes through another layer."""
+    """Raise :class:`SpacecError` (E0903) where a key is no attribute path, or goes through another layer."""
     for key in layers:
         parts = key.split(".")
         for part in parts:

@@ -69,7 +69,7 @@ def emit_source(
 ) -> str:
     """The text of ``network.py``; ``facts`` are lines for its docstring (cost, how it was made).
 
-    Raises :class:`SpacecError` (E0606) where an op's own code cannot be copied.
+    Raises :class:`SpacecError` (E0906) where an op's own code cannot be copied.
     """
     return design_source(make_design(flat, table, architecture, prune), facts)
 

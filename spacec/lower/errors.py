@@ -8,23 +8,23 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.source import NOWHERE, Span
 
-LOWERING = "E0601"
+LOWERING = "E0901"
 """The lowering of an op cannot be loaded or used."""
-ELASTIC = "E0602"
+ELASTIC = "E0902"
 """An op cannot run slices of its largest size."""
-KEY = "E0603"
+KEY = "E0903"
 """A parameter key is no attribute path, or two different layers share one."""
-MASK = "E0604"
+MASK = "E0904"
 """A mask does not fit the supernet."""
-ABSENT = "E0605"
+ABSENT = "E0905"
 """An output is absent under the chosen paths."""
-STANDALONE = "E0606"
+STANDALONE = "E0906"
 """Code that cannot be copied into a stand-alone file."""
-FORM = "E0607"
+FORM = "E0907"
 """A supernet and a network are of different forms."""
-NAME = "E0608"
+NAME = "E0908"
 """An unknown tap, weight or parameter kind."""
-CHECK = "E0609"
+CHECK = "E0909"
 """The reported value of a network is not what its stored tensors give."""
 
 

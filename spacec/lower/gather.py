@@ -31,7 +31,7 @@ class Gathered:
     _bound: dict[str, object] = field(default_factory=lambda: dict[str, object](ALWAYS))
 
     def add(self, code: object) -> None:
-        """Copy a class or function. Raises :class:`SpacecError` (E0606) where it cannot stand alone."""
+        """Copy a class or function. Raises :class:`SpacecError` (E0906) where it cannot stand alone."""
         name: str = getattr(code, "__name__", "")
         if not self._bind(name, code):
             return

@@ -23,7 +23,7 @@ def parameters_of(
 ) -> dict[str, nn.Parameter]:
     """Parameters of some kinds, by name and in the model's order; ``heads`` are keys of head layers.
 
-    Raises :class:`SpacecError` (E0608) for an unknown kind.
+    Raises :class:`SpacecError` (E0908) for an unknown kind.
     """
     asked = set(kinds)
     for kind in asked:

@@ -217,7 +217,7 @@ def build_layers(layers: Mapping[str, Layer], seed: int | None) -> dict[str, nn.
 def load_lowering(target: str | type[nn.Module]) -> Lowering | type[nn.Module]:
     """The lowering named by ``"module:attr"``; a class is its own lowering.
 
-    Raises :class:`SpacecError` (E0601) that names the import that failed.
+    Raises :class:`SpacecError` (E0901) that names the import that failed.
     """
     if isinstance(target, type):
         return target
@@ -235,7 +235,7 @@ def load_lowering(target: str | type[nn.Module]) -> Lowering | type[nn.Module]:
 
 
 def lower(op: FlatOp, site: Site) -> Layer | Call:
-    """Describe ``op`` at the sizes of ``site``. Raises :class:`SpacecError` (E0601) where its lowering refuses."""
+    """Describe ``op`` at the sizes of ``site``. Raises :class:`SpacecError` (E0901) where its lowering refuses."""
     target = load_lowering(op.spec.lowering)
     try:
         if isinstance(target, type):

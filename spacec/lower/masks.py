@@ -112,7 +112,7 @@ class SlotInfo:
 def read_mask(slots: Mapping[str, SlotInfo], mask: Mask | None) -> dict[tuple[str, str], Selection]:
     """Selections by (slot, instance); an elastic slot has the instance ``""``. ``None`` is the uniform soft mask.
 
-    Raises :class:`SpacecError` (E0604) for a slot without entry, an unknown slot, or an entry that
+    Raises :class:`SpacecError` (E0904) for a slot without entry, an unknown slot, or an entry that
     does not fit its slot.
     """
     if mask is None:

@@ -151,7 +151,7 @@ def as_out(network: nn.Module, result: Tensor | Mapping[str, Tensor]) -> Out:
 def transfer(supernet: Supernet, network: Network) -> None:
     """Copy the supernet's weights and running statistics into ``network``, slices of them where sizes are elastic.
 
-    Raises :class:`SpacecError` (E0607) where the two are of different forms; nothing is copied then.
+    Raises :class:`SpacecError` (E0907) where the two are of different forms; nothing is copied then.
     """
     blueprint, source = supernet.blueprint, supernet.state_dict()
     elastic_nodes = {

@@ -9,25 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spacec.lower.masks import Mask
-
 
 def recalibrate_norm(
-    model: nn.Module,
-    batches: Iterable[Any],
-    mask: Mask | None = None,
-    forward: Callable[[Any], object] | None = None,
+    model: nn.Module, batches: Iterable[Any], forward: Callable[[Any], object] | None = None
 ) -> int:
     """Replace the running statistics of all batch norms by the plain average over ``batches``; how many batches.
 
-    The model is called with a tensor, the parts of a tuple, or a mapping by name (and with ``mask``, for
-    a supernet); ``forward(batch)`` does it in another way. Norms run in train mode, everything else in
+    ``forward(batch)`` runs the model (for a supernet: under some mask); by default the model is called
+    with a tensor, the parts of a tuple, or a mapping by name. Norms run in train mode, everything else in
     eval mode; modes and momenta are put back. Without batches nothing changes.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     modes = {module: module.training for module in model.modules()}
     momenta = [norm.momentum for norm in norms]
-    options = {} if mask is None else {"mask": mask}
     count = 0
     try:
         model.eval()
@@ -40,7 +34,7 @@ def recalibrate_norm(
                     for norm in norms:
                         norm.reset_running_stats()
                 if forward is None:
-                    _call(model, batch, options)
+                    _call(model, batch)
                 else:
                     forward(batch)
                 count += 1
@@ -52,7 +46,7 @@ def recalibrate_norm(
     return count
 
 
-def _call(model: nn.Module, batch: Any, options: Mapping[str, Any]) -> object:
+def _call(model: nn.Module, batch: Any) -> object:
     if isinstance(batch, Tensor):
-        return model(batch, **options)
-    return model(**batch, **options) if isinstance(batch, Mapping) else model(*batch, **options)
+        return model(batch)
+    return model(**batch) if isinstance(batch, Mapping) else model(*batch)

@@ -40,7 +40,7 @@ class Check:
 def save_package(folder: Path, network: Network, check: Check | None = None, facts: Iterable[str] = ()) -> None:
     """Write ``weights.pt``, ``check.pt`` and ``network.py`` into ``folder``, each whole or not at all.
 
-    Raises :class:`SpacecError` (E0609) where the reported value is not what the network gives, and
+    Raises :class:`SpacecError` (E0909) where the reported value is not what the network gives, and
     :class:`OSError` where the disk refuses.
     """
     source = design_source(network.design, facts)

@@ -55,7 +55,7 @@ def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
     """What must run for the outputs.
 
     ``prune`` also drops terms of a sum that are the op ``zero``, where another term remains.
-    Raises :class:`SpacecError` (E0605) where an output is absent.
+    Raises :class:`SpacecError` (E0905) where an output is absent.
     """
     reachable = _reachable(flat, running)
     present = _present(flat, running, reachable)

@@ -128,7 +128,7 @@ class ElasticSites:
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
-        """Channel segments of every node. Raises :class:`SpacecError` (E0602) where joined tensors differ in them."""
+        """Channel segments of every node. Raises :class:`SpacecError` (E0902) where joined tensors differ in them."""
         out: list[Layout] = []
         for node in self.flat.nodes:
             out.append(self._layout(node, out))

@@ -40,7 +40,7 @@ class Supernet(nn.Module):
     """All architectures of a space, sharing weights.
 
     ``seed`` decides the initial weights, layer by layer from (seed, key): a network of the same seed
-    starts with the same weights wherever shapes agree. ``None`` draws a seed from torch's generator.
+    starts with the same layers, but for those it has in another size. ``None`` draws a seed from torch's generator.
     """
 
     def __init__(self, flat: FlatGraph, table: DecisionTable, seed: int | None = None) -> None:
@@ -71,8 +71,8 @@ class Supernet(nn.Module):
         candidates that do not run.
 
         Raises :class:`ValueError` for inputs of another shape, :class:`TypeError` for missing ones, and
-        :class:`SpacecError` for a mask, tap or weight that does not fit (E0604, E0608) and for an absent
-        output (E0605).
+        :class:`SpacecError` for a mask, tap or weight that does not fit (E0904, E0908) and for an absent
+        output (E0905).
         """
         if weights is not None:
             self._check_weights(weights)

@@ -18,7 +18,9 @@ def apply_inline(m: Machine, cx: Cx, expr: ast.Inline, env: Env, x: Value, want:
     if binder is None:
         siblings = home.region.binders if home else []
         count = sum(b.kind == expr.kind and b.home is (home.step if home else None) for b in siblings)
-        binder = Binder(expr.kind, f"{expr.kind}[{count}]", expr.span, home.step if home else None, home is not None)
+        binder = Binder(
+            expr.kind, f"{expr.kind}[{count}]", expr.span, home.step if home else None, home.region if home else None
+        )
         m.binders[key] = binder
         if home is not None:
             home.region.binders.append(binder)

@@ -79,6 +79,9 @@ class Builder:
         if region.decides and binder is None:
             step.mark(decides=True)
             self.region.decides = True
+        if region.searches and binder is not None and binder.region is not None and binder.home is not None:
+            binder.home.mark(decides=True)  # its ids hang below the activation that declares it
+            binder.region.decides = True
         if region.stateful and not (binder and binder.kind == "tied"):
             step.mark(stateful=True)
         if region.stateful:

@@ -92,7 +92,9 @@ def _binder(m: Machine, d: Definition, indices: tuple[int | str, ...]) -> Binder
         name = d.binding.name + (f"[{','.join(map(str, indices))}]" if indices else "")
         kind: Literal["let", "tied"] = "tied" if d.binding.kind == "tied" else "let"
         local = d.binder
-        m.binders[key] = Binder(kind, name, d.binding.name_span, local.home if local else None, local is not None)
+        m.binders[key] = Binder(
+            kind, name, d.binding.name_span, local.home if local else None, local.region if local else None
+        )
     return m.binders[key]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from spacec.diagnostics.model import Label
 from spacec.diagnostics.suggest import nearest
 from spacec.ir.conditions import Is, both
-from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, same
-from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpSpec, RuleError
+from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, same, settle
+from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpSpec, Precondition, RuleError
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
@@ -119,8 +121,17 @@ def _emit(
         return m.fail(error.code, span, f"`{spec.name}`: {error.message}", "applied here", labels=seen, notes=note)
     for p in result.preconditions:
         m.preconditions.setdefault(p, span)
+    result = replace(result, type=_settled(m, result.type))
     ref = cx.builder.op(spec, attrs, tuple(t.ref for t in tensors), result, cx.step, both(cx.guard, presence), span)
     return Tensor(ref, result.type, presence, span)
+
+
+def _settled(m: Machine, type: TensorType) -> TensorType:
+    """Rounded sizes that a precondition makes exact."""
+    if not type.symbols or not m.preconditions:
+        return type
+    dims = [settle(d, lambda a, n: Precondition(a, n) in m.preconditions) for d in type.dims]
+    return TensorType(dims[0], tuple(dims[1:]), type.kind)
 
 
 def _sum_disagrees(m: Machine, tensors: tuple[Tensor, ...], span: Span) -> bool:

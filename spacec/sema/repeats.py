@@ -57,7 +57,8 @@ def _depth(m: Machine, cx: Cx, expr: ast.Binary, braces: ast.Braces, env: Env, x
     prefixes: list[Value] = [x]
     for copy in range(1, depths[-1] + 1):
         deep = frozenset(k for k, d in enumerate(depths) if d >= copy)
-        value = m.apply(m, cx.under(Is(ref, deep)), expr.left, env, prefixes[-1], want if copy == 1 else None)
+        branch = cx if copy <= depths[0] else cx.under(Is(ref, deep))
+        value = m.apply(m, branch, expr.left, env, prefixes[-1], want if copy == 1 else None)
         if value is UNKNOWN or value is ABSENT:
             return value
         if _changes(m, expr, prefixes[-1], value, copy, depths[0]):

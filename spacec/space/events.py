@@ -118,8 +118,8 @@ class Distribution:
         outcomes: dict[Event, list[int]] = {}
         for k in range(len(self.weights[slot])):
             outcomes.setdefault(given(event, slot, k), []).append(k)
-        parts = (self._atom(Atom(slot, frozenset(ks))) * self.probability(e) for e, ks in outcomes.items() if e is not False)
-        return reduce(add, parts, 0.0)
+        cases = ((Atom(slot, frozenset(ks)), left) for left, ks in outcomes.items() if left is not False)
+        return reduce(add, (self._atom(case) * self.probability(left) for case, left in cases), 0.0)
 
     def _independent(self, event: Joint) -> list[list[Event]]:
         """The parts in groups without a common slot, in a stable order."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from itertools import product
 from operator import add, mul
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.dims import Atom as SizeAtom
-from spacec.ir.dims import Dim, Monomial, Poly, Symbol, evaluate, poly, substitute, symbols
+from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, substitute, symbols
 from spacec.space.activity import ConditionPool
 from spacec.space.decisions import DecisionTable, Slot
 from spacec.space.events import Atom, Distribution, Event, given, joint
-from spacec.space.values import number
+from spacec.space.values import Number, number
+
+_Cases = dict[tuple[Event, Number], Any]
+"""What is left of an event once a symbol has a value, that value, and the weight of the case."""
 
 
 class Relaxation:
@@ -32,13 +33,115 @@ class Relaxation:
             if decision.kind != "subset" and decision.id not in self.of_decision:
                 self.of_decision[decision.id] = Slot(decision.id, decision.labels, decision.id)
         self.settled: dict[str, int | None] = {}
-        weights: dict[str, Any] = {}
+        weights: dict[str, Sequence[Any]] = {}
         for slot in (*self.of_decision.values(), *self.of_element.values()):
             mask = masks.get(slot.id, (1.0 / slot.size,) * slot.size)
             if mask is None or isinstance(mask, int):
                 self.settled[slot.id] = mask
-            elif len(mask) != slot.size:
+                mask = [float(k == mask) for k in range(slot.size)]
+            if len(mask) != slot.size:
                 headline = f"{len(mask)} weights for the slot {slot.id}, which has {slot.size} candidates"
                 raise SpacecError(Diagnostic("E0607", headline))
             weights[slot.id] = mask
         self.distribution = Distribution(weights)
+
+    def events(self, pool: ConditionPool) -> list[Event]:
+        """The event of every condition of a pool."""
+        found: list[Event] = []
+        for node in pool.nodes:
+            match node.kind:
+                case "is":
+                    slot = self.of_decision.get(node.decision)
+                    found.append(slot is not None and self.takes(slot, {c + slot.absent for c in node.candidates}))
+                case "has":
+                    slot = self.of_element.get((node.decision, node.element))
+                    found.append(slot is None or self.takes(slot, set(range(slot.absent, slot.size))))
+                case _:
+                    found.append(joint(node.kind == "all", (found[c] for c in node.children)))
+        return found
+
+    def takes(self, slot: Slot, candidates: set[int]) -> Event:
+        if slot.id in self.settled:
+            return self.settled[slot.id] in candidates
+        return Atom(slot.id, frozenset(candidates))
+
+    def expected(self, event: Event, amount: Dim) -> Any:
+        """The expectation of ``amount`` where the event occurs, and nothing elsewhere."""
+        if event is False:
+            return 0.0
+        if isinstance(amount, int):
+            return self.distribution.probability(event) * float(amount)
+        slots = self.distribution.slots(event)
+        for symbol in sorted(amount.symbols, key=lambda s: s.name):
+            if symbol.name in self.sizes and symbol.name not in self.table.by_id:
+                return self.expected(event, _set(amount, symbol, self.sizes[symbol.name]))
+            slot = self.of_decision.get(symbol.name)
+            if slot is None or slot.id in slots or slot.id in self.settled or not _plain(amount, symbol):
+                cases = self.cases(event, symbol).items()
+                parts = (weight * self.expected(left, _set(amount, symbol, n)) for (left, n), weight in cases)
+                return reduce(add, parts, 0.0)
+        moments = (self.moments(monomial) * float(coefficient) for monomial, coefficient in amount.terms)
+        return self.distribution.probability(event) * reduce(add, moments, 0.0)
+
+    def cases(self, event: Event, symbol: Symbol) -> _Cases:
+        """What a symbol may be: the number of a decision's candidate, or how many elements of a pick are present."""
+        decision = self.table.by_id[symbol.name]
+        if decision.kind != "subset":
+            slot = self.of_decision[decision.id]
+            own: _Cases = {}
+            for k in range(slot.absent, slot.size):
+                _put(own, (self.after(event, slot, k), number(decision, k - slot.absent)), self.weight(slot, k))
+            return own
+        cases: _Cases = {(event, 0): 1.0}
+        for element in range(decision.size):
+            slot_of = self.of_element.get((decision.id, element), Slot("", ("present",)))
+            more: _Cases = {}
+            for (left, count), weight in cases.items():
+                for k in range(slot_of.size):
+                    key = (self.after(left, slot_of, k), count + (k >= slot_of.absent))
+                    _put(more, key, weight * self.weight(slot_of, k))
+                if self.settled.get(slot_of.id, 0) is None:
+                    _put(more, (left, count), weight)
+            cases = more
+        return cases
+
+    def after(self, event: Event, slot: Slot, candidate: int) -> Event:
+        return event if slot.id in self.settled or not slot.id else given(event, slot.id, candidate)
+
+    def weight(self, slot: Slot, candidate: int) -> Any:
+        return self.distribution.weights[slot.id][candidate] if slot.id else 1.0
+
+    def moments(self, monomial: Monomial) -> Any:
+        """The expectation of a product of powers of independent symbols."""
+        factors: list[Any] = []
+        for symbol, power in monomial:
+            assert isinstance(symbol, Symbol)
+            decision, slot = self.table.by_id[symbol.name], self.of_decision[symbol.name]
+            present = range(slot.absent, slot.size)
+            powers = (self.weight(slot, k) * float(number(decision, k - slot.absent) ** power) for k in present)
+            factors.append(reduce(add, powers, 0.0))
+        return reduce(mul, factors, 1.0)
+
+
+def _plain(amount: Poly, symbol: Symbol) -> bool:
+    """Whether a symbol occurs in powers only, never inside an opaque function."""
+    atoms = (atom for monomial, _ in amount.terms for atom, _ in monomial)
+    return not any(isinstance(a, Apply) and any(symbol in symbols(d) for d in a.args) for a in atoms)
+
+
+def _set(amount: Poly, symbol: Symbol, value: Number) -> Dim:
+    """The amount with a symbol replaced by a number."""
+    total: Dim = 0
+    for monomial, coefficient in amount.terms:
+        factors = substitute(Poly(((monomial, 1),)), lambda s: _constant(value) if s == symbol else poly(s))
+        total = total + factors * _constant(coefficient)
+    return total
+
+
+def _constant(value: Number) -> Dim:
+    return value if isinstance(value, int) else Poly((((), value),))
+
+
+def _put(cases: _Cases, key: tuple[Event, Number], weight: Any) -> None:
+    cases[key] = cases[key] + weight if key in cases else weight
+

@@ -127,7 +127,7 @@ class FakeSpace:
 
     def network(self, arch: Architecture, seed: int | None = None) -> nn.Module:
         a, b = (value for _, value in arch.choices)
-        return self._seeded(lambda: FakeNetwork(int(a), int(b)), seed)  # type: ignore[arg-type]  # op values are ints
+        return self._seeded(lambda: FakeNetwork(int(a), int(b)), seed)
 
     def mask(self, arch: Architecture) -> dict[str, Any]:
         return dict(arch.choices)
@@ -146,7 +146,7 @@ class FakeSpace:
         return {"digest": arch.digest, "choices": dict(arch.choices)}
 
     def cost(self, arch: Architecture, name: str) -> int:
-        return sum(COSTS[int(value)] for _, value in arch.choices)  # type: ignore[arg-type]  # op values are ints
+        return sum(COSTS[int(value)] for _, value in arch.choices)
 
     def expected_cost(self, mask: Mapping[str, Any], name: str) -> Any:
         return sum(mask[slot][k] * COSTS[k] for slot in SLOTS for k in range(3))

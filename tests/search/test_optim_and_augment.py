@@ -42,7 +42,7 @@ def test_step_and_constant() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
 def test_norms_and_biases_may_be_left_out_of_decay(name: str) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    options = OptimOptions(optimizer=name, weight_decay=0.1, norm_decay=False)  # type: ignore[arg-type]  # a parameter
+    options = OptimOptions(optimizer=name, weight_decay=0.1, norm_decay=False)
     hypers = weight_hypers(model, make_optimizer(model, options))
     assert {n: h.weight_decay for n, h in hypers.items()} == {"0.weight": 0.1, "0.bias": 0, "1.weight": 0, "1.bias": 0}
 

@@ -72,7 +72,7 @@ class Climber(Strategy):
             return self.ctx.sample()
         here = dict(self.derive().choices)
         here[self.ctx.rng.choice(sorted(here))] = int(torch.randint(3, (), generator=self.ctx.generator))
-        return SPACE.make(here["net.a"], here["net.b"])  # type: ignore[arg-type]  # op values are ints
+        return SPACE.make(here["net.a"], here["net.b"])
 
 
 def outcome(result: SearchResult) -> tuple[str, dict[str, float], dict[str, Tensor]]:
@@ -93,7 +93,7 @@ def record(path: Path) -> dict[str, Any]:
 
 
 def context(strategy: Strategy, config: SearchConfig = CONFIG) -> SearchContext:
-    ctx = SearchContext(SPACE, TASK, config, TrainConfig(), torch.device("cpu"), NullRecorder())  # type: ignore[arg-type]
+    ctx = SearchContext(SPACE, TASK, config, TrainConfig(), torch.device("cpu"), NullRecorder())
     ctx.add_supernet(MAIN)
     strategy.setup(ctx)
     return ctx

@@ -103,7 +103,7 @@ def test_metrics_weigh_samples_equally() -> None:
     model = FakeSpace().network(FakeSpace().make(0, 0), seed=0).eval()
 
     def forward(inputs: object) -> Output:
-        y = model(inputs["x"])  # type: ignore[index]  # a mapping of tensors
+        y = model(inputs["x"])
         return Output(y, {"logits": y})
 
     whole = measure(forward, task, split, 20, torch.device("cpu"))

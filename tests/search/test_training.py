@@ -67,7 +67,7 @@ def test_resume_equals_uninterrupted(tmp_path: Path, config: TrainConfig, stoppe
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     expected = train(SPACE, ARCH, TASK, config, whole)
     with pytest.raises(KeyboardInterrupt):
-        train(SPACE, ARCH, TASK, config, cut, progress=stop_at(*stopped))  # type: ignore[arg-type]  # a callable
+        train(SPACE, ARCH, TASK, config, cut, progress=stop_at(*stopped))
     with RunStore(cut / files.STORE) as store:
         assert [(r["status"], r["reason"]) for r in store.runs()] == [("interrupted", "stopped by the user")]
     found = train(SPACE, ARCH, TASK, config, cut, resume=True)
@@ -90,7 +90,7 @@ def test_the_best_epoch_is_kept() -> None:
     splits = TASK.splits(0)
     config = TrainConfig(epochs=12, lr=0.3)
     model = SPACE.network(ARCH, seed=0)
-    wiring = Wiring.of(TASK, SPACE.flat)  # type: ignore[arg-type]  # the fake's outputs are plain nodes
+    wiring = Wiring.of(TASK, SPACE.flat)
     trainer = Trainer(model, TASK, wiring, config, splits.weights, splits.arch, torch.device("cpu"))
     seen = [trainer.run_epoch(lambda step, loss: None)["accuracy"] for _ in range(12)]
     assert trainer.load_selected() == seen.index(max(seen))

@@ -136,7 +136,8 @@ def test_inline_let_is_hoisted_out_of_a_repeat() -> None:
 
 
 def test_binder_in_a_dag_lives_for_one_activation() -> None:
-    text = f"{HEAD}def stage = dag(x) {{ let c = conv(3) | bn; return x >> c >> c }}\nnet = conv(3, C) >> stage >> stage{TAIL}"
+    stage = "def stage = dag(x) { let c = conv(3) | bn; return x >> c >> c }\n"
+    text = f"{HEAD}{stage}net = conv(3, C) >> stage >> stage{TAIL}"
     assert ids(table_of(text)) == ["net.stage[0].c", "net.stage[1].c"]
 
 
@@ -148,7 +149,9 @@ def test_a_single_candidate_is_no_decision() -> None:
 
 
 def test_pick_is_a_subset_and_decisions_inside_it() -> None:
-    text = f"{HEAD}net = dag(x) {{ a = x >> conv(3, C); b = x >> conv(5, C); c = x >> conv(1, C)\n  return sum(pick 2 from [a, b, c]: conv(3) | identity){TAIL.rstrip()} }}\n"
+    dag = "a = x >> conv(3, C); b = x >> conv(5, C); c = x >> conv(1, C)"
+    pick = f"return sum(pick 2 from [a, b, c]: conv(3) | identity){TAIL.rstrip()}"
+    text = f"{HEAD}net = dag(x) {{ {dag}\n  {pick} }}\n"
     table = table_of(text)
     assert [d.kind for d in table.decisions] == ["subset", "op", "op", "op"]
     assert table.decisions[0].id == "net.pick[0]"
@@ -198,7 +201,8 @@ def test_elastic_sizes_enter_costs_as_symbols() -> None:
 
 
 def test_elastic_sizes_may_be_shared_and_constrained() -> None:
-    text = f"{HEAD}let w = elastic {{8, 16}}\nnet = conv(3, w) >> (conv(3, w) | identity){TAIL}where w <= 8, params <= 1M\n"
+    body = f"let w = elastic {{8, 16}}\nnet = conv(3, w) >> (conv(3, w) | identity){TAIL}"
+    text = f"{HEAD}{body}where w <= 8, params <= 1M\n"
     table = table_of(text)
     assert ids(table) == ["w", "net.choice[0]"]
     assert [c.text for c in table.constraints] == ["w <= 8", "params <= 1M"]
@@ -230,7 +234,8 @@ def test_default_reaches_library_code() -> None:
 
 
 def test_unread_branches_are_not_built() -> None:
-    whole = "space s\ninput x: [1, 8*H, 8*W]\noutput y: [4, 8*H, 8*W]\nnet = transition(2, 4) >> each(conv(3)) >> select(0)\n"
+    ports = "input x: [1, 8*H, 8*W]\noutput y: [4, 8*H, 8*W]\n"
+    whole = f"space s\n{ports}net = transition(2, 4) >> each(conv(3)) >> select(0)\n"
     assert total(table_of(whole)) == 9 * 4 + 8 + 9 * 16
 
 

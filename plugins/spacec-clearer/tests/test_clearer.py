@@ -107,7 +107,7 @@ def test_the_regularisers_decide_and_decide_cheaply() -> None:
 
     class Free(PointsTask):
         def loss_terms(self, out: object, batch: object, smoothing: float = 0.0) -> dict[str, torch.Tensor]:
-            return {name: 0.0 * t for name, t in super().loss_terms(out, batch, smoothing).items()}  # type: ignore[arg-type]
+            return {name: 0.0 * t for name, t in super().loss_terms(out, batch, smoothing).items()}
 
     config = SearchConfig(epochs=2, steps=100, eval_every=0)
     strategy = Clearer({"arch_lr": "0.1", "arch_weight_decay": "0", "arch_weight": "1", "comp_weight": "1"})

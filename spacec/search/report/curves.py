@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spacec.search.report.charts import Series, line_chart, probability_panels
-from spacec.search.report.gather import TITLES, RunData
+from spacec.search.report.gather import OURS, TITLES, RunData
 from spacec.search.report.svg import Point
 
 Rows = Sequence[Mapping[str, Any]]
@@ -17,7 +17,8 @@ def charts(data: RunData) -> dict[str, str]:
     m = data.metric
     label = f"{m.name} ({m.unit})" if m.unit else m.name
     searches = [("supernet", data.search)] if data.search else []
-    trainings = [(_title(run), run) for run in data.trainings]
+    ours_first = sorted(data.trainings, key=lambda run: run["name"] not in OURS)
+    trainings = [(_title(run), run) for run in ours_first]
     specs = [
         ("search-loss", "Search: training loss of the supernet", "loss", [_loss(t, r, "search") for t, r in searches], True),
         ("search-metric", f"Search: validation {m.name} of the supernet", label,

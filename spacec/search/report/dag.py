@@ -57,7 +57,7 @@ def _draw(svg: Svg, mark: Mark, centre: tuple[float, float], size: tuple[float, 
         case "state":
             svg.rect(left, top, w, h, PAPER, INK, radius=h / 2, line=1.3)
         case "op":
-            colour = colours.get(mark.lines[0], MUTED)
+            colour = colours.get(mark.lines[0], PALETTE[0])
             svg.rect(left, top, w, h, tint(colour), colour, radius=4, line=1.2)
         case "fixed":
             svg.rect(left, top, w, h, WASH, FAINT, radius=4)

@@ -37,19 +37,20 @@ def section(title: str, *parts: Part) -> Html:
     return tag("section", tag("h2", title), *parts) if any(parts) else Html("")
 
 
-def table(head: Sequence[Part], rows: Iterable[Sequence[Part]], class_: str = "", strong: Sequence[int] = ()) -> Html:
+def table(head: Sequence[Part], rows: Iterable[Sequence[Part]], strong: Sequence[int] = ()) -> Html:
     """A table; the first column is text, the others numbers; rows whose index is in ``strong`` stand out."""
     top = tag("tr", *(tag("th", h) for h in head))
     body = [
         tag("tr", *(tag("td", cell) for cell in row), **({"class_": "strong"} if k in strong else {}))
         for k, row in enumerate(rows)
     ]
-    return tag("table", tag("thead", top), tag("tbody", *body), class_=class_ or "numbers")
+    return tag("table", tag("thead", top), tag("tbody", *body), class_="numbers")
 
 
 def pairs(values: Mapping[str, object]) -> Html:
     """A two-column table of settings."""
-    return table(("setting", "value"), [(str(k), shown(v)) for k, v in values.items()], class_="pairs")
+    rows = (tag("tr", tag("td", str(name)), tag("td", shown(value))) for name, value in values.items())
+    return tag("table", tag("tbody", *rows), class_="pairs")
 
 
 def shown(value: object) -> str:

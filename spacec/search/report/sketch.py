@@ -140,13 +140,14 @@ def _cell(selected: Selected, groups: list[Group]) -> Sketch:
             taken.append((group, _target(selected, choose), [_state(selected, s, states) for s in drawn]))
     inputs = sorted({s for _, _, sources in taken for s in sources} - set(states))
     names = [f"input {k + 1}" for k in range(len(inputs))] if len(inputs) > 1 else ["input"]
-    marks = {i: Mark(str(i), (n,), "input") for i, n in zip(inputs, names, strict=False)}
-    marks |= {s: Mark(str(s), (str(k),), "state") for k, s in enumerate(states)}
+    # in the order of their nodes; where no sum joins the terms, a choice is its own target and comes before it
+    marks = {(i, 1): Mark(str(i), (n,), "input") for i, n in zip(inputs, names, strict=False)}
+    marks |= {(s, 1): Mark(str(s), (str(k),), "state") for k, s in enumerate(states)}
     edges: list[tuple[str, str]] = []
     for group, target, sources in taken:
-        # an operation stands before its target in the order of the marks: its own node does so in the graph
-        marks[group.nodes[0]] = Mark(f"op {group.nodes[0]}", (group.label,), "op", late=True)
-        edges += [(str(s), f"op {group.nodes[0]}") for s in sources] + [(f"op {group.nodes[0]}", str(target))]
+        op = Mark(f"op {group.nodes[0]}", (group.label,), "op", late=True)
+        marks[group.nodes[0], 0] = op
+        edges += [*((str(s), op.id) for s in sources), (op.id, str(target))]
     ordered = [marks[k] for k in sorted(marks)]
     ends = _ends(selected, states, inside)
     return Sketch(
