@@ -1,0 +1,103 @@
+"""Random small spaces, for laws that must hold on every space.
+
+A space is grown from a seed: networks that keep their type, put together by every construct of the
+language. What comes out always compiles, so a law that fails on it is a fault of the compiler.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+_PLAIN = ("conv(1)", "conv(3) >> bn", "relu", "identity", "max_pool(3)", "avg_pool(3)", "relu >> conv(3)", "zero", "bn")
+
+
+@dataclass
+class _Grower:
+    """The names defined so far, and what is left to spend."""
+
+    rng: random.Random
+    budget: int
+    definitions: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def plain(self) -> str:
+        return self.rng.choice(_PLAIN)
+
+    def network(self, depth: int) -> str:
+        """An expression for a network whose output type is its input type."""
+        self.budget -= 1
+        if depth <= 0 or self.budget <= 0:
+            return self.plain()
+        form = self.rng.choice(
+            ("plain", "pipe", "choice", "choice", "sum", "repeat", "depth", "name", "inline", "dag", "value", "elastic", "residual")
+        )
+        match form:
+            case "pipe":
+                return f"{self.inner(depth)} >> {self.inner(depth)}"
+            case "choice":
+                return self.choice(depth)
+            case "sum":
+                return f"{self.inner(depth)} + {self.inner(depth)}"
+            case "repeat":
+                return f"{self.inner(depth)} * 2"
+            case "depth":
+                return f"{self.inner(depth)} * {{{self.rng.choice(('1..2', '0..1', '1, 3'))}}}"
+            case "name":
+                return self.name(depth)
+            case "inline":
+                return f"{self.rng.choice(('let', 'tied'))}({self.choice(1)}) * 2"
+            case "dag":
+                return self.dag(depth)
+            case "value":
+                return "conv({1, 3}) >> bn"
+            case "elastic":
+                return "conv(1, elastic {2, 3, 5}) >> bn >> relu >> conv(1, 4)"
+            case "residual":
+                return f"residual({self.network(depth - 1)})"
+            case _:
+                return self.plain()
+
+    def inner(self, depth: int) -> str:
+        return f"({self.network(depth - 1)})"
+
+    def choice(self, depth: int) -> str:
+        count = self.rng.randint(2, 3)
+        parts = [self.network(depth - 1) for _ in range(count)]
+        labelled = self.rng.random() < 0.5
+        texts = [f"{'abc'[k]}: ({p})" if labelled else f"({p})" for k, p in enumerate(parts)]
+        return f"({' | '.join(texts)})"
+
+    def name(self, depth: int) -> str:
+        """A definition of the file, an old one or a new one."""
+        if self.names and self.rng.random() < 0.6:
+            return self.rng.choice(self.names)
+        kind = self.rng.choice(("def", "let", "tied"))
+        body = self.network(depth - 1)
+        name = f"f{len(self.names)}"
+        self.names.append(name)
+        self.definitions.append(f"{kind} {name} = {body}")
+        return name
+
+    def dag(self, depth: int) -> str:
+        """A cell: nodes that sum over all earlier nodes, or over a picked few of them."""
+        edge = self.rng.choice((self.choice(1), self.network(depth - 1), "conv(1) >> bn"))
+        count = self.rng.choice(("", "pick 1 ", "pick 1..2 "))
+        result = self.rng.choice(("s[3]", "s[2] + s[3]", "sum(s[1..])"))
+        return f"dag(x) {{ s = [x, x >> {self.inner(1)}]; for i in 2..3 {{ s += sum({count}from s: {edge}) }}; return {result} }}"
+
+
+def random_space(seed: int, size: int = 8, rank: int = 2) -> str:
+    """The text of a random space: ``size`` bounds its constructs, ``rank`` is 1 or 2 spatial axes."""
+    rng = random.Random(f"space {seed}")
+    grower = _Grower(rng, size)
+    body = [f"({grower.network(3)})" for _ in range(rng.randint(1, 2))]
+    space = ", ".join(["6"] * rank)
+    lines = [
+        f"space random_{seed}(C = 4, classes = 3)",
+        f"input  x: [2, {space}]",
+        "output y: [classes]",
+        *grower.definitions,
+        f"net = conv(1, C) >> {' >> '.join(body)} >> global_pool >> linear(classes)",
+    ]
+    return "\n".join(lines) + "\n"
