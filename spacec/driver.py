@@ -20,6 +20,7 @@ from spacec.facade import Space
 from spacec.hooks import LibraryDescriptor, Registry, installed
 from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.ops import OpTable
+from spacec.passes.prune_dead import PruneDead
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.source import SourceFile, Span
 from spacec.space.skeleton import build_table
@@ -55,14 +56,16 @@ class Session:
         found = elaborate(file, (self.prelude, *libraries), self.ops, sink, given, preset)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
+        graph = PruneDead().apply(found.graph, sink)
+        sink.check()
         dormant = self._dormant(file, libraries, found)
-        table = build_table(found.graph, found.limits, dormant)
+        table = build_table(graph, found.limits, dormant)
         return Space(
-            found.graph.name,
+            graph.name,
             source.text,
             found.parameters,
             found.presets,
-            found.graph,
+            graph,
             table,
             tuple(d for d in sink.diagnostics if d.severity == "warning"),
         )

@@ -102,4 +102,3 @@ def _live(stream: TextIO) -> Iterator[ProgressFn]:
             bars.update(tasks[now.phase], completed=min(done, total), total=total, facts=facts)
 
         yield watch
-

@@ -29,7 +29,12 @@ def run_options(command: F) -> F:
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
         click.option("--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Run directory."),
         click.option(
-            "-t", "--task-option", "task_options", multiple=True, metavar="NAME=VALUE", help="Set an option of the task."
+            "-t",
+            "--task-option",
+            "task_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Set an option of the task.",
         ),
         click.option("--task", "task_name", required=True, metavar="T", help=TASK_HELP),
     ):
@@ -49,9 +54,7 @@ def make_task(name: str, options: tuple[str, ...]) -> Task:
     return task
 
 
-def open_space_for(
-    task: Task, file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]
-) -> Space:
+def open_space_for(task: Task, file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]) -> Space:
     """The space in the form that the options ask for and the task's data need."""
     from spacec.driver import load, parameters_of
     from spacec.search.task import bind_header

@@ -59,6 +59,7 @@ def train(
     Example:
       spacec train grammars/darts.space --preset tiny --arch random:1 --task digits --out runs/one -o epochs=5
     """
+    from spacec.lower.network import Network
     from spacec.lower.package import save_package
     from spacec.search.options import parse_options, split_assignments
     from spacec.search.training import TrainConfig
@@ -71,6 +72,7 @@ def train(
     chosen = space.architecture(arch)
     with watching() as progress:
         found = run(space, chosen, task, config, Path(out), resume=resume, progress=progress)
+    assert isinstance(found.model, Network), "the space builds its networks itself"
     facts = (f"{space.params(chosen):,} weights. On held-out data: {metrics_text(found.test)}.",)
     save_package(Path(out), found.model, None, facts)
     tell(f"architecture  {chosen.text()}")

@@ -18,6 +18,7 @@ import pluggy
 from spacec.hooks.descriptors import (
     BenchmarkDescriptor,
     CommandDescriptor,
+    Descriptor,
     EstimatorDescriptor,
     ExporterDescriptor,
     LibraryDescriptor,
@@ -101,7 +102,7 @@ def spacec_library() -> Sequence[LibraryDescriptor]:
     return ()
 
 
-HOOKS: dict[str, type] = {
+HOOKS: dict[str, type[Descriptor] | type[OpDescriptor] | type[LibraryDescriptor]] = {
     "spacec_ops": OpDescriptor,
     "spacec_strategies": StrategyDescriptor,
     "spacec_diagnostics": ProbeDescriptor,

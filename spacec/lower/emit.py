@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from spacec.ir.flat import FlatGraph
 from spacec.lower import standalone
-from spacec.lower.gather import ALWAYS, Gathered
+from spacec.lower.gather import ALWAYS, OWN, Gathered
 from spacec.lower.layers import literal
 from spacec.lower.modules import attach
 from spacec.lower.network import Design, make_design
@@ -24,16 +24,9 @@ Run it to see its layers; run it with --check to recompute the reported metric.
 
 from __future__ import annotations
 
-import sys
 {imports}
-import torch
-import torch.nn.functional as F
-from torch import nn
 
 ARCHITECTURE = {architecture}
-
-
-{code}
 
 
 class {name}(nn.Module):
@@ -53,6 +46,12 @@ class {name}(nn.Module):
 def build():
     """The network with fresh weights."""
     return {name}()
+
+
+# What the network uses, and what running this file does.
+
+
+{code}
 
 
 if __name__ == "__main__":
@@ -87,7 +86,7 @@ def design_source(design: Design, facts: Iterable[str] = ()) -> str:
     return _TEMPLATE.format(
         title=_docstring(title),
         facts=_docstring("\n".join(lines)),
-        imports="\n".join(sorted(gathered.imports.values())),
+        imports=gathered.import_lines(),
         architecture=literal(design.architecture.text()),
         code="\n\n\n".join(gathered.blocks),
         name=name,
@@ -101,7 +100,7 @@ def class_name(space: str, taken: frozenset[str] = frozenset()) -> str:
     """``nas_bench_201`` as ``NasBench201``; never a name that means something else in the file."""
     words = re.findall(r"[A-Za-z0-9]+", space)
     name = "".join(word[0].upper() + word[1:] for word in words)
-    if not name or name[0].isdigit() or keyword.iskeyword(name) or name in {*taken, *ALWAYS, "ARCHITECTURE"}:
+    if not name or name[0].isdigit() or keyword.iskeyword(name) or name in {*taken, *ALWAYS, *OWN}:
         name = f"{name}Network" if name[:1].isalpha() else f"Network{name}"
     return name
 

@@ -18,17 +18,20 @@ from torch import nn
 from spacec.lower import errors
 from spacec.lower.layers import literal
 
-ALWAYS = {"torch": torch, "nn": nn, "F": F}
+ALWAYS = {"torch": torch, "nn": nn, "F": F, "sys": sys}
 """Names that every exported file imports."""
+
+OWN = ("ARCHITECTURE", "build")
+"""Names that every exported file defines."""
 
 
 @dataclass
 class Gathered:
-    """``imports``: statements; ``blocks``: definitions, each after what it needs."""
+    """``imports``: by name, a module and the name in it (empty for the module itself); ``blocks``: definitions."""
 
-    imports: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
-    _bound: dict[str, object] = field(default_factory=lambda: dict[str, object](ALWAYS))
+    _bound: dict[str, object] = field(default_factory=lambda: {**ALWAYS, **dict.fromkeys(OWN)})
 
     def add(self, code: object) -> None:
         """Copy a class or function. Raises :class:`SpacecError` (E0906) where it cannot stand alone."""
@@ -52,7 +55,7 @@ class Gathered:
         if isinstance(value, ModuleType):
             _require_portable(user, value.__name__)
             if self._bind(name, value):
-                self.imports[name] = f"import {value.__name__}" + ("" if value.__name__ == name else f" as {name}")
+                self.imports[name] = value.__name__, ""
             return
         home: str = getattr(value, "__module__", "") or ""
         if _portable(home):
@@ -60,7 +63,7 @@ class Gathered:
             if getattr(sys.modules[home], original, None) is not value:
                 raise _refusal(user, f"`{name}` cannot be imported from {home}")
             if self._bind(name, value):
-                self.imports[name] = f"from {home} import {original}" + ("" if original == name else f" as {name}")
+                self.imports[name] = home, original
         elif isinstance(value, type | FunctionType):
             if value.__name__ != name:
                 raise _refusal(user, f"`{name}` is another name of `{value.__name__}`")
@@ -93,6 +96,21 @@ class Gathered:
             return False
         self._bound[name] = value
         return True
+
+    def import_lines(self) -> str:
+        """All import statements: the standard library's, then torch's."""
+        imports = {**self.imports, "sys": ("sys", ""), "nn": ("torch", "nn"), "torch": ("torch", "")}
+        imports["F"] = "torch.nn.functional", ""
+        plain, members = [], dict[str, list[str]]()
+        for name, (module, member) in imports.items():
+            alias = "" if name == (member or module) else f" as {name}"
+            if member:
+                members.setdefault(module, []).append(member + alias)
+            else:
+                plain.append(f"import {module}{alias}")
+        lines = sorted(plain) + [f"from {m} import {', '.join(sorted(found))}" for m, found in sorted(members.items())]
+        groups = ([x for x in lines if (x.split()[1].split(".")[0] == "torch") is own] for own in (False, True))
+        return "\n\n".join("\n".join(group) for group in groups)
 
     @property
     def names(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ import importlib
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
@@ -184,7 +185,10 @@ def literal(value: object) -> str:
         return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return f'float("{value}")'
-    if value is None or isinstance(value, int | float | str):
+    if isinstance(value, str):
+        text = repr(value)
+        return text if "'" in value or '"' in value else f'"{text[1:-1]}"'
+    if value is None or isinstance(value, int | float):
         return repr(value)
     raise TypeError(f"{value!r} is no literal")
 
@@ -205,7 +209,8 @@ def build_layers(layers: Mapping[str, Layer], seed: int | None) -> dict[str, nn.
     """
     if seed is None:
         seed = int(torch.randint(2**62, (1,)))
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    cpu = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+    with torch.random.fork_rng(devices=[]), cpu:
         built = {}
         for key, layer in layers.items():
             torch.default_generator.manual_seed(key_seed(seed, key))

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def recalibrate_norm(
-    model: nn.Module, batches: Iterable[Any], forward: Callable[[Any], object] | None = None
-) -> int:
+def recalibrate_norm(model: nn.Module, batches: Iterable[Any], forward: Callable[[Any], object] | None = None) -> int:
     """Replace the running statistics of all batch norms by the plain average over ``batches``; how many batches.
 
     ``forward(batch)`` runs the model (for a supernet: under some mask); by default the model is called

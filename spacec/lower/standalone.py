@@ -55,8 +55,7 @@ def run(build: Callable[[], nn.Module], file: str, description: str) -> int:
     """The command line of an exported file."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--check", action="store_true", help="recompute the metric from weights.pt and check.pt")
-    model = build()
     if parser.parse_args().check:
-        return run_check(model, Path(file).resolve().parent)
-    print(f"{description}\n\n{summary(model)}")
+        return run_check(build(), Path(file).resolve().parent)
+    print(f"{description}\n\n{summary(build())}")
     return 0

@@ -55,7 +55,7 @@ class Supernet(nn.Module):
 
     def forward(
         self,
-        *inputs: Tensor | Mapping[str, Tensor],
+        *inputs: Tensor | Mapping[str, Tensor] | Architecture | None,
         mask: Mask | Architecture | None = None,
         taps: Iterable[str] = (),
         weights: Mapping[str, Tensor] | None = None,
@@ -64,23 +64,24 @@ class Supernet(nn.Module):
     ) -> Out:
         """Run the candidates that ``mask`` selects (see :mod:`spacec.lower.masks`; ``None``: uniform and soft).
 
-        Inputs by position, by name, or as one mapping. ``taps`` names tensors to return: parameter keys,
-        instances of choices, inputs or outputs; those that did not run are left out, a key with several
-        uses gives a tuple. ``weights`` replaces parameters and buffers by name for this pass (gradients
-        flow into the given tensors). ``gates`` keeps what :meth:`gate_gradients` needs, ``"all"`` also for
-        candidates that do not run.
+        Inputs by position, by name, or as one mapping (also those named like an option here). ``taps`` names
+        tensors to return: parameter keys, instances of choices, inputs or outputs; those that did not run
+        are left out, a key with several uses gives a tuple. ``weights`` replaces parameters and buffers by
+        name for this pass (gradients flow into the given tensors). ``gates`` keeps what
+        :meth:`gate_gradients` needs, ``"all"`` also for candidates that do not run.
 
         Raises :class:`ValueError` for inputs of another shape, :class:`TypeError` for missing ones, and
         :class:`SpacecError` for a mask, tap or weight that does not fit (E0904, E0908) and for an absent
         output (E0905).
         """
+        tensors, mask = self._split(inputs, mask)
         if weights is not None:
             self._check_weights(weights)
             options = {"mask": mask, "taps": taps, "gates": gates, **named_inputs}
-            out: Out = torch.func.functional_call(self, dict(weights), inputs, options)
+            out: Out = torch.func.functional_call(self, dict(weights), tensors, options)
             return out
         blueprint = self.blueprint
-        given = helpers.ordered_inputs(blueprint.flat.inputs, inputs, named_inputs)
+        given = helpers.ordered_inputs(blueprint.flat.inputs, tensors, named_inputs)
         self._entry(*given)
         selections = self._read_mask(mask)
         plan = blueprint.plan(tuple(selections[c.slot, c.instance].run for c in blueprint.chooses.values()))
@@ -99,6 +100,17 @@ class Supernet(nn.Module):
         if gates == "all":
             run_spared(run)
         return self._out(run, tap_nodes)
+
+    def _split(
+        self, given: tuple[Any, ...], mask: Mask | Architecture | None
+    ) -> tuple[tuple[Tensor | Mapping[str, Tensor], ...], Mask | Architecture | None]:
+        """Inputs and mask: what stands after the last input (or after one mapping of inputs) is the mask."""
+        count = 1 if given and isinstance(given[0], Mapping) else len(self.blueprint.flat.inputs)
+        if len(given) != count + 1 or isinstance(given[-1], Tensor):
+            return given, mask
+        if mask is not None:
+            raise TypeError("the mask is given twice, by position and by name")
+        return given[:-1], given[-1]
 
     def _read_mask(self, mask: Mask | Architecture | None) -> dict[tuple[str, str], Selection]:
         if isinstance(mask, Architecture):

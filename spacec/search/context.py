@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import StepReport, Weights
 from spacec.search.task import Batch, Forward, OutLike, Splits, Task
 from spacec.search.training import FitResult, TrainConfig, fit
-from spacec.search.wiring import Wiring
+from spacec.search.wiring import Wiring, free_sizes
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, Slot
 
@@ -88,13 +89,18 @@ class SearchContext:
         """Slot probabilities to an architecture, by the language's rule."""
         return self.space.derive(probabilities)
 
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Values of the space's free input sizes on the training data."""
+        return free_sizes(self.space.flat, self.wiring, self.stream("weights", "sizes", batch_size=1).batch(0, 0))
+
     def cost(self, arch: Architecture, name: str = "params") -> int:
-        """An entry of the space's costs, exactly."""
-        return self.space.cost(arch, name)
+        """An entry of the space's costs, exactly, at the size of the training data."""
+        return self.space.cost(arch, name, **self.sizes)
 
     def expected_cost(self, mask: Mapping[str, Tensor], name: str = "params") -> Tensor:
         """The cost expected under independent soft masks; differentiable in them. A scalar."""
-        return torch.as_tensor(self.space.expected_cost(mask, name))
+        return torch.as_tensor(self.space.expected_cost(mask, name, **self.sizes))
 
     # networks
 

@@ -30,7 +30,6 @@ class Stream:
     batch_size: int
     steps: int
     workers: int = 0
-    train: bool = True
     _order: tuple[int, list[int]] = field(default=(-1, []), init=False, repr=False)
 
     def indices(self, epoch: int, step: int) -> list[int]:
@@ -47,7 +46,7 @@ class Stream:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """One batch, by position."""
-        return self.split.fetch(self.indices(epoch, step), self._rng(epoch, step), self.train)
+        return self.split.fetch(self.indices(epoch, step), self._rng(epoch, step), True)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from step ``start``, loaded by ``workers`` processes if there are any."""

@@ -264,10 +264,10 @@ class RunStore:
 
     def metrics(self, run: int, phase: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
         """Rows ``phase, epoch, step, name, value`` in order of time."""
-        where, values = "run = ?", [run]
+        where, values = "run = ?", list[Any]([run])
         for column, wanted in (("phase", phase), ("name", name)):
             if wanted is not None:
-                where, values = f"{where} AND {column} = ?", [*values, wanted]  # type: ignore[list-item]  # texts too
+                where, values = f"{where} AND {column} = ?", [*values, wanted]
         sql = f"SELECT phase, epoch, step, name, value FROM metrics WHERE {where} ORDER BY phase, epoch, step, name"
         return self._rows(sql, tuple(values))
 

@@ -32,7 +32,7 @@ from spacec.search.optim import clip_gradients, learning_rate, set_rate
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunStore
 from spacec.search.seeds import own_randomness, reseed
-from spacec.search.space_like import SpaceLike
+from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import Path as ForwardPath
 from spacec.search.strategy import StepReport, Strategy, Trial, TrialResult
 from spacec.search.task import Batch, OutLike, Output, Task
@@ -213,7 +213,7 @@ class _Run:
         ctx, config, epoch = self.ctx, self.ctx.config, self.ctx.epoch
         found = {"train_loss": loss}
         if config.eval_every and (epoch + 1) % config.eval_every == 0:
-            found |= ctx.evaluate(self._evaluation_mask(), batches=config.eval_batches)
+            found |= ctx.evaluate(self._subject(), batches=config.eval_batches)
         found |= self.strategy.diagnostics(ctx)
         ctx.recorder.metric("search", epoch, -1, found)
         self.latest.update(found)
@@ -221,10 +221,11 @@ class _Run:
             ctx.recorder.probabilities(epoch, probabilities)
             self._save_architecture(self.strategy.derive(), "derived", epoch)
 
-    def _evaluation_mask(self) -> Mapping[str, Tensor] | None:
-        """The strategy's soft mask, or the uniform one."""
-        probabilities = self.strategy.probabilities()
-        return {slot: torch.tensor(p, device=self.ctx.device) for slot, p in probabilities.items()} or None
+    def _subject(self) -> Mask | Architecture:
+        """What shows how far the supernet is: the strategy's soft mask, or one architecture, the same in all epochs."""
+        if probabilities := self.strategy.probabilities():
+            return {slot: torch.tensor(p, device=self.ctx.device) for slot, p in probabilities.items()}
+        return self.ctx.space.sample(1, seed=self.ctx.seed)[0]
 
     # trials
 

@@ -223,9 +223,27 @@ class Metric:
             return False
         return b != b or (a > b if self.direction == "max" else a < b)
 
+    def text(self, value: float) -> str:
+        """``value`` for people, with its unit."""
+        return f"{value:.{self.digits}f}" + (f" {self.unit}" if self.unit else "")
+
     @property
     def worst(self) -> float:
         return float("-inf") if self.direction == "max" else float("inf")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a network has to beat: the task's first metric on the test split, in the mean and by sample.
+
+    ``name`` is its subject in the run record, ``title`` what people read; ``parameters`` were chosen on training data.
+    """
+
+    name: str
+    title: str
+    mean: float
+    per_sample: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -345,6 +363,14 @@ class Task(ABC):
         Override it for self-ensembles or tiled inference; :class:`Output` carries a combined prediction.
         """
         return forward(batch.inputs)
+
+    def baselines(self) -> Sequence[Baseline]:
+        """What the report compares networks with, besides each other. None by default."""
+        return ()
+
+    def per_sample(self, forward: Forward, splits: Splits) -> dict[str, float]:
+        """The first metric of single test samples by name, where they are few and have names. None by default."""
+        return {}
 
     def pictures(self, forward: Forward, splits: Splits) -> dict[str, Tensor]:
         """Pictures for the report: file stem to ``[C, H, W]`` in 0..1. None by default."""

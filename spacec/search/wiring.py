@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from spacec.ir.dims import Dim, evaluate, symbols
 from spacec.ir.flat import FlatGraph, FlatInput
-from spacec.ir.types import Type
+from spacec.ir.types import TensorType, Type
 from spacec.search.task import Batch, OutLike, Output, Task, match_ports
 
 LOSS = "loss:"
@@ -25,6 +26,25 @@ def input_types(flat: FlatGraph) -> dict[str, Type]:
 def output_types(flat: FlatGraph) -> dict[str, Type]:
     """Output name to type, in order."""
     return {name: flat.nodes[index].type for name, index in flat.outputs.items()}
+
+
+def free_sizes(flat: FlatGraph, wiring: Wiring, batch: Batch) -> dict[str, int]:
+    """The values of free input sizes for which the inputs have the shape of ``batch``.
+
+    Read from the axes that mention one size (``8*H``); a size that none of them decides is left out.
+    """
+    found: dict[str, int] = {}
+    for type_, tensor in zip(input_types(flat).values(), wiring.batch_arguments(batch), strict=True):
+        assert isinstance(type_, TensorType), "the inputs of a network are tensors"
+        for dim, actual in zip(type_.dims, tensor.shape[1:], strict=False):
+            if len(symbols(dim)) == 1:
+                (symbol,) = symbols(dim)
+                found.update({symbol.name: n for n in range(1, actual + 1) if _at(dim, n) == actual})
+    return found
+
+
+def _at(dim: Dim, size: int) -> int:
+    return int(evaluate(dim, lambda _: size))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def build_tables() -> dict[str, Any]:
     analyzer = LALR_Analyzer(ParserConf(rules, {}, ["start"]), strict=True)
     analyzer.compute_lalr()  # type: ignore[no-untyped-call]  # Lark annotates it not
     table: Any = analyzer.parse_table  # an IntParseTable, which its stubs call by its base
-    numbers = _walk(table, kinds)
+    numbers = _walk(table)
     ruleno = {rule: i for i, rule in enumerate(rules)}
     origins = {str(rule.origin.name) for rule in rules}
     actions: list[dict[str, int]] = [{} for _ in numbers]
@@ -50,12 +50,12 @@ def _rule_order(rule: Rule) -> tuple[str, int, tuple[str, ...]]:
     return str(rule.origin.name), rule.order, tuple(s.name for s in rule.expansion)
 
 
-def _walk(table: Any, kinds: dict[str, str]) -> dict[int, int]:
+def _walk(table: Any) -> dict[int, int]:
     start = table.start_states["start"]
     numbers = {start: 0}
     queue = [start]
     for state in queue:
-        for _, (action, target) in sorted(table.states[state].items(), key=lambda item: kinds.get(item[0], item[0])):
+        for _, (action, target) in sorted(table.states[state].items(), key=lambda item: item[0]):
             if action is Shift and target not in numbers:
                 numbers[target] = len(numbers)
                 queue.append(target)

@@ -19,6 +19,8 @@ MAX_NESTING = 100
 """Of brackets and of the tree; everything after the parser may recurse over the tree."""
 MAX_TOKENS = 200_000
 MAX_WORD = 200
+MAX_ERRORS = 20
+"""Findings after which a file is given up."""
 
 BAD = "BAD"
 ITEM_WORDS = frozenset({"space", "use", "input", "output", "default", "preset", "net", "where"})
@@ -115,6 +117,8 @@ class _Lexer:
             first = False
             if len(self.blocks) > MAX_NESTING or len(self.tokens) > MAX_TOKENS:
                 self._too_much(match.start(), match.end())
+                complete = False
+            if not complete or len(self.sink.diagnostics) >= MAX_ERRORS:
                 complete = False
                 break
         end = self.tokens[-1].end if self.tokens and not complete else len(text)

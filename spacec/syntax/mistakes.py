@@ -69,10 +69,10 @@ def _foreign_word(p: Place) -> Diagnostic | None:
 
 
 def _foreign_comment(p: Place) -> Diagnostic | None:
-    marks = p.token.kind + (p.ahead(1).kind if p.token.kind == "/" else "")
-    if marks in ("//", "/*", "/**") and p.token.first:
-        return p.error("E0110", "a comment begins with `//` or `/*`", "comments begin with `#`")
-    return None
+    begin = next((token for token in (*p.line, p.token) if token.first and token.kind in ("//", "/")), None)
+    if begin is None or (begin.kind == "/" and p.ahead(1).kind not in ("*", "^")):
+        return None
+    return p.error("E0110", f"a line begins with {quoted(begin)}", "comments begin with `#`", begin)
 
 
 def _choice_for_block(p: Place) -> Diagnostic | None:
@@ -166,12 +166,12 @@ def _no_block(p: Place) -> Diagnostic | None:
 
 
 def _outside_dag(p: Place) -> Diagnostic | None:
-    if not p.wants_item or p.token.kind not in ("return", "for", "if", "NAME"):
+    if "net" not in p.expected or not (p.wants_item or p.token.first):
         return None
     if p.token.kind == "NAME" and p.ahead(1).kind in ("=", "(") and p.token.first:
         label = "expected `def`, `let` or `tied` before the name"
         return p.error("E0125", f"`{p.token.text[:40]}` is bound without a word that says how", label)
-    if p.token.kind != "NAME":
+    if p.token.kind in ("return", "for", "if"):
         return p.error("E0125", f"`{p.token.kind}` outside a dag", "statements stand in `dag(…) { … }`")
     return None
 

@@ -14,12 +14,11 @@ from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.source import SourceFile, Span
 from spacec.syntax.ast import Expr, File, Net, Node
 from spacec.syntax.build import Builder
-from spacec.syntax.lexer import BAD, BINDING_WORDS, MAX_NESTING, OPENERS, Lexed, Token, lex
+from spacec.syntax.lexer import BAD, BINDING_WORDS, MAX_ERRORS, MAX_NESTING, OPENERS, Lexed, Token, lex
 from spacec.syntax.mistakes import describe
 from spacec.syntax.recover import Opened, resume
 from spacec.syntax.tables import END, ERROR, Rule, load_tables
 
-MAX_ERRORS = 20
 _STACK = 20 * MAX_NESTING
 
 
@@ -93,20 +92,21 @@ class _Parser:
 
     def _loop(self) -> File:
         tokens, actions = self.lexed.tokens, self.tables.actions
-        at, settled, errors = 0, -1, 0
+        at, settled = 0, -1
         while True:
             token = tokens[at]
             action = actions[self.states[-1]].get(token.kind)
             if action is None:
                 stuck = at == settled
                 if not stuck and token.kind != BAD:
-                    errors += 1
-                    self._report(at, errors)
+                    self._report(at)
                 at = settled = self._recover(at + stuck)
             elif action >= 0:
                 self._push(action, token, token.start, token.end, 0)
                 if len(self.states) > _STACK:
                     self._too_deep(token.start, token.end)
+                if len(self.sink.diagnostics) >= MAX_ERRORS:
+                    raise _Stop
                 self.settled = self.states.copy()
                 at += 1
             else:
@@ -158,7 +158,7 @@ class _Parser:
         self.sink.add(Diagnostic("E0106", "nested too deep", last, f"more than {MAX_NESTING} levels up to here"))
         raise _Stop
 
-    def _report(self, at: int, errors: int) -> None:
+    def _report(self, at: int) -> None:
         tokens = self.lexed.tokens
         if tokens[at].kind == END and not self.lexed.complete:
             raise _Stop
@@ -166,8 +166,6 @@ class _Parser:
             return  # the lexer has said what is wrong here
         expected = self.tables.expected(self.settled)
         self.sink.add(describe(self.source, tokens, at, self._opened(), expected))
-        if errors == MAX_ERRORS:
-            raise _Stop
 
     def _opened(self) -> list[Opened]:
         brackets = []

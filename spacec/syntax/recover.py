@@ -73,5 +73,4 @@ def _resumes_block(tokens: Sequence[Token], i: int, pending: bool) -> bool:
         return False
     if token.kind in _STATEMENT_WORDS:
         return True
-    follower = tokens[i + 1].kind
-    return token.kind == "NAME" and (follower == "+=" or (not pending and follower in ("=", ",")))
+    return token.kind == "NAME" and (not pending or tokens[i + 1].kind == "+=")

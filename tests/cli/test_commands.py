@@ -148,7 +148,11 @@ def test_compiled_source_stands_alone(spacec: Run, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "spacec" not in re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
     code = "import sys, network; print(sum(p.numel() for p in network.build().parameters()), 'spacec' in sys.modules)"
-    run = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
+        capture_output=True,
+        text=True,
+    )
     space = package.load(NB201, preset="tiny")
     assert run.stdout.split() == [str(space.params(space.architecture("random:7"))), "False"], run.stderr
 
@@ -176,7 +180,9 @@ def test_compile_refuses_what_it_cannot_write(spacec: Run, tmp_path: Path) -> No
 def test_weights_of_another_network_are_refused(spacec: Run, tmp_path: Path) -> None:
     stored, other = tmp_path / "a.pt", tmp_path / "b.pt"
     spacec("compile", NB201, "--preset", "tiny", "--arch", "random:7", "-o", stored)
-    done = spacec("compile", NB201, "--preset", "tiny", "-p", "C=6", "--arch", "random:7", "-o", other, "--weights", stored)
+    done = spacec(
+        "compile", NB201, "--preset", "tiny", "-p", "C=6", "--arch", "random:7", "-o", other, "--weights", stored
+    )
     assert done.code == 1
     assert "weights of another network" in done.err
     assert not other.exists()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,23 +97,48 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert done.stderr == ""
 
 
-def test_ctrl_c_during_a_search_leaves_a_readable_run(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    command = [
-        *(sys.executable, "-m", "spacec.cli", "search", "grammars/nas_bench_201.space", "--preset", "tiny"),
-        *("--task", "digits", "--strategy", "random", "--device", "cpu", "--out", str(out)),
+def training(out: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "spacec.cli", "train", "grammars/nas_bench_201.space", "--preset", "tiny"),
+        *("--arch", "random:1", "--task", "digits", "--device", "cpu", "--out", str(out), "-o", "epochs=10000"),
     ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as child:
+
+
+def readable(out: Path) -> bool:
+    """Whether the record opens and every other file is whole."""
+    with sqlite3.connect(out / "run.sqlite") as record:
+        tables = record.execute("select count(*) from sqlite_master").fetchone()[0]
+    json.loads((out / "config.json").read_text())
+    return tables > 0 and not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+def test_ctrl_c_during_a_training_leaves_a_readable_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(training(out), stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as child:
         assert child.stderr is not None
         first = child.stderr.readline()
-        assert first, "the search said nothing"
-        time.sleep(0.2)
+        assert first.startswith("train  epoch 1/10000  step "), first
         child.send_signal(signal.SIGINT)
         rest = child.stderr.read()
         code = child.wait()
     assert code == 130, first + rest
-    assert "interrupted" in rest
+    assert rest.splitlines()[-1] == "interrupted"
     assert "Traceback" not in rest
-    with sqlite3.connect(out / "run.sqlite") as record:
-        assert record.execute("select count(*) from sqlite_master").fetchone()[0] > 0
+    assert readable(out)
+
+
+def test_a_full_disk_during_a_training_leaves_a_readable_run(tmp_path: Path) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (48 * 1024, 48 * 1024))
+
+    out = tmp_path / "run"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        training(out), capture_output=True, text=True, cwd=ROOT, env=environment, preexec_fn=small_files
+    )
+    assert done.returncode == 1
+    assert "error[E0810]: cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [p for p in out.iterdir() if p.name.startswith(".")]

@@ -13,7 +13,6 @@ import pytest
 
 from tests.cli.running import ROOT
 
-
 LIGHT = {
     "help": ["--help"],
     "version": ["--version"],
@@ -21,7 +20,10 @@ LIGHT = {
     "explain": ["explain", "E0301"],
     **{f"check {g}": ["check", f"grammars/{g}.space"] for g in ("darts", "nas_bench_201", "clearer", "tabular")},
     **{f"info {g}": ["info", f"grammars/{g}.space"] for g in ("darts", "nas_bench_201", "clearer", "tabular")},
-    **{f"sample {g}": ["sample", f"grammars/{g}.space", "-n", "3"] for g in ("darts", "nas_bench_201", "clearer", "tabular")},
+    **{
+        f"sample {g}": ["sample", f"grammars/{g}.space", "-n", "3"]
+        for g in ("darts", "nas_bench_201", "clearer", "tabular")
+    },
     **{f"{c} --help": [c, "--help"] for c in ("check", "info", "sample", "compile", "search", "train")},
 }
 
@@ -29,7 +31,11 @@ PROBE = """
 import json, sys
 from spacec.cli.main import run
 code = run(sys.argv[1:])
-heavy = [m for m in sys.modules if m.split(".")[0] in ("torch", "numpy", "networkx", "lark", "rich") or m.startswith("spacec_")]
+heavy = [
+    m
+    for m in sys.modules
+    if m.split(".")[0] in ("torch", "numpy", "networkx", "lark", "rich") or m.startswith("spacec_")
+]
 print(json.dumps({"code": code, "heavy": sorted(heavy)}), file=sys.stderr)
 """
 
@@ -57,12 +63,14 @@ def test_the_answer_takes_under_half_a_second_of_cpu_time(case: str) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # The best of three: other work on the machine must not fail a test of the program.
-    assert min(once() for _ in range(3)) < 0.5
+    # The best of five: other work on the machine must not fail a test of the program.
+    assert min(once() for _ in range(5)) < 0.5
 
 
 def test_importing_spacec_is_free(process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = process("-c", "import sys, spacec; print([m for m in sys.modules if m.startswith('spacec.')], 'torch' in sys.modules)")
+    done = process(
+        "-c", "import sys, spacec; print([m for m in sys.modules if m.startswith('spacec.')], 'torch' in sys.modules)"
+    )
     assert done.stdout.strip() == "[] False"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,9 @@ def inputs_of(toy: Toy, seed: int = 0) -> tuple[Tensor, ...]:
     return tuple(torch.randn(s, generator=generator, dtype=torch.float64) for s in toy.shapes)
 
 
-def loss_of(outputs: dict[str, Tensor]) -> Tensor:
+def loss_of(outputs: Mapping[str, Tensor]) -> Tensor:
     """A scalar that tells every element of every output apart."""
-    terms = [(t * torch.arange(1.0, t.numel() + 1, dtype=t.dtype).reshape(t.shape)).sin().sum() for t in outputs.values()]
+    terms = [
+        (t * torch.arange(1.0, t.numel() + 1, dtype=t.dtype).reshape(t.shape)).sin().sum() for t in outputs.values()
+    ]
     return torch.stack(terms).sum()

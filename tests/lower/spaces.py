@@ -242,9 +242,7 @@ def pyramid_space() -> Toy:
         down = b.op("conv", high, key=f"{key}.down_0", kernel=3, out=4, stride=2)
         fused = [b.op("relu", b.op("sum", high, up)), b.op("relu", b.op("sum", down, low))]
         b.guard = ALWAYS
-        high, low = (
-            b.choose(name, [p, f], f"column_{k}") for p, f in zip(alone, fused, strict=True)
-        )
+        high, low = (b.choose(name, [p, f], f"column_{k}") for p, f in zip(alone, fused, strict=True))
     high = b.op("sum", high, b.op("upsample", b.op("conv", low, key="last_0.up_0", kernel=1, out=3), factor=2))
     y = b.op("conv", high, key="last_0.conv_0", kernel=1, out=1)
     b.preconditions.append(Precondition(2 * poly(Symbol("H")), 2))

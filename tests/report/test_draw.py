@@ -151,7 +151,7 @@ def test_a_tabular_network_shows_the_widths_chosen() -> None:
 def dags(draw: st.DrawFn) -> Sketch:
     n = draw(st.integers(1, 9))
     edges = [(i, j) for j in range(n) for i in range(j) if draw(st.booleans())]
-    marks = tuple(Mark(str(i), (f"n{i}",), "op" if draw(st.booleans()) else "state", draw(st.booleans())) for i in range(n))
+    marks = tuple(Mark(str(i), (f"n{i}",), "state", late=draw(st.booleans())) for i in range(n))
     return Sketch(marks, tuple((str(a), str(b)) for a, b in edges))
 
 
@@ -174,7 +174,8 @@ def test_layouts_run_left_to_right_without_overlaps(sketch: Sketch) -> None:
 
 def test_a_path_is_drawn_straight() -> None:
     marks = tuple(Mark(str(i), (str(i),), "state") for i in range(4))
-    found = place(Sketch(marks, tuple((str(i), str(i + 1)) for i in range(3))), {str(i): (20.0, 20.0) for i in range(4)}, 9, 9)
+    edges = tuple((str(i), str(i + 1)) for i in range(3))
+    found = place(Sketch(marks, edges), {m.id: (20.0, 20.0) for m in marks}, 9, 9)
     assert len({y for _, y in found.centres.values()}) == 1
 
 

@@ -24,7 +24,7 @@ from spacec.search.report.gather import gather, record_baselines, record_command
 from spacec.search.report.html import Html, shown, tag
 from spacec.search.report.png import png, side_by_side
 from spacec.search.report.write import write_pictures, write_report
-from spacec.search.tasks.baselines import BaselineResult
+from spacec.search.task import Baseline
 from spacec.search.tasks.denoise import Denoise
 
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -59,12 +59,13 @@ def make_run(folder: Path, hostile: bool = False) -> None:
             for step in range(4):
                 recorder.metric("search", epoch, step, {"loss": 0.1 / (1 + epoch)})
             recorder.metric("search", epoch, -1, {"psnr": 20.0 + epoch, "loss": 0.1})
-            recorder.probabilities(epoch, {"net.column[0]": [0.5 + epoch / 10, 0.5 - epoch / 10], "net.column[1]": [0.4, 0.6]})
+            moved = [0.5 + epoch / 10, 0.5 - epoch / 10]
+            recorder.probabilities(epoch, {"net.column[0]": moved, "net.column[1]": [0.4, 0.6]})
         recorder.result("derived", "arch", {"psnr": 21.5})
         baselines = [
-            BaselineResult("nlm", "non-local means", 27.0, {bad: 27.0}),
-            BaselineResult("noisy", "noisy input", 19.0, {bad: 19.0}),
-            BaselineResult("blur", HOSTILE if hostile else "best blur", 26.0, {bad: 26.0}, {"width": 1.1}),
+            Baseline("nlm", "non-local means", 27.0, {bad: 27.0}),
+            Baseline("noisy", "noisy input", 19.0, {bad: 19.0}),
+            Baseline("blur", HOSTILE if hostile else "best blur", 26.0, {bad: 26.0}, {"width": 1.1}),
         ]
         record_baselines(recorder, "psnr", baselines)
         recorder.close("done")
@@ -77,8 +78,8 @@ def make_run(folder: Path, hostile: bool = False) -> None:
             recorder.result("trained", "test", {"psnr": level, "loss": 0.001})
             record_samples(recorder, "trained", "psnr", {bad: level})
             recorder.close("done")
-    images = {f"camera.{kind}": torch.full((1, 8, 8), v) for kind, v in (("noisy", 0.1), ("denoised", 0.5), ("clean", 0.9))}
-    write_pictures(folder, images)
+    levels = (("noisy", 0.1), ("denoised", 0.5), ("clean", 0.9))
+    write_pictures(folder, {f"camera.{kind}": torch.full((1, 8, 8), v) for kind, v in levels})
 
 
 class Page(HTMLParser):
@@ -139,6 +140,20 @@ def test_rows_are_in_a_fixed_order_with_ours_last_and_strong(tmp_path: Path) -> 
     assert data.subjects[1].remark == "width = 1.1"
     text, _ = render(tmp_path)
     assert len(re.findall(r'<tr class="strong"><td>searched network</td>', text)) == 2
+
+
+def test_samples_recorded_beside_another_training_join_their_row(tmp_path: Path) -> None:
+    with RunStore(tmp_path / STORE) as store:
+        for name, level in (("searched", 28.0), ("random", 27.0)):
+            recorder = store.start(info("train", name))
+            recorder.result("trained", "test", {"psnr": level})
+            recorder.close("done")
+        recorder = store.start(info("train", "searched"))
+        record_samples(recorder, "random", "psnr", {"camera": 27.0})
+        recorder.close("done")
+    (random, searched) = gather(tmp_path).subjects
+    assert (random.name, dict(random.values), dict(random.samples)) == ("random", {"psnr": 27.0}, {"camera": 27.0})
+    assert searched.name == "searched"
 
 
 def test_hostile_names_are_escaped_everywhere(tmp_path: Path) -> None:
@@ -219,7 +234,7 @@ def test_values_that_are_not_numbers_do_not_stop_the_report(tmp_path: Path) -> N
         recorder.result("trained", "test", {"psnr": float("inf")})
         recorder.close("failed", "ValueError: no")
     _, page = render(tmp_path)
-    assert any("The train 'broken' run was failed: ValueError: no." in t for t in page.texts)
+    assert any("The train 'broken' run failed: ValueError: no." in t for t in page.texts)
     with sqlite3.connect(tmp_path / STORE) as db:
         db.execute("UPDATE results SET value = NULL WHERE name = 'psnr'")
     render(tmp_path)

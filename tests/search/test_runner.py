@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import spacec
 from spacec.diagnostics.model import SpacecError
 from spacec.search import files
 from spacec.search.config import SearchConfig
@@ -28,9 +29,9 @@ from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.search.task import Batch, OutLike
 from spacec.search.trainer import TrainConfig
 from spacec.space.architecture import Architecture
-from tests.search.fakes import FakeSpace, PointsTask
+from spacec.testing.synthetic import Synthetic
+from tests.search.toy import EVERY, SLOTS, SPACE, TASK, A, B, Broken, make
 
-SPACE, TASK = FakeSpace(), PointsTask()
 CONFIG = SearchConfig(epochs=3, steps=4, drop_path=0.1)
 
 
@@ -56,7 +57,7 @@ class Climber(Strategy):
         return [Trial(self._next(), batches=2) for _ in range(min(n, left))]
 
     def observe(self, results: Sequence[TrialResult]) -> None:
-        self.seen += [(r.trial.arch.text(), r.metrics.get("accuracy", -1.0)) for r in results]
+        self.seen += [(r.trial.arch.text(), r.metrics.get("score", -1.0)) for r in results]
 
     def derive(self) -> Architecture:
         return self.ctx.space.architecture(max(self.seen, key=lambda s: s[1])[0])
@@ -71,8 +72,8 @@ class Climber(Strategy):
         if not self.seen:
             return self.ctx.sample()
         here = dict(self.derive().choices)
-        here[self.ctx.rng.choice(sorted(here))] = int(torch.randint(3, (), generator=self.ctx.generator))
-        return SPACE.make(here["net.a"], here["net.b"])
+        here[self.ctx.rng.choice(SLOTS)] = int(torch.randint(3, (), generator=self.ctx.generator))
+        return make(here[A], here[B])
 
 
 def outcome(result: SearchResult) -> tuple[str, dict[str, float], dict[str, Tensor]]:
@@ -110,8 +111,17 @@ def test_a_seed_decides_everything(make: type[Strategy]) -> None:
     assert same(first, search(SPACE, make(), TASK, workers))
 
 
-@pytest.mark.parametrize("make", [Gradient, Climber])
-@pytest.mark.parametrize("moment", [("search", 0, 1), ("search", 1, 0), ("search", 2, 3), ("trials", 0, 2)])
+@pytest.mark.parametrize(
+    ("make", "moment"),
+    [
+        (Gradient, ("search", 0, 1)),
+        (Gradient, ("search", 1, 0)),
+        (Gradient, ("search", 2, 3)),
+        (Climber, ("search", 1, 2)),
+        (Climber, ("trials", 0, 0)),
+        (Climber, ("trials", 0, 2)),
+    ],
+)
 def test_resume_equals_uninterrupted(tmp_path: Path, make: type[Strategy], moment: tuple[str, int, int]) -> None:
     whole = search(SPACE, make(), TASK, CONFIG, tmp_path / "whole")
 
@@ -120,8 +130,6 @@ def test_resume_equals_uninterrupted(tmp_path: Path, make: type[Strategy], momen
             signal.raise_signal(signal.SIGINT)
 
     cut = tmp_path / "cut"
-    if make is Gradient and moment[0] == "trials":
-        pytest.skip("has no trials")
     with pytest.raises(KeyboardInterrupt):
         search(SPACE, make(), TASK, CONFIG, cut, progress=stop)
     assert record(cut)["status"] == "interrupted"
@@ -180,25 +188,19 @@ def test_a_directory_is_used_once(tmp_path: Path) -> None:
 
 
 def test_a_failing_trial_is_a_result(tmp_path: Path) -> None:
-    class Broken(FakeSpace):
-        def network(self, arch: Architecture, seed: int | None = None) -> Any:
-            if arch["net.a"] == 1:
-                raise RuntimeError("out of memory")
-            return super().network(arch, seed)
-
     class Sweep(Climber):
         @property
         def uses_supernet(self) -> bool:
             return False
 
         def propose(self, n: int) -> Sequence[Trial]:
-            return [Trial(a, "standalone", 1) for a in SPACE.all()[:4]] if not self.seen else ()
+            return [Trial(a, "standalone", 1) for a in EVERY[:4]] if not self.seen else ()
 
-    result = search(Broken(), Sweep(), TASK, CONFIG, tmp_path / "run")
+    result = search(Broken((1,)), Sweep(), TASK, CONFIG, tmp_path / "run")
     trials = record(tmp_path / "run")["trials"]
     assert [t["error"] for t in trials] == ["", "", "", "RuntimeError: out of memory"]
     assert result.trials == 4
-    assert result.metrics["accuracy"] == max(t["metrics"].get("accuracy", 0) for t in trials)
+    assert result.metrics["score"] == max(t["metrics"].get("score", 0) for t in trials)
     with RunStore(tmp_path / "run" / files.STORE) as store:
         (event,) = store.events(1)
     assert "out of memory" in event["data"]["traceback"]
@@ -219,8 +221,8 @@ def test_gradients_of_all_paths_are_summed_before_one_step() -> None:
 
     class Two(Gradient):
         def masks(self, step: int) -> Sequence[Forward]:
-            first = Forward({"net.a": 1, "net.b": 0}, weight=0.5)
-            return [first, Forward({"net.a": 0, "net.b": 1}, weight=2.0, teacher=0, teacher_weight=3.0)]
+            first = Forward({A: 1, B: 0}, weight=0.5)
+            return [first, Forward({A: 0, B: 1}, weight=2.0, teacher=0, teacher_weight=3.0)]
 
         def extra_loss(self, out: OutLike, phase: str) -> Tensor | None:
             return 0.1 * out.prediction.square().mean() if phase == "weights" else None
@@ -245,10 +247,10 @@ def test_gradients_of_all_paths_are_summed_before_one_step() -> None:
 def test_a_teacher_mask_leaves_no_statistics() -> None:
     class Taught(Gradient):
         def masks(self, step: int) -> Sequence[Forward]:
-            return [Forward({"net.a": 0, "net.b": 1}, teacher={"net.a": 2, "net.b": 2}, teacher_weight=1.0)]
+            return [Forward({A: 0, B: 1}, teacher={A: 2, B: 2}, teacher_weight=1.0)]
 
     ctx = search(SPACE, Taught(), TASK, SearchConfig(epochs=1, steps=2, eval_every=0, arch_from=1)).context
-    assert int(ctx.supernet.a.norm[1].num_batches_tracked) == 0
+    assert int(ctx.supernet.get_buffer("block_0.norm_0.bn_0.num_batches_tracked")) == 0
 
 
 def test_architecture_steps_are_due_when_the_config_says() -> None:
@@ -287,14 +289,14 @@ def test_a_strategy_may_hold_several_supernets(tmp_path: Path) -> None:
     found = search(SPACE, Pair(), TASK, CONFIG, tmp_path / "run").context
     state = files.read_tensors(tmp_path / "run" / files.CHECKPOINT)["supernets"]
     assert set(state) == {MAIN, "second"}
-    heads = [found.supernets[name].get_parameter("head.weight") for name in (MAIN, "second")]
+    heads = [found.supernets[name].get_parameter("linear_0.weight") for name in (MAIN, "second")]
     assert not torch.equal(*heads)
 
 
 def test_ratings_of_the_context() -> None:
     strategy = Gradient()
     ctx = context(strategy)
-    arch = SPACE.make(2, 1)
+    arch = make(2, 1)
     before = {k: v.clone() for k, v in ctx.supernet.state_dict().items()}
     plain = ctx.evaluate(arch)
     assert plain == ctx.evaluate(ctx.mask_of(arch))
@@ -311,8 +313,31 @@ def test_ratings_of_the_context() -> None:
 def test_costs_of_the_context() -> None:
     ctx = context(Gradient())
     gates = {slot.id: torch.full((3,), 1 / 3, requires_grad=True) for slot in ctx.slots}
-    mean = sum(ctx.cost(a) for a in SPACE.all()) / 9
+    mean = sum(ctx.cost(a) for a in EVERY) / 9
     assert float(ctx.expected_cost(gates).detach()) == pytest.approx(mean)
+
+
+def test_gates_of_the_context_lead_to_gate_gradients() -> None:
+    """Wiring costs: for soft gates, dL/dgate · gate is what the logits' gradient is made of."""
+    strategy = Gradient()
+    ctx = context(strategy)
+    batch = ctx.stream("arch", "x").batch(0, 0)
+    weights = strategy.weights()
+    out = ctx.forward(batch, weights, gates=True)
+    loss = ctx.loss(out, batch)
+    found = ctx.supernet.gate_gradients(loss, out)
+    expected = torch.autograd.grad(loss, list(weights.values()))
+    for slot, gradient in zip(weights, expected, strict=True):
+        torch.testing.assert_close(found[slot], gradient)
+
+
+def test_free_sizes_are_read_from_the_data() -> None:
+    space = spacec.load(Path(__file__).parents[2] / "grammars" / "clearer.space", preset="tiny")
+    task = Synthetic({"size": 3}).adapt(space.inputs, space.outputs)
+    ctx = SearchContext(space, task, CONFIG, TrainConfig(), torch.device("cpu"), NullRecorder())
+    assert ctx.sizes == {"H": 3, "W": 3}
+    (arch,) = space.sample(1)
+    assert ctx.cost(arch, "macs") == space.macs(arch, H=3, W=3)
 
 
 def test_the_base_strategy_says_what_it_lacks() -> None:

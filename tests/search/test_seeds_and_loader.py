@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from spacec.search.loader import Stream, ordered, steps_per_epoch
 from spacec.search.seeds import own_randomness, reseed, stable_seed
 from spacec.search.task import Batch, Split
-from tests.search.fakes import Points
 
 
 class Numbers(Split):
@@ -109,5 +108,5 @@ def test_evaluation_reads_every_sample_once_in_order() -> None:
 
 
 def test_steps_of_a_pass() -> None:
-    assert steps_per_epoch(Points(48, 1), 8) == 6
-    assert steps_per_epoch(Points(4, 1), 8) == 1
+    assert steps_per_epoch(Numbers(49), 8) == 6
+    assert steps_per_epoch(Numbers(4), 8) == 1

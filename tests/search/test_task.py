@@ -11,7 +11,18 @@ from spacec.ir.types import TensorType
 from spacec.search.evaluate import measure
 from spacec.search.task import Affine, Batch, Metric, Output, Port, bind_header, check_ports, match_ports
 from spacec.search.wiring import Wiring
-from tests.search.fakes import CLASSES, WIDTH, FakeSpace, Points, PointsTask
+from spacec.testing.synthetic import Synthetic
+from tests.search.toy import SPACE, TASK, make
+
+
+class Bound(Synthetic):
+    name = "points"
+
+    def header(self) -> dict[str, int | float | str]:
+        return {"classes": 3}
+
+
+BOUND = Bound()
 
 H = Symbol("H")
 
@@ -39,18 +50,18 @@ def test_a_free_size_fits_any() -> None:
 
 def test_a_misfit_names_both_sides() -> None:
     with pytest.raises(SpacecError) as error:
-        check_ports(PointsTask(), {"x": TensorType(WIDTH + 1)}, {"logits": TensorType(CLASSES), "side": TensorType(9)})
+        check_ports(BOUND, {"x": TensorType(6)}, {"y": TensorType(3), "side": TensorType(9)})
     (found,) = error.value.diagnostics
     assert found.code == "E0707"
-    assert found.headline == "input 'x' of the space is [6], task 'points' has x: [5]"
+    assert found.headline == "input 'x' of the space is [6], task 'points' has x: [4]"
 
 
 def test_missing_and_extra_ports() -> None:
-    both = {"a": TensorType(WIDTH), "b": TensorType(WIDTH)}
+    both = {"a": TensorType(4), "b": TensorType(4)}
     with pytest.raises(SpacecError, match="2 inputs"):
-        check_ports(PointsTask(), both, {"logits": TensorType(CLASSES)})
+        check_ports(BOUND, both, {"y": TensorType(3)})
     with pytest.raises(SpacecError, match="0 outputs"):
-        check_ports(PointsTask(), {"x": TensorType(WIDTH)}, {})
+        check_ports(BOUND, {"x": TensorType(4)}, {})
 
 
 def test_ports_match_by_name_then_in_order() -> None:
@@ -59,10 +70,10 @@ def test_ports_match_by_name_then_in_order() -> None:
 
 
 def test_a_task_binds_what_the_space_declares() -> None:
-    task = PointsTask()
-    assert bind_header(task, ["classes", "C"], {"C": 4}) == {"classes": CLASSES, "C": 4}
+    task = BOUND
+    assert bind_header(task, ["classes", "C"], {"C": 4}) == {"classes": 3, "C": 4}
     assert bind_header(task, ["C"], {}) == {}
-    assert bind_header(task, ["classes"], {"classes": CLASSES}) == {"classes": CLASSES}
+    assert bind_header(task, ["classes"], {"classes": 3}) == {"classes": 3}
     with pytest.raises(SpacecError, match="classes = 3") as error:
         bind_header(task, ["classes"], {"classes": 10})
     assert error.value.diagnostics[0].code == "E0502"
@@ -99,19 +110,19 @@ def test_a_nan_is_never_better() -> None:
 
 
 def test_metrics_weigh_samples_equally() -> None:
-    task, split = PointsTask(), Points(20, 3)
-    model = FakeSpace().network(FakeSpace().make(0, 0), seed=0).eval()
+    split = TASK.splits(0).test
+    model = SPACE.network(make(0, 0), seed=0).eval()
 
     def forward(inputs: object) -> Output:
         y = model(inputs["x"])
         return Output(y, {"logits": y})
 
-    whole = measure(forward, task, split, 20, torch.device("cpu"))
-    parts = measure(forward, task, split, 7, torch.device("cpu"))
-    assert whole["accuracy"] == pytest.approx(parts["accuracy"])
+    whole = measure(forward, TASK, split, 48, torch.device("cpu"))
+    parts = measure(forward, TASK, split, 7, torch.device("cpu"))
+    assert whole["score"] == pytest.approx(parts["score"])
     assert whole["loss"] == pytest.approx(parts["loss"])
-    assert measure(forward, task, split, 5, torch.device("cpu"), limit=1)["accuracy"] == pytest.approx(
-        float((model(split.x[:5]).argmax(1) == split.y[:5]).float().mean())
+    assert measure(forward, TASK, split, 5, torch.device("cpu"), limit=1)["score"] == pytest.approx(
+        float((model(split.inputs["x"][:5]).argmax(1) == split.target[:5]).float().mean())
     )
 
 

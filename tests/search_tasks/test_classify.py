@@ -109,6 +109,14 @@ def test_fit_images_gives_the_size_asked_for(h: int, w: int, height: int, width:
     torch.testing.assert_close(found, torch.full_like(found, 0.25))
 
 
+@pytest.mark.parametrize("cls", [Digits, Mnist])
+def test_images_are_standardised_on_the_training_images(cls: type[Task]) -> None:
+    train = cls().splits(0).train
+    x = train.fetch(range(len(train)), torch.Generator(), train=False).inputs["image"]
+    assert float(x.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(x.std()) == pytest.approx(1, abs=1e-3)
+
+
 def test_padding_centres_the_image() -> None:
     x = torch.zeros(1, 1, 28, 28)
     x[..., 14, 14] = 1

@@ -15,8 +15,8 @@ from spacec.diagnostics.model import SpacecError
 from spacec.search.loader import Stream, ordered
 from spacec.search.tasks import extras
 from spacec.search.tasks.baselines import BLUR_WIDTHS, best_of, evaluate_baselines, gaussian_blur, nonlocal_means
-from spacec.search.tasks.denoise import Denoise, forward_of, psnr
-from spacec.search.tasks.patches import ImageSplit, Noise, PatchSplit, centre_crop, dihedral, undo_dihedral
+from spacec.search.tasks.denoise import Denoise, forward_of
+from spacec.search.tasks.patches import ImageSplit, Noise, PatchSplit, centre_crop, dihedral, psnr, undo_dihedral
 from spacec.search.tasks.photographs import PHOTOGRAPHS, load, photographs
 
 SIDES = ("weights", "arch", "test")
@@ -167,7 +167,7 @@ def test_self_ensemble_averages_the_symmetries_and_only_in_the_final_report() ->
 def test_per_image_and_pictures_agree_with_the_meter(task: Denoise) -> None:
     splits = task.splits(0)
     forward = forward_of(lambda x: 0.5 * x + 0.2)
-    per_image = task.per_image(forward, splits)
+    per_image = task.per_sample(forward, splits)
     meter = task.meter()
     for batch in ordered(splits.test, 4):
         meter.update(forward(batch.inputs), batch)
@@ -198,11 +198,23 @@ def test_the_blur_baseline_recomputed_with_scipy(task: Denoise) -> None:
 
     train, test = task.fixed_images("weights"), task.fixed_images("test")
     best = max(BLUR_WIDTHS, key=lambda w: np.mean(list(judge(w, train).values())))
-    noisy, blur = evaluate_baselines(task, nlm=False)
+    noisy, blur = evaluate_baselines(train, test, 30 / 255, nlm=False)
     assert blur.parameters == {"width": best}
-    assert blur.per_image == pytest.approx(judge(best, test), abs=1e-3)
+    assert blur.per_sample == pytest.approx(judge(best, test), abs=1e-3)
     assert blur.mean == pytest.approx(np.mean(list(judge(best, test).values())), abs=1e-3)
     assert noisy.mean < 20 < 25 < blur.mean
+
+
+def test_the_blur_is_not_tuned_on_the_held_out_images() -> None:
+    """At this noise level the two sides disagree on the best width, so using the wrong side would show."""
+    task = Denoise({"sigma": 70})
+    best = {
+        side: best_of(BLUR_WIDTHS, lambda s: lambda x: gaussian_blur(x, s), task.fixed_images(side))
+        for side in ("weights", "test")
+    }
+    assert best["weights"] != best["test"]
+    _, blur, _ = task.baselines()
+    assert blur.parameters == {"width": best["weights"]}
 
 
 def test_the_best_value_is_inside_the_range_tried(task: Denoise) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+
 from spacec.source import SourceFile
 from spacec.syntax import ast
 from spacec.syntax.format import WIDTH, format_expression, format_file

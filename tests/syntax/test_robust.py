@@ -8,10 +8,12 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from spacec.diagnostics.model import SpacecError
 from spacec.source import SourceFile
 from spacec.syntax.format import format_file
-from spacec.syntax.parse import MAX_ERRORS, parse
+from spacec.syntax.lexer import MAX_ERRORS
+from spacec.syntax.parse import parse
 from spacec.syntax.read import decoded
 
 N = 100_000
@@ -42,6 +44,8 @@ DEEP = {
     "closers": ")" * N,
     "NULs": "\0" * N,
     "an exponent": "net = 1e999999999M",
+    "bad numbers": "net = [" + "1x, " * N,
+    "bad targets": "net = dag(x) {" + "a = 1 = 1\n" * N,
     "quotes": "'\"" * N,
     "semicolons": "net = dag(x) {" + ";" * N + "}",
     "a long line with an error": "net = " + "conv(3) >> " * 10_000 + "?",
@@ -55,7 +59,7 @@ def test_absurd_texts_end_in_a_diagnostic(text):
         parse(SourceFile("absurd.space", text))
     rendered = str(caught.value)
     assert time.process_time() - start < 2
-    assert len(caught.value.diagnostics) <= MAX_ERRORS + 200
+    assert len(caught.value.diagnostics) <= MAX_ERRORS + 2
     assert len(rendered) < 1_000_000
 
 
@@ -70,10 +74,7 @@ def test_any_text(text):
     _survives(text)
 
 
-WORDS = (
-    "space use input output default preset net where def let tied within from pick in for if else return when elastic"
-    " dag and or not any a b f 3 0.5 5M \"s\" >> -> + - * / // % ^ | @ <= == < = += .. . , : ; ( ) [ ] { } \n ? '"
-).split(" ")
+WORDS = ["space", "use", "input", "output", "default", "preset", "net", "where", "def", "let", "tied", "within", "from", "pick", "in", "for", "if", "else", "return", "when", "elastic", "dag", "and", "or", "not", "any", "a", "b", "f", "3", "0.5", "5M", '"s"', ">>", "->", "+", "-", "*", "/", "//", "%", "^", "|", "@", "<=", "==", "<", "=", "+=", "..", ".", ",", ":", ";", "(", ")", "[", "]", "{", "}", "\n", "?", "'"]
 
 
 @settings(max_examples=1000, deadline=None, derandomize=True)

@@ -11,18 +11,30 @@ from hypothesis import strategies as st
 from spacec_clearer.losses import architecture_loss, binary_entropies, complexity_loss, complexity_weights
 from spacec_clearer.strategy import Clearer
 
+import spacec
 from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import MAIN, SearchContext
 from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.trainer import TrainConfig
-from tests.search.fakes import COSTS, FakeSpace, PointsTask
+from spacec.testing.synthetic import Synthetic
+
+SPACE = spacec.loads("""
+space points(width = 5, classes = 3)
+input  x: [width]
+output logits: [classes]
+def block = skip: identity | lin: linear(bias = 0) >> tanh | norm: linear(bias = 0) >> bn
+net = block * 2 >> linear(classes)
+""")
+TASK = Synthetic().adapt(SPACE.inputs, SPACE.outputs)
+COSTS = (0, 25, 35)
+"""Weights of skip, lin and norm."""
 
 
 def started(**options: object) -> tuple[Clearer, SearchContext]:
     strategy = Clearer(options)
     config = strategy_config(Clearer.config, {"epochs": 2})
-    ctx = SearchContext(FakeSpace(), PointsTask(), config, TrainConfig(), torch.device("cpu"), NullRecorder())
+    ctx = SearchContext(SPACE, TASK, config, TrainConfig(), torch.device("cpu"), NullRecorder())
     ctx.add_supernet(MAIN)
     strategy.setup(ctx)
     return strategy, ctx
@@ -105,14 +117,19 @@ def test_the_architecture_step_runs_in_its_mode(mode: str) -> None:
 def test_the_regularisers_decide_and_decide_cheaply() -> None:
     """Without a task loss the cheapest candidate wins every slot, and its probability goes to one."""
 
-    class Free(PointsTask):
+    class Free(Synthetic):
+        _ports = TASK._ports
+
+        def adapt(self, inputs: object, outputs: object) -> Free:
+            return self
+
         def loss_terms(self, out: object, batch: object, smoothing: float = 0.0) -> dict[str, torch.Tensor]:
             return {name: 0.0 * t for name, t in super().loss_terms(out, batch, smoothing).items()}
 
     config = SearchConfig(epochs=2, steps=100, eval_every=0)
     strategy = Clearer({"arch_lr": "0.1", "arch_weight_decay": "0", "arch_weight": "1", "comp_weight": "1"})
-    result = search(FakeSpace(), strategy, Free(), config)
-    assert result.architecture == FakeSpace().make(0, 0)
+    result = search(SPACE, strategy, Free(), config)
+    assert [value for _, value in result.architecture.choices] == [0, 0]
     assert min(p[0] for p in strategy.probabilities().values()) > 0.95
 
 

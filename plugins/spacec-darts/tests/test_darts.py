@@ -9,8 +9,8 @@ import pytest
 import torch
 from spacec_darts.strategy import DARTS
 from torch import Tensor
-from torch.func import functional_call
 
+import spacec
 from spacec.hooks import StrategyDescriptor
 from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import MAIN, SearchContext
@@ -18,15 +18,23 @@ from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
-from tests.search.fakes import FakeSpace, PointsTask
+from spacec.testing.synthetic import Synthetic
 
+SPACE = spacec.loads("""
+space points(width = 5, classes = 3)
+input  x: [width]
+output logits: [classes]
+def block = skip: identity | lin: linear(bias = 0) >> tanh | norm: linear(bias = 0) >> bn
+net = block * 2 >> linear(classes)
+""")
+TASK = Synthetic().adapt(SPACE.inputs, SPACE.outputs)
 CONFIG = SearchConfig(lr=0.1, momentum=0.9, weight_decay=0.05)
 
 
 def started(options: Mapping[str, object], steps: int) -> tuple[DARTS, Batch, Batch]:
     """A strategy in double precision whose weights have made ``steps`` steps, and two batches."""
     strategy = DARTS(options)
-    ctx = SearchContext(FakeSpace(), PointsTask(), CONFIG, TrainConfig(), torch.device("cpu"), NullRecorder())
+    ctx = SearchContext(SPACE, TASK, CONFIG, TrainConfig(), torch.device("cpu"), NullRecorder())
     ctx.add_supernet(MAIN).double()
     strategy.setup(ctx)
     for logits in strategy.logits.parameters():
@@ -56,7 +64,7 @@ def by_autograd(strategy: DARTS, train: Batch, val: Batch) -> list[Tensor]:
     weights = dict(net.named_parameters())
 
     def loss(tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        out = functional_call(net, dict(tensors), (batch.inputs["x"],), {"mask": strategy.logits.softmax()})
+        out = net(batch.inputs["x"], mask=strategy.logits.softmax(), weights=tensors)
         return ctx.task.loss(out, batch)
 
     grads = torch.autograd.grad(loss(weights, train), list(weights.values()), create_graph=True)
@@ -118,7 +126,7 @@ def test_the_update_is_adams_with_decay() -> None:
 @pytest.mark.parametrize("options", [{"order": 1}, {"order": 2}, {"order": 2, "hvp": "exact"}])
 def test_a_search_repeats_bit_for_bit(options: dict[str, object]) -> None:
     config = strategy_config(DARTS.config, {"epochs": 2, "steps": 3})
-    found = [search(FakeSpace(), DARTS(options), PointsTask(), config) for _ in range(2)]
+    found = [search(SPACE, DARTS(options), TASK, config) for _ in range(2)]
     states = [r.context.supernet.state_dict() for r in found]
     assert found[0].architecture == found[1].architecture
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])

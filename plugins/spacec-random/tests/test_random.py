@@ -10,21 +10,32 @@ import pytest
 import torch
 from spacec_random.strategy import RandomSearch
 
+import spacec
 from spacec.diagnostics.model import SpacecError
 from spacec.search import files
 from spacec.search.config import SearchConfig
 from spacec.search.progress import Progress
 from spacec.search.record import RunStore
 from spacec.search.runner import SearchResult, search
+from spacec.search.task import Metric
 from spacec.search.trainer import TrainConfig
 from spacec.space.architecture import Architecture
-from tests.search.fakes import FakeSpace, PointsTask
+from spacec.testing.synthetic import Synthetic
+
+SPACE = spacec.loads("""
+space points(width = 5, classes = 3)
+input  x: [width]
+output logits: [classes]
+def block = skip: identity | lin: linear(bias = 0) >> tanh | norm: linear(bias = 0) >> bn
+net = block * 2 >> linear(classes)
+""")
+TASK = Synthetic()
 
 CONFIG = SearchConfig(epochs=2, steps=6, eval_every=0)
 
 
 def run(options: dict[str, object], config: SearchConfig = CONFIG, out: Path | None = None) -> SearchResult:
-    return search(FakeSpace(), RandomSearch(options), PointsTask(), config, out, train_config=TrainConfig(epochs=3))
+    return search(SPACE, RandomSearch(options), TASK, config, out, train_config=TrainConfig(epochs=3))
 
 
 def trials(out: Path) -> list[dict[str, Any]]:
@@ -34,7 +45,7 @@ def trials(out: Path) -> list[dict[str, Any]]:
 
 def test_each_weight_step_trains_one_path() -> None:
     strategy = RandomSearch({"samples": 1})
-    context = search(FakeSpace(), strategy, PointsTask(), CONFIG).context
+    context = search(SPACE, strategy, TASK, CONFIG).context
     drawn = [path.mask for _ in range(30) for path in strategy.masks(0)]
     assert all(mask is not None and all(isinstance(v, int) for v in mask.values()) for mask in drawn)
     assert len({tuple(sorted(mask.items())) for mask in drawn if mask is not None}) > 4
@@ -47,10 +58,10 @@ def test_shared_ratings_in_two_rounds(tmp_path: Path) -> None:
     found = trials(tmp_path / "run")
     first, final = found[:12], found[12:]
     assert result.trials == 15
-    by_text = {t["architecture"]: t["metrics"]["accuracy"] for t in first}
+    by_text = {t["architecture"]: t["metrics"]["score"] for t in first}
     expected = sorted(by_text, key=lambda text: -by_text[text])[:3]
     assert [t["architecture"] for t in final] == expected
-    best = max(final, key=lambda t: t["metrics"]["accuracy"])
+    best = max(final, key=lambda t: t["metrics"]["score"])
     assert result.architecture.text() == best["architecture"]
     assert result.metrics == best["metrics"]
 
@@ -60,7 +71,7 @@ def test_independent_trials_keep_the_best(tmp_path: Path) -> None:
     found = trials(tmp_path / "run")
     assert [(t["weights"], t["budget"]) for t in found] == [("standalone", 2)] * 5
     assert result.context.supernets == {}
-    assert result.metrics["accuracy"] == max(t["metrics"]["accuracy"] for t in found)
+    assert result.metrics["score"] == max(t["metrics"]["score"] for t in found)
     assert not (tmp_path / "run" / files.CHECKPOINT).exists()
 
 
@@ -83,38 +94,39 @@ def test_resume_among_the_trials(tmp_path: Path, stop: int) -> None:
     options, cut = {"samples": 7, "finalists": 3}, tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
         search(
-            FakeSpace(),
+            SPACE,
             RandomSearch(options),
-            PointsTask(),
+            TASK,
             CONFIG,
             cut,
             train_config=TrainConfig(epochs=3),
             progress=progress,
         )
-    resumed = search(
-        FakeSpace(), RandomSearch(options), PointsTask(), CONFIG, cut, train_config=TrainConfig(epochs=3), resume=True
-    )
+    resumed = search(SPACE, RandomSearch(options), TASK, CONFIG, cut, train_config=TrainConfig(epochs=3), resume=True)
     assert resumed.architecture == whole.architecture
     keys = ("architecture", "metrics", "number")
     assert [[t[k] for k in keys] for t in trials(cut)] == [[t[k] for k in keys] for t in trials(tmp_path / "whole")]
 
 
 def test_without_a_success_there_is_no_answer() -> None:
-    class Broken(FakeSpace):
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(SPACE, name)
+
         def network(self, arch: Architecture, seed: int | None = None) -> torch.nn.Module:
             raise RuntimeError("no memory")
 
     with pytest.raises(SpacecError, match="none of the 3 trials succeeded") as error:
-        search(Broken(), RandomSearch({"mode": "trials", "samples": 3}), PointsTask(), CONFIG)
+        search(Broken(), RandomSearch({"mode": "trials", "samples": 3}), TASK, CONFIG)
     assert error.value.diagnostics[0].code == "E0821"
 
 
 def test_a_metric_to_minimise_is_minimised() -> None:
     strategy = RandomSearch({"samples": 3})
-    search(FakeSpace(), strategy, PointsTask(), CONFIG)
+    search(SPACE, strategy, TASK, CONFIG)
     rated = [("a", 2.0), ("b", 1.0), ("c", float("nan")), ("b", 1.0)]
     assert [text for text, _ in strategy._ranked(rated)] == ["a", "b"]
-    strategy.ctx.task = type("Min", (PointsTask,), {"metrics": (type(PointsTask.metrics[0])("loss", "min"),)})()
+    strategy.ctx.task = type("Min", (Synthetic,), {"metrics": (Metric("loss", "min"),)})()
     assert [text for text, _ in strategy._ranked(rated)] == ["b", "a"]
 
 

@@ -8,6 +8,9 @@ from math import ceil, floor, isfinite, log10
 
 from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, Point, Svg, text_width, tint
 
+Rows = Sequence[tuple[int, Sequence[float]]]
+"""Epoch and probabilities."""
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 12.0, 30.0, 38.0
 
 
@@ -66,7 +69,7 @@ def line_chart(
 
 
 def probability_panels(
-    history: Mapping[str, Sequence[tuple[int, Sequence[float]]]],
+    history: Mapping[str, Rows],
     labels: Mapping[str, Sequence[str]],
     columns: int = 6,
     limit: int = 60,
@@ -160,7 +163,7 @@ def _frame(svg: Svg, x: Axis, y: Axis, x_label: str, y_label: str) -> None:
     svg.text(12, (y.start + y.end) / 2, y_label, 11, "middle", MUTED, turn=-90)
 
 
-def _panel(name: str, rows: Sequence[tuple[int, Sequence[float]]], colours: Sequence[str], wide: float, high: float) -> Svg:
+def _panel(name: str, rows: Rows, colours: Sequence[str], wide: float, high: float) -> Svg:
     svg = Svg(wide, high)
     left, right, top, bottom = 24.0, wide - 10, 20.0, high - 18
     svg.text(left, 13, _shortened(name, wide - 30), 10.5)
@@ -188,7 +191,7 @@ def _shortened(name: str, width: float) -> str:
 
 
 def _labels_of(
-    slot: str, history: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Mapping[str, Sequence[str]]
+    slot: str, history: Mapping[str, Rows], labels: Mapping[str, Sequence[str]]
 ) -> list[str]:
     n = len(history[slot][0][1])
     known = list(labels.get(slot, ()))
@@ -197,7 +200,7 @@ def _labels_of(
 
 def _all_labels(
     names: Sequence[str],
-    history: Mapping[str, Sequence[tuple[int, Sequence[float]]]],
+    history: Mapping[str, Rows],
     labels: Mapping[str, Sequence[str]],
 ) -> list[str]:
     return list(dict.fromkeys(label for name in names for label in _labels_of(name, history, labels)))

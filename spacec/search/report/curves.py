@@ -20,7 +20,8 @@ def charts(data: RunData) -> dict[str, str]:
     ours_first = sorted(data.trainings, key=lambda run: run["name"] not in OURS)
     trainings = [(_title(run), run) for run in ours_first]
     specs = [
-        ("search-loss", "Search: training loss of the supernet", "loss", [_loss(t, r, "search") for t, r in searches], True),
+        ("search-loss", "Search: training loss of the supernet", "loss",
+         [_loss(t, r, "search") for t, r in searches], True),
         ("search-metric", f"Search: validation {m.name} of the supernet", label,
          [_epochs(t, r, "search", m.name) for t, r in searches], False),
         ("training-loss", "Retraining: training loss", "loss", [_loss(t, r, "train") for t, r in trainings], True),
@@ -50,7 +51,8 @@ def probability_chart(data: RunData) -> str | None:
 
 
 def _title(run: Mapping[str, Any]) -> str:
-    return TITLES.get(run["name"], run["name"]).split(",")[0]
+    name: str = run["name"]
+    return TITLES.get(name, name).split(",")[0]
 
 
 def _loss(title: str, run: Mapping[str, Any], phase: str) -> Series:

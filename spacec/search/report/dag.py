@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spacec.search.report.layered import Mark, Sketch, place
-from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, PAPER, WASH, Svg, curve, text_width, tint
+from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, PAPER, WASH, Point, Svg, curve, text_width, tint
 
 _MARGIN = 10.0
 _TITLE = 26.0
@@ -49,7 +49,7 @@ def _size(mark: Mark) -> tuple[float, float]:
     return (text + 16, height)
 
 
-def _draw(svg: Svg, mark: Mark, centre: tuple[float, float], size: tuple[float, float], colours: Mapping[str, str]) -> None:
+def _draw(svg: Svg, mark: Mark, centre: Point, size: Point, colours: Mapping[str, str]) -> None:
     (x, y), (w, h) = centre, size
     left, top = x - w / 2, y - h / 2
     ink = INK

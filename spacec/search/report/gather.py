@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from spacec.diagnostics.model import Diagnostic
 from spacec.search import files
 from spacec.search.record import Recorder, RunStore
+from spacec.search.task import Baseline
 
 PICTURES = "pictures"
 TITLES = {
@@ -28,21 +30,6 @@ TITLES = {
     "derived": "found architecture (supernet's weights, validation data)",
 }
 OURS = ("searched", "", "derived")
-
-
-class BaselineLike(Protocol):
-    """``spacec.search.tasks.baselines.BaselineResult``."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def mean(self) -> float: ...
-    @property
-    def per_image(self) -> Mapping[str, float]: ...
-    @property
-    def parameters(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -100,16 +87,20 @@ class RunData:
         return next((s for name in OURS for s in self.subjects if s.name == name), None)
 
 
-def record_baselines(recorder: Recorder, metric: str, results: Iterable[BaselineLike]) -> None:
+def record_baselines(recorder: Recorder, metric: str, results: Iterable[Baseline]) -> None:
     """Write baselines so that a report finds them."""
     for r in results:
         recorder.result(r.name, "test", {metric: r.mean})
-        record_samples(recorder, r.name, metric, r.per_image)
+        record_samples(recorder, r.name, metric, r.per_sample)
         recorder.event("subject", r.title, {"subject": r.name, "parameters": dict(r.parameters)})
 
 
 def record_samples(recorder: Recorder, subject: str, metric: str, values: Mapping[str, float]) -> None:
-    """Write the metric of single test samples; the subject of a training's own network is ``trained``."""
+    """Write the metric of single test samples.
+
+    ``subject``: ``trained`` for the network of the training that ``recorder`` writes, another training's name, or a
+    baseline's.
+    """
     recorder.result(subject, "test", {f"{metric}/{sample}": value for sample, value in values.items()})
 
 
@@ -124,9 +115,9 @@ def record_command(recorder: Recorder, command: str) -> None:
 
 
 def gather(run_dir: Path) -> RunData:
-    """Read a run directory. Raises :class:`spacec.search.files.StorageError` where it has no record that can be read."""
+    """Read a run directory. Raises :class:`spacec.search.files.StorageError` without a record that can be read."""
     if not (run_dir / files.STORE).is_file():
-        raise files.StorageError(files.Diagnostic("E0813", f"'{run_dir}' holds no run record ({files.STORE})"))
+        raise files.StorageError(Diagnostic("E0813", f"'{run_dir}' holds no run record ({files.STORE})"))
     with RunStore(run_dir / files.STORE) as store:
         runs = store.export()["runs"]
     events = [e for run in runs for e in run["events"]]
@@ -166,8 +157,12 @@ def _subjects(
                 continue
             else:
                 baselines[name] = _baseline(name, told.get(name), values, metric)
+    for name in trained.keys() & baselines.keys():  # samples of a training may be recorded beside those of another
+        samples = baselines.pop(name).samples
+        trained[name] = replace(trained[name], samples={**samples, **trained[name].samples})
     if not trained:
-        trained = {"derived": found for run in runs if (found := _derived(run, metric)) is not None}
+        found = [s for run in runs if (s := _derived(run, metric)) is not None]
+        trained = {s.name: s for s in found}
     known = list(TITLES)
     rank = {name: known.index(name) if name in known else -1 for name in baselines}
     return [*sorted(baselines.values(), key=lambda s: rank[s.name]), *sorted(trained.values(), key=_ours_last)]

@@ -102,7 +102,8 @@ def _link(svg: Svg, stage: Stage, link: Link, a: float, b: float, colours: Mappi
     svg.path(curve([start, end]), stroke=colour, line=1.3)
     if link.block and link.start == link.end:
         middle = (a + b) / 2
-        svg.rect(middle - 13, _y(link.start) - 8, 26, 16, tint(colour, 0.35 if stage.chosen else 0.2), colour, radius=3, line=1.2)
+        fill = tint(colour, 0.35 if stage.chosen else 0.2)
+        svg.rect(middle - 13, _y(link.start) - 8, 26, 16, fill, colour, radius=3, line=1.2)
 
 
 def _dots(grid: Grid, xs: list[float]) -> list[tuple[int, float]]:

@@ -11,10 +11,12 @@ from typing import Any
 from spacec.search.report.curves import charts, probability_chart
 from spacec.search.report.gather import MetricInfo, RunData, Subject
 from spacec.search.report.html import Html, Part, joined, pairs, picture, section, table, tag, text
-from spacec.search.report.reproduce import commands
+from spacec.search.report.reproduce import GRAMMAR, commands
 
 SVG, PNG = "image/svg+xml", "image/png"
 ARCHITECTURE_PICTURE = "architecture"
+PANEL = ("noisy", "denoised", "clean")
+"""Kinds of a sample's pictures, in the order in which they are shown."""
 
 
 def page(data: RunData) -> str:
@@ -76,7 +78,8 @@ def _warnings(data: RunData) -> list[Html]:
         if run["status"] == "running":
             found.append(f"The {name} run had not ended when this report was made.")
         elif run["status"] != "done":
-            found.append(f"The {name} run was {run['status']}" + (f": {run['reason']}." if run["reason"] else "."))
+            ended = "failed" if run["status"] == "failed" else f"was {run['status']}"
+            found.append(f"The {name} run {ended}" + (f": {run['reason']}." if run["reason"] else "."))
     return [tag("p", line, class_="warning") for line in found]
 
 
@@ -180,7 +183,7 @@ def _before_after(data: RunData) -> Html:
     blocks: list[Part] = []
     for sample, files in rows.items():
         levels = {"noisy": noisy.get(sample), "denoised": ours.get(sample)}
-        order = [k for k in ("noisy", "denoised", "clean") if k in files] + sorted(set(files) - {"noisy", "denoised", "clean"})
+        order = [*(k for k in PANEL if k in files), *sorted(set(files) - set(PANEL))]
         figures = []
         for kind in order:
             level = levels.get(kind)
@@ -219,7 +222,7 @@ def _reproduce(data: RunData) -> Html:
     lines = commands(data)
     if not lines:
         return Html("")
-    note = "The grammar is in this directory as space.space, and below. The same seed gives the same run on the same machine."
+    note = f"The grammar is beside this file as {GRAMMAR} and below. The same seed repeats a run on the same machine."
     return section("How to reproduce", tag("pre", "\n".join(lines)), tag("p", note, class_="muted"))
 
 
@@ -252,7 +255,7 @@ def _column(metric: MetricInfo) -> str:
 
 
 def _cell(metric: MetricInfo, value: float) -> str:
-    return f"{value:.{metric.digits}f}" if isfinite(value) else "–"
+    return f"{value:.{metric.digits}f}" if isfinite(value) else str(value)
 
 
 def _plain(value: float | None) -> str:

@@ -14,6 +14,7 @@ from spacec.search.report.selected import Group, Selected
 
 Probabilities = Mapping[str, Sequence[float]]
 _LINES = 4
+_TIMES = "\u00d7"
 
 
 def grid_of(selected: Selected, probabilities: Probabilities | None = None) -> Grid | None:
@@ -47,7 +48,9 @@ def grid_of(selected: Selected, probabilities: Probabilities | None = None) -> G
     return Grid(tuple(_row_name(size / sizes[0]) for size in sizes), tuple(stages))
 
 
-def _fixed_stage(selected: Selected, before: Sequence[int], after: Sequence[int], rows: Mapping[int, int]) -> list[Stage] | None:
+def _fixed_stage(
+    selected: Selected, before: Sequence[int], after: Sequence[int], rows: Mapping[int, int]
+) -> list[Stage] | None:
     """What lies between two groups: nothing, one stage, or ``None`` where it reaches past ``before``."""
     border = {n for g in selected.groups for n in g.nodes}
     links = []
@@ -76,7 +79,7 @@ def _parts_between(selected: Selected, border: set[int], after: Sequence[int]) -
         if isinstance(found, FlatOp) and found.key:
             heads[found.key.split(".")[0]] = None
     counts = Counter(_bare(h) for h in heads)
-    return "\n".join(name if n == 1 else f"{name} ×{n}" for name, n in counts.items())
+    return "\n".join(name if n == 1 else f"{name} {_TIMES}{n}" for name, n in counts.items())
 
 
 def _bare(step: str) -> str:
@@ -150,9 +153,8 @@ def _cell(selected: Selected, groups: list[Group]) -> Sketch:
         edges += [*((str(s), op.id) for s in sources), (op.id, str(target))]
     ordered = [marks[k] for k in sorted(marks)]
     ends = _ends(selected, states, inside)
-    return Sketch(
-        (*ordered, Mark("output", ("output",), "output")), tuple(dict.fromkeys(edges + [(str(s), "output") for s in ends]))
-    )
+    edges += [(str(s), "output") for s in ends]
+    return Sketch((*ordered, Mark("output", ("output",), "output")), tuple(dict.fromkeys(edges)))
 
 
 def _target(selected: Selected, choose: int) -> int:
@@ -243,7 +245,7 @@ def _op_text(selected: Selected, op: FlatOp) -> str:
     kernel = op.attrs.get("kernel")
     parts = [op.spec.name]
     if isinstance(kernel, int):
-        parts.append("×".join([str(kernel)] * max(1, op.type.rank)))
+        parts.append(_TIMES.join([str(kernel)] * max(1, op.type.rank)))
     if op.spec.name in ("conv", "linear"):
         free = any(_decided(selected, s) is None for s in op.type.symbols if s.ref == "decision")
         parts.append(str(op.type.channels) if free else str(_number(selected, op.type.channels)))

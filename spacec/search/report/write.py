@@ -11,11 +11,9 @@ from spacec.search import files
 from spacec.search.report.curves import charts, probability_chart
 from spacec.search.report.draw import Drawable, draw_architecture
 from spacec.search.report.gather import PICTURES, gather
-from spacec.search.report.page import ARCHITECTURE_PICTURE, page
+from spacec.search.report.page import ARCHITECTURE_PICTURE, PANEL, page
 from spacec.search.report.png import png, side_by_side
 from spacec.space.architecture import Architecture
-
-PANEL = ("noisy", "denoised", "clean")
 
 
 def write_report(run_dir: Path) -> Path:

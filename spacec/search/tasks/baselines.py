@@ -7,14 +7,13 @@ photographs. Non-local means (Buades, Coll & Morel, CVPR 2005) is scikit-image's
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from spacec.search.tasks.denoise import Denoise, psnr
+from spacec.search.task import Baseline
 from spacec.search.tasks.extras import require
-from spacec.search.tasks.patches import ImageSplit
+from spacec.search.tasks.patches import ImageSplit, psnr
 
 Denoiser = Callable[[Tensor], Tensor]
 """A noisy image ``[C, H, W]`` to a clean one."""
@@ -26,35 +25,24 @@ NLM_STRENGTHS: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8)
 """Candidate filter strengths h of non-local means, in units of the noise deviation."""
 
 
-@dataclass(frozen=True)
-class BaselineResult:
-    """A baseline on the held-out images: ``mean`` PSNR and that of each image, in dB."""
+def evaluate_baselines(train: ImageSplit, test: ImageSplit, sigma: float, nlm: bool = True) -> list[Baseline]:
+    """Noisy input, best fixed Gaussian blur and (``nlm``) non-local means: chosen on ``train``, judged on ``test``.
 
-    name: str
-    title: str
-    mean: float
-    per_image: dict[str, float]
-    parameters: dict[str, float] = field(default_factory=dict)
-
-
-def evaluate_baselines(task: Denoise, nlm: bool = True) -> list[BaselineResult]:
-    """Noisy input, best fixed Gaussian blur and (``nlm``) non-local means, on the task's held-out images.
-
-    Raises :class:`spacec.diagnostics.model.SpacecError` (E0720) where scikit-image is not installed.
+    ``sigma`` is the noise deviation on the 0..1 scale. Raises :class:`spacec.diagnostics.model.SpacecError` (E0720)
+    where non-local means is asked for and scikit-image is not installed.
     """
-    train, test = task.fixed_images("weights"), task.fixed_images("test")
     width = best_of(BLUR_WIDTHS, lambda s: lambda x: gaussian_blur(x, s), train)
     results = [
         _judge("noisy", "noisy input", lambda x: x, test),
         _judge("blur", "best fixed Gaussian blur", lambda x: gaussian_blur(x, width), test, width=width),
     ]
     if nlm:
-        sigma = task.options.sigma / 255
         strength = best_of(NLM_STRENGTHS, lambda h: lambda x: nonlocal_means(x, sigma, h * sigma), train)
-        means = _judge(
-            "nlm", "non-local means", lambda x: nonlocal_means(x, sigma, strength * sigma), test, strength=strength
-        )
-        results.append(means)
+
+        def denoise(noisy: Tensor) -> Tensor:
+            return nonlocal_means(noisy, sigma, strength * sigma)
+
+        results.append(_judge("nlm", "non-local means", denoise, test, strength=strength))
     return results
 
 
@@ -88,9 +76,9 @@ def nonlocal_means(image: Tensor, sigma: float, h: float) -> Tensor:
 
 def _judge(
     name: str, title: str, denoiser: Denoiser, images: ImageSplit, **parameters: float
-) -> BaselineResult:
+) -> Baseline:
     found = _per_image(denoiser, images)
-    return BaselineResult(name, title, _mean(found), found, parameters)
+    return Baseline(name, title, _mean(found), found, parameters)
 
 
 def _per_image(denoiser: Denoiser, images: ImageSplit) -> dict[str, float]:

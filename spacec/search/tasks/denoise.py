@@ -8,7 +8,7 @@ noisy image to bytes; here that is the option ``quantise``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from spacec.search.options import Options, option
-from spacec.search.task import Batch, Forward, Metric, OutLike, Output, Port, Splits, Task
-from spacec.search.tasks.patches import ImageSplit, Noise, PatchSplit, centre_crop, dihedral, undo_dihedral
+from spacec.search.task import Baseline, Batch, Forward, Metric, OutLike, Output, Port, Splits, Task
+from spacec.search.tasks.baselines import evaluate_baselines
+from spacec.search.tasks.extras import installed
+from spacec.search.tasks.patches import ImageSplit, Noise, PatchSplit, centre_crop, dihedral, psnr, undo_dihedral
 from spacec.search.tasks.photographs import Side, load, photographs
 
 
@@ -95,6 +97,11 @@ class Denoise(Task):
             total += undo_dihedral(forward({name: dihedral(noisy, mode)}).prediction, mode).to(total)
         return Output(total / 8, {"clean": total / 8})
 
+    def baselines(self) -> Sequence[Baseline]:
+        """The noisy input and the best blur; non-local means too where scikit-image is installed."""
+        train, test = self.fixed_images("weights"), self.fixed_images("test")
+        return evaluate_baselines(train, test, self.options.sigma / 255, nlm=installed("skimage"))
+
     def pictures(self, forward: Forward, splits: Splits) -> dict[str, Tensor]:
         """``NAME.noisy``, ``NAME.denoised`` and ``NAME.clean`` of every test image, clipped to 0..1."""
         found: dict[str, Tensor] = {}
@@ -104,23 +111,14 @@ class Denoise(Task):
             found[f"{name}.clean"] = batch.target[0]
         return found
 
-    def per_image(self, forward: Forward, splits: Splits) -> dict[str, float]:
-        """PSNR in dB of every test image, by name."""
+    def per_sample(self, forward: Forward, splits: Splits) -> dict[str, float]:
+        """PSNR in dB of every test image."""
         pairs = _one_by_one(splits.test)
         return {name: float(psnr(self._answer(forward, batch), batch.target)) for name, batch in pairs}
 
     def _answer(self, forward: Forward, batch: Batch) -> Tensor:
         with torch.no_grad():
             return self.predict(forward, batch, final=True).prediction.detach().cpu()
-
-
-def psnr(prediction: Tensor, clean: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of every sample ``[B]``: range 1, the prediction clipped to it.
-
-    A perfect prediction gives infinity.
-    """
-    error = (prediction.clamp(0, 1) - clean).double().square().flatten(1).mean(1)
-    return -10 * torch.log10(error)
 
 
 def forward_of(network: Callable[[Tensor], Tensor]) -> Forward:

@@ -25,6 +25,11 @@ def require(module: str, package: str, needed_by: str, extra: str = "data") -> M
         raise _missing(package, needed_by, extra, f"no module named '{error.name}'") from error
 
 
+def installed(module: str) -> bool:
+    """Whether a top-level module is there to be imported."""
+    return find_spec(module) is not None
+
+
 def package_folder(module: str, package: str, needed_by: str, extra: str = "data") -> Path:
     """The folder of an installed package, without importing it; E0720 where it is not installed."""
     spec = find_spec(module)

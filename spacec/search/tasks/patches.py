@@ -51,6 +51,15 @@ def centre_crop(image: Tensor, size: int | None, multiple: int = 64) -> Tensor:
     return image[..., top : top + h, left : left + w]
 
 
+def psnr(prediction: Tensor, clean: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of every sample ``[B]``: range 1, the prediction clipped to it.
+
+    A perfect prediction gives infinity.
+    """
+    error = (prediction.clamp(0, 1) - clean).double().square().flatten(1).mean(1)
+    return -10 * torch.log10(error)
+
+
 class PatchSplit(Split):
     """Random square patches of a set of images, ``length`` of them per pass, each image equally often.
 

@@ -1,0 +1,172 @@
+"""From a search to a network one can keep: search, retrain, compare, export, report.
+
+Joins the search and the back end, which know nothing of each other. Every stage writes into one run
+directory and one record; whatever stops a stage leaves all earlier ones readable, and a report can
+be made of what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spacec.facade import Space
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spacec.lower.package import Check
+    from spacec.search.config import SearchConfig
+    from spacec.search.progress import ProgressFn
+    from spacec.search.record import RunStore
+    from spacec.search.strategy import Strategy
+    from spacec.search.task import Forward, OutLike, Splits, Task
+    from spacec.search.trainer import TrainConfig
+    from spacec.search.training import TrainResult
+    from spacec.search.wiring import Wiring
+    from spacec.space.architecture import Architecture
+
+SEARCHED = "searched"
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is searched, how, and where everything goes."""
+
+    space: Space
+    strategy: Strategy
+    task: Task
+    search: SearchConfig
+    train: TrainConfig
+    out: Path
+    command: str = ""
+    """The command line that started it, for the report."""
+    compare: bool = True
+    """Retrain a random architecture of the space with the same budget, too."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: metrics on held-out data by subject, in the order of the report."""
+
+    architecture: Architecture
+    report: Path
+    results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_job(job: Job, progress: ProgressFn, resume: bool = False) -> Outcome:
+    """Run all stages. With ``resume``, each goes on from where its checkpoint is.
+
+    Raises what the stages raise, after closing their records.
+    """
+    from spacec.search import files
+    from spacec.search.record import RunStore
+    from spacec.search.runner import search
+
+    if not resume:
+        files.make_run_directory(job.out)  # the store must lie in a directory that is ours
+    with RunStore(job.out / files.STORE) as store:
+        found = search(
+            job.space,
+            job.strategy,
+            job.task,
+            job.search,
+            job.out,
+            train_config=job.train,
+            resume=resume,
+            store=store,
+            progress=progress,
+        )
+        arch = found.architecture
+        trained = {SEARCHED: _retrain(job, arch, SEARCHED, job.out, store, progress, resume)}
+        if job.compare:
+            other = random_other(job.space, arch, job.search.seed)
+            trained[RANDOM] = _retrain(job, other, RANDOM, job.out / RANDOM, store, progress, resume)
+        return _conclude(job, arch, trained, store, progress)
+
+
+def random_other(space: Space, arch: Architecture, seed: int) -> Architecture:
+    """A uniformly drawn architecture that is not ``arch`` (``arch`` itself where the space has no other)."""
+    drawn = space.sample(8, seed=seed)
+    return next((a for a in drawn if a != arch), arch)
+
+
+def _retrain(
+    job: Job, arch: Architecture, name: str, out: Path, store: RunStore, progress: ProgressFn, resume: bool
+) -> TrainResult:
+    from spacec.search.training import train
+
+    return train(job.space, arch, job.task, job.train, out, resume=resume, name=name, store=store, progress=progress)
+
+
+def _conclude(
+    job: Job, arch: Architecture, trained: Mapping[str, TrainResult], store: RunStore, progress: ProgressFn
+) -> Outcome:
+    """Baselines, per-sample values, the exported network, pictures, the report."""
+    from spacec.lower.network import Network
+    from spacec.lower.package import save_package
+    from spacec.search.progress import Progress
+    from spacec.search.report import gather, write
+    from spacec.search.training import recording
+    from spacec.search.wiring import Wiring, input_types, output_types
+
+    task = job.task.adapt(input_types(job.space.flat), output_types(job.space.flat))
+    wiring = Wiring.of(task, job.space.flat)
+    splits = task.splits(job.train.seed)
+    progress(Progress("judge", message="comparing with the baselines on held-out data"))
+    recorder = store.reopen("train", SEARCHED)
+    if recorder is None:
+        raise AssertionError("the retraining has its record")
+    with recording(recorder):
+        metric = task.metrics[0].name
+        gather.record_baselines(recorder, metric, task.baselines())
+        gather.record_labels(recorder, {s.id: s.labels for s in job.space.slots})
+        if job.command:
+            gather.record_command(recorder, job.command)
+        for name, result in trained.items():
+            forward = _forward(wiring, result)
+            samples = task.per_sample(forward, splits)
+            gather.record_samples(recorder, "trained" if name == SEARCHED else name, metric, samples)
+        forward = _forward(wiring, trained[SEARCHED])
+        write.write_pictures(job.out, task.pictures(forward, splits))
+        write.write_architecture(job.out, job.space, arch, title=job.space.name)
+    model = trained[SEARCHED].model
+    if isinstance(model, Network):
+        test = trained[SEARCHED].test
+        facts = (
+            f"Found by {job.strategy.name} for the task {task.name} (seed {job.search.seed}).",
+            f"Held-out {metric}: {task.metrics[0].text(test[metric])}.",
+        )
+        save_package(job.out, model, _check(task, wiring, splits), facts)
+    report = write.write_report(job.out)
+    data = gather.gather(job.out)
+    results = {s.name: dict(s.values) for s in data.subjects}
+    return Outcome(arch, report, results, {s.name: s.title for s in data.subjects})
+
+
+def _forward(wiring: Wiring, result: TrainResult) -> Forward:
+    """The trained network as the task asks it: inputs by name, on the network's own device, in eval mode."""
+    device = next(result.model.parameters()).device
+
+    def forward(inputs: Mapping[str, Tensor]) -> OutLike:
+        return wiring.wrap(result.model(*(t.to(device) for t in wiring.arguments(inputs))))
+
+    return forward
+
+
+def _check(task: Task, wiring: Wiring, splits: Splits) -> Check | None:
+    """The held-out data with what it should give, where the exported file knows the metric."""
+    from spacec.lower.metrics import METRICS
+    from spacec.lower.package import Check
+    from spacec.search.loader import ordered
+
+    metric = task.metrics[0].name
+    if metric not in METRICS:
+        return None
+    batches = list(ordered(splits.test, task.batch_size))
+    inputs = tuple(wiring.batch_arguments(b)[0] if len(wiring.inputs) == 1 else dict(b.inputs) for b in batches)
+    return Check(metric, inputs, tuple(b.target for b in batches))

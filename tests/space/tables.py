@@ -1,0 +1,242 @@
+"""Decision tables for the tests: random small ones, published ones, and a brute-force oracle.
+
+The oracle shares nothing with the algebra but the definition: it lists all assignments by trying
+every value, and evaluates conditions, costs and constraints as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import combinations
+
+from hypothesis import strategies as st
+
+from spacec.ir.conditions import ALWAYS, NEVER, Cond, Has, Is, both, either, holds
+from spacec.ir.dims import Dim, Symbol, ceil_div, evaluate, extreme, poly, symbols
+from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Slot
+
+Values = dict[str, "int | tuple[int, ...]"]
+
+OWNERS = ("net", "cell", "walk[0, 1]")
+DARTS_OPS = ("max3", "avg3", "skip", "sep3", "sep5", "dil3", "dil5")
+TABULAR = (8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 384, 512)
+
+
+# published spaces
+
+
+def darts(owners: tuple[str, ...] = ("normal", "reduce"), where: tuple[Constraint, ...] = ()) -> DecisionTable:
+    """Two cells of four picks of 2, each element with seven operations."""
+    found: list[Decision] = []
+    slots: list[Slot] = []
+    for owner in owners:
+        for node in range(4):
+            pick = f"{owner}.pick[{node}]"
+            found.append(Decision(pick, owner, "subset", low=2, high=2, size=node + 2))
+            for e in range(node + 2):
+                edge = f"{pick}.edge[{e}]"
+                found.append(Decision(edge, owner, "op", DARTS_OPS, active=Has(pick, e)))
+                slots.append(Slot(edge, ("absent", *DARTS_OPS), edge, pick, e, absent=True))
+    digests = {o: f"{i:08x}" for i, o in enumerate(owners, 1)}
+    costs = {"params": tuple(CostTerm(Is(d.id, frozenset({k})), 7 * k * k) for d in found[1:] for k in range(3, 7))}
+    return DecisionTable("darts", "9c41e07a", tuple(found), tuple(slots), costs, where, digests)
+
+
+def nas_bench_201() -> DecisionTable:
+    ops = ("none", "skip", "conv1", "conv3", "pool")
+    found = tuple(Decision(f"cell.edge[{i}]", "cell", "op", ops) for i in range(6))
+    return DecisionTable("nas_bench_201", "00000201", found, tuple(Slot(d.id, ops, d.id) for d in found))
+
+
+def clearer() -> DecisionTable:
+    ops = ("parallel", "fusion")
+    found = tuple(Decision(f"net.column[{i}]", "net", "op", ops) for i in range(12))
+    return DecisionTable("clearer", "0000c1ea", found, tuple(Slot(d.id, ops, d.id) for d in found))
+
+
+def tabular(limit: int = 41153) -> DecisionTable:
+    """Three widths; the weights of four dense layers with biases on 1027 features."""
+    labels = tuple(map(str, TABULAR))
+    found = tuple(Decision(f"net.linear[{i}].out", "net", "value", labels, TABULAR, elastic=True) for i in range(3))
+    a, b, c = (poly(Symbol(d.id, TABULAR, "decision")) for d in found)
+    params = a * 1027 + a + a * b + b + b * c + c + c + 1
+    where = (Constraint(poly(cost_symbol("params")), "<=", limit, f"params <= {limit}"),)
+    slots = tuple(Slot(d.id, labels, d.id) for d in found)
+    return DecisionTable("tabular", "07ab07ab", found, slots, {"params": (CostTerm(ALWAYS, params),)}, where)
+
+
+def cost_symbol(name: str) -> Symbol:
+    return Symbol(name, None, "cost")
+
+
+# the oracle
+
+
+def all_values(decision: Decision) -> list[int | tuple[int, ...]]:
+    if decision.kind != "subset":
+        return list(range(len(decision.labels)))
+    return [c for k in range(decision.low, decision.high + 1) for c in combinations(range(decision.size), k)]
+
+
+def brute_force(table: DecisionTable, where: bool = True) -> list[Values]:
+    """All valid assignments of the active decisions."""
+    found: list[Values] = [{}]
+    for decision in table.decisions:
+        after: list[Values] = []
+        for chosen in found:
+            if holds(decision.active, chosen.get):
+                after += [{**chosen, decision.id: v} for v in all_values(decision)]
+            else:
+                after.append(chosen)
+        found = after
+    return [c for c in found if not where or all(brute_holds(table, k, c) for k in table.constraints)]
+
+
+def size_of(table: DecisionTable, chosen: Mapping[str, int | tuple[int, ...]], name: str) -> int | Fraction | None:
+    value = chosen.get(name)
+    if value is None or isinstance(value, tuple):
+        return None if value is None else len(value)
+    return table.by_id[name].values[value]  # type: ignore[return-value]  # tables here have numbers only
+
+
+def brute_cost(table: DecisionTable, name: str, chosen: Mapping[str, int | tuple[int, ...]]) -> int | Fraction:
+    total: int | Fraction = 0
+    for term in table.costs[name]:
+        sizes = {s: size_of(table, chosen, s.name) for s in symbols(term.amount)}
+        if holds(term.when, chosen.get) and None not in sizes.values():
+            total += evaluate(term.amount, sizes.__getitem__)  # type: ignore[arg-type]  # no None is left
+    return total
+
+
+def brute_holds(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, int | tuple[int, ...]]) -> bool:
+    used = symbols(constraint.left) | symbols(constraint.right)
+    sizes = {
+        s: brute_cost(table, s.name, chosen) if s.ref == "cost" else size_of(table, chosen, s.name) for s in used
+    }
+    if None in sizes.values():
+        return True
+    left, right = (evaluate(d, sizes.__getitem__) for d in (constraint.left, constraint.right))  # type: ignore[arg-type]
+    return bool(eval(f"left {constraint.op} right", {"left": left, "right": right}))
+
+
+# random tables
+
+
+@st.composite
+def tables(draw: st.DrawFn, constrained: bool | None = None) -> DecisionTable:
+    """Up to seven decisions of all kinds, nested conditions, elastic costs and up to two constraints."""
+    found: list[Decision] = []
+    for i in range(draw(st.integers(1, 7))):
+        found.append(draw(decisions(f"d{i}", tuple(found))))
+    numbered = [d for d in found if d.kind != "op"]
+    terms = st.builds(CostTerm, conditions(tuple(found)), amounts(numbered))
+    costs = {name: tuple(draw(st.lists(terms, max_size=6))) for name in ("params", "macs")}
+    table = DecisionTable("random", "abcdef01", tuple(found), slots_for(found, draw), costs)
+    low, high = (0, 2) if constrained is None else (1, 2) if constrained else (0, 0)
+    where = tuple(draw(constraints(table, numbered)) for _ in range(draw(st.integers(low, high))))
+    owners = {o: f"{i:08x}" for i, o in enumerate(table.owners)}
+    return DecisionTable("random", "abcdef01", tuple(found), table.slots, costs, where, owners)
+
+
+@st.composite
+def decisions(draw: st.DrawFn, name: str, earlier: tuple[Decision, ...]) -> Decision:
+    kind = draw(st.sampled_from(("op", "subset", "value", "depth")))
+    owner = draw(st.sampled_from(OWNERS))
+    active = draw(conditions(earlier))
+    if kind == "subset":
+        size = draw(st.integers(0, 3))
+        low = draw(st.integers(0, size))
+        return Decision(name, owner, kind, low=low, high=draw(st.integers(low, size)), size=size, active=active)
+    count = draw(st.integers(1, 3))
+    if kind == "op":
+        labels = draw(st.sampled_from((("a", "b", "c"), ("sep 3", "sep-3", "x"), ("conv(3)", "skip", "1"))))
+        return Decision(name, owner, kind, labels[:count], active=active)
+    values = tuple(draw(st.lists(st.integers(0, 5), min_size=count, max_size=count, unique=True)))
+    return Decision(name, owner, kind, tuple(map(str, values)), values, elastic=True, active=active)
+
+
+def conditions(earlier: tuple[Decision, ...]) -> st.SearchStrategy[Cond]:
+    atoms: list[st.SearchStrategy[Cond]] = [st.just(ALWAYS)]
+    for d in earlier:
+        if d.kind == "subset" and d.size:
+            atoms.append(st.builds(Has, st.just(d.id), st.integers(0, d.size - 1)))
+        elif d.labels:
+            candidates = st.frozensets(st.integers(0, len(d.labels) - 1), min_size=1)
+            atoms.append(st.builds(Is, st.just(d.id), candidates))
+    if len(atoms) == 1:
+        return st.sampled_from((ALWAYS, ALWAYS, ALWAYS, NEVER))
+    nested = st.recursive(
+        st.one_of(*atoms[1:]),
+        lambda inner: st.lists(inner, min_size=2, max_size=3).flatmap(
+            lambda parts: st.sampled_from((both(*parts), either(*parts)))
+        ),
+        max_leaves=4,
+    )
+    return st.one_of(atoms[0], nested, nested)
+
+
+def amounts(numbered: list[Decision]) -> st.SearchStrategy[Dim]:
+    constant = st.integers(-3, 9)
+    if not numbered:
+        return constant
+    symbol = st.sampled_from([poly(Symbol(d.id, None, "decision")) for d in numbered])
+    return st.one_of(
+        constant,
+        st.builds(lambda a, k: a * k, symbol, st.integers(1, 3)),
+        st.builds(lambda a, b, k: a * b + b * k + k, symbol, symbol, st.integers(-2, 2)),
+        st.builds(lambda a, b: extreme("max", (a, b)) + ceil_div(a, 2) * b, symbol, symbol),
+    )
+
+
+@st.composite
+def constraints(draw: st.DrawFn, table: DecisionTable, numbered: list[Decision]) -> Constraint:
+    """About a cost, two sizes, or both, with a bound near what occurs."""
+    left: Dim = draw(st.sampled_from([poly(cost_symbol(n)) for n in table.costs]))
+    if numbered:
+        symbol = poly(Symbol(draw(st.sampled_from(numbered)).id, None, "decision"))
+        left = draw(st.sampled_from((left, left, symbol, left * symbol, left * 2 + symbol)))
+    right: Dim = draw(st.one_of(st.integers(-5, 30), amounts(numbered)))
+    return Constraint(left, draw(st.sampled_from(("<=", ">=", "==", "!=", "<", ">"))), right)
+
+
+def slots_for(found: list[Decision], draw: st.DrawFn) -> tuple[Slot, ...]:
+    """A slot per choice; an element of a pick has one of its own, or shares that of a choice inside it."""
+    slots: list[Slot] = []
+    inside: set[str] = set()
+    for d in found:
+        if d.kind != "subset":
+            continue
+        absent = draw(st.booleans())
+        first = ("absent",) if absent else ()
+        for e in range(d.size):
+            body = next((b for b in found if b.active == Has(d.id, e) and b.kind == "op" and b.id not in inside), None)
+            if body is None:
+                slots.append(Slot(f"{d.id}#{e}", (*first, "present"), None, d.id, e, absent))
+            else:
+                inside.add(body.id)
+                slots.append(Slot(f"{d.id}#{e}", (*first, *body.labels), body.id, d.id, e, absent))
+    slots += [Slot(d.id, d.labels, d.id) for d in found if d.kind != "subset" and d.id not in inside]
+    return tuple(slots)
+
+
+def masks(table: DecisionTable) -> st.SearchStrategy[dict[str, tuple[float, ...]]]:
+    """Positive weights per slot that sum to one."""
+
+    def normal(weights: list[int]) -> tuple[float, ...]:
+        return tuple(w / sum(weights) for w in weights)
+
+    one = {s.id: st.lists(st.integers(1, 9), min_size=s.size, max_size=s.size).map(normal) for s in table.slots}
+    return st.fixed_dictionaries(one)
+
+
+def chosen_by(table: DecisionTable, indices: Mapping[str, int]) -> Iterator[tuple[str, int | tuple[int, ...]]]:
+    """What slot indices select, conditions aside: candidates of decisions, present elements of picks."""
+    for d in table.decisions:
+        own = [s for s in table.slots if s.pick == d.id] if d.kind == "subset" else []
+        if d.kind == "subset":
+            yield d.id, tuple(sorted(s.element for s in own if indices[s.id] >= s.absent))
+            continue
+        slot = next(s for s in table.slots if s.decision == d.id)
+        if indices[slot.id] >= slot.absent:
+            yield d.id, indices[slot.id] - slot.absent
