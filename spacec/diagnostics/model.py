@@ -26,7 +26,7 @@ class Label:
 class Diagnostic:
     """One finding.
 
-    ``code`` is a key of :data:`spacec.diagnostics.codes.CODES`; ``span`` is ``None`` for
+    ``code`` is a key of :func:`spacec.diagnostics.codes.codes`; ``span`` is ``None`` for
     findings about the command line or a file as a whole; ``label`` is the text under the caret.
     """
 

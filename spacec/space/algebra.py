@@ -66,7 +66,7 @@ class Algebra:
 
         total = 0
         for diagram, counts, size in zip(self.diagrams, self.counts, self.sizes, strict=True):
-            total = total * size + diagram.rank(counts, outcome)
+            total = total * size + diagram.rank(counts, outcome, self.allowed)
         return total
 
     def best(self, score: Callable[[Step, int], float]) -> dict[str, Value]:

@@ -83,14 +83,18 @@ class Diagram:
                 raise IndexError("rank out of range")
         return found
 
-    def rank(self, counts: list[int], outcome_of: Callable[[Step], int]) -> int:
-        """The place of the path that takes ``outcome_of`` each step; ``ValueError`` where it is no path."""
+    def rank(self, counts: list[int], outcome_of: Callable[[Step], int], allowed: Allowed | None = None) -> int:
+        """The place of the path that takes ``outcome_of`` each step; ``ValueError`` where it is no path.
+
+        ``counts`` must be those of ``allowed``.
+        """
         total, node = 0, self.root
         while node != DEAD and (step := self.steps[node]) is not None:
             outcome = outcome_of(step)
-            for kind in step.classes[:outcome]:
-                child = self.children[node][kind]
-                total += counts[child] if child != DEAD else 0
+            for before in range(outcome):
+                child = self.children[node][step.classes[before]]
+                if child != DEAD and (allowed is None or allowed(step, before)):
+                    total += counts[child]
             node = self.children[node][step.classes[outcome]]
         if node == DEAD:
             raise ValueError("not a path of this diagram")

@@ -66,8 +66,9 @@ class Relaxation:
         return Atom(slot.id, frozenset(candidates))
 
     def expected(self, event: Event, amount: Dim) -> Any:
-        """The expectation of ``amount`` where the event occurs, and nothing elsewhere."""
-        if event is False:
+        """The expectation of ``amount`` where the event occurs; nothing where it mentions what is not there."""
+        mentioned = (self.of_decision.get(s.name) for s in symbols(amount))
+        if event is False or any(slot and self.settled.get(slot.id, 0) is None for slot in mentioned):
             return 0.0
         if isinstance(amount, int):
             return self.distribution.probability(event) * float(amount)

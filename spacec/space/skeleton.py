@@ -111,7 +111,7 @@ def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: 
     child = place.child(node)
     if node.binder is not None:
         walk.owners.setdefault(child.owner, owner_place(_named(node.binder, child.owner), node.region))
-        if node.binder.kind == "tied" and count_params:
+        if node.binder.kind == "tied":
             walk.tied.setdefault(child.owner, (child, []))[1].append(guard)
             count_params = False
     if node.region.searches:
@@ -129,7 +129,7 @@ def _named(binder: Binder, name: str) -> Binder:
 
 
 def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
-    """The weights of a tied member, once, wherever any of its uses is."""
+    """The weights of a tied member, once, wherever any of its uses is; those of tied members inside are their own."""
     inner = _Walk(names=walk.names, fixed=walk.fixed)
     _visit(inner, place, guard, count_params=True)
     for when, amount in inner.params.items():

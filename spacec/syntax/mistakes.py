@@ -54,11 +54,13 @@ def _opener(p: Place) -> Label | None:
 
 
 def _line_begins_with_bracket(p: Place) -> Diagnostic | None:
-    if not (p.token.first and p.token.kind in ("(", "[") and p.back(1).kind == ";" and not p.back(1).text):
+    before, bracket, last = p.back(1), p.token, p.back(2)
+    if p.token.kind == ";":
+        before, bracket, last = p.token, p.ahead(1), p.back(1)
+    if before.kind != ";" or before.text or not bracket.first:
         return None
-    what = "call" if p.token.kind == "(" else "index"
-    label = f"the {what} of {quoted(p.back(2))} must begin on its line"
-    return p.error("E0116", f"a line begins with `{p.token.kind}`", label)
+    label = f"to belong to {quoted(last)} it must stand on the same line"
+    return p.error("E0116", f"a line begins with `{bracket.kind}`", label, bracket)
 
 
 def _foreign_word(p: Place) -> Diagnostic | None:
@@ -154,7 +156,7 @@ def _python_colon(p: Place) -> Diagnostic | None:
         return None
     if p.wants_block:
         return p.error("E0110", "`:` before a block", "blocks stand in braces")
-    if "=" in p.expected and p.line and p.line[0].kind in ("def", "let", "tied"):
+    if "=" in p.expected and not p.opened and p.line and p.line[0].kind in ("def", "let", "tied"):
         return p.error("E0110", "`:` after a definition's head", "expected `=`")
     return None
 

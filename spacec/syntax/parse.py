@@ -32,7 +32,10 @@ def parse(source: SourceFile, sink: Sink | None = None) -> File:
 
 
 def parse_expression(source: SourceFile, sink: Sink | None = None) -> Expr:
-    """The tree of a text that is one expression, such as a constraint or an argument on the command line."""
+    """The tree of a text that is one expression, such as a constraint or an argument on the command line.
+
+    Raises :class:`SpacecError` if it is none; with a ``sink``, only if not even a part can be returned.
+    """
     own = Sink() if sink is None else sink
     lead = (Token("net", "", 0, 0), Token("=", "", 0, 0))
     tree = _run(source, own, lead)
@@ -168,10 +171,14 @@ class _Parser:
         self.sink.add(describe(self.source, tokens, at, self._opened(), expected))
 
     def _opened(self) -> list[Opened]:
-        brackets = []
+        brackets: list[Opened] = []
         for value, state in zip(self.values, self.states, strict=True):
-            if isinstance(value, Token) and value.kind in OPENERS:
+            if not isinstance(value, Token):
+                continue
+            if value.kind in OPENERS:
                 brackets.append(Opened(value, ERROR in self.tables.actions[state]))
+            elif value.kind in OPENERS.values():
+                brackets.pop()  # closed, though not reduced yet
         return brackets
 
     def _recover(self, at: int) -> int:

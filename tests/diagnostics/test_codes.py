@@ -21,7 +21,8 @@ EXAMPLES = [info for info in PAGES.values() if info.stage != "none"]
 def literals() -> set[str]:
     """Every code that the package or a plugin beside it can report."""
     folders = (PACKAGE, *PACKAGE.parent.glob("plugins/*/spacec_*"))
-    return {code for folder in folders for p in folder.rglob("*.py") for code in re.findall(r'"([EW]\d{4})"', p.read_text(encoding="utf-8"))}
+    texts = (p.read_text(encoding="utf-8") for folder in folders for p in folder.rglob("*.py"))
+    return {code for text in texts for code in re.findall(r'"([EW]\d{4})"', text)}
 
 
 def test_every_code_has_a_page():
@@ -61,7 +62,8 @@ def syntax_codes(text: str) -> list[str]:
 
 
 def test_pages_are_read_as_written():
-    text = "intro\n\n## E0999: a title\nstage: syntax\n\nWords.\n\n```fails\na\n```\n```works\nb\nc\n```\n## W0999: other\n"
+    text = "intro\n\n## E0999: a title\nstage: syntax\n\nWords.\n\n```fails\na\n```\n```works\nb\nc\n```\n"
+    text += "## W0999: other\n"
     assert parse_pages(text) == [
         CodeInfo("E0999", "a title", "Words.", "syntax", "a\n", "b\nc\n"),
         CodeInfo("W0999", "other", "", "check"),

@@ -27,7 +27,11 @@ def test_everything_a_diagnostic_has():
         "two shapes",
         at("b\n"),
         "this one is [64]",
-        (Label(at("a >>"), "this one is [32]"), Label(at("def b"), "from here"), Label(at("conv(3)", library), "and here")),
+        (
+            Label(at("a >>"), "this one is [32]"),
+            Label(at("def b"), "from here"),
+            Label(at("conv(3)", library), "and here"),
+        ),
         ("first note\nof two lines", "second note"),
         "make them one",
     )
@@ -168,4 +172,5 @@ def test_github():
 
 
 def test_an_uncaught_error_reads_well():
-    assert str(SpacecError(Diagnostic("E0301", "h", at("def b"), "l"))).startswith("error[E0301]: h\n  --> net.space:10:1")
+    text = str(SpacecError(Diagnostic("E0301", "h", at("def b"), "l")))
+    assert text.startswith("error[E0301]: h\n  --> net.space:10:1")

@@ -273,3 +273,8 @@ def test_conditions_compose_through_calls() -> None:
     inner = next(d for d in table.decisions if "inner" in d.id)
     assert inner.id == "net.outer[0].deep[0].inner[0]"
     assert inner.active == both(Is("net.outer[0]", frozenset((0,))))
+
+
+def test_tied_inside_tied_counts_once() -> None:
+    text = f"{HEAD}tied inner = conv(3) >> bn\ntied outer = inner >> inner\nnet = conv(3, C) >> outer >> outer{TAIL}"
+    assert total(table_of(text)) == 3 * 8 * 9 + 90 + 8 * 8 * 9 + 16

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import combinations
+from math import prod
 
 from hypothesis import strategies as st
 
@@ -125,10 +126,12 @@ def brute_holds(table: DecisionTable, constraint: Constraint, chosen: Mapping[st
 
 @st.composite
 def tables(draw: st.DrawFn, constrained: bool | None = None) -> DecisionTable:
-    """Up to seven decisions of all kinds, nested conditions, elastic costs and up to two constraints."""
+    """A few decisions of all kinds (at most about 800 assignments), nested conditions, elastic costs and up to two constraints."""
     found: list[Decision] = []
     for i in range(draw(st.integers(1, 7))):
         found.append(draw(decisions(f"d{i}", tuple(found))))
+        if prod(d.cardinality for d in found) > 100:
+            break
     numbered = [d for d in found if d.kind != "op"]
     terms = st.builds(CostTerm, conditions(tuple(found)), amounts(numbered))
     costs = {name: tuple(draw(st.lists(terms, max_size=6))) for name in ("params", "macs")}

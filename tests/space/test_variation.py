@@ -74,7 +74,7 @@ def test_mutation_is_uniform_over_decisions_and_values() -> None:
 
 
 def test_tight_constraints_are_met_by_the_diagram() -> None:
-    """One in 8,000 outcomes is valid per change: random tries fail, the diagram does not."""
+    """One in 99 changes is valid, or none: what random trial misses, the diagram finds."""
     ops = tuple(map(str, range(100)))
     found = tuple(Decision(f"d{i}", "net", "value", ops, tuple(range(100))) for i in range(2))
     first, second = (poly(Symbol(d.id)) for d in found)

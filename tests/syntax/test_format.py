@@ -11,6 +11,9 @@ from spacec.syntax.format import WIDTH, format_expression, format_file
 from spacec.syntax.parse import parse, parse_expression
 from tests.syntax.trees import expressions, files
 
+SETTINGS = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 LISTINGS = sorted(Path(__file__).with_name("listings").glob("*.space"))
 
 
@@ -18,7 +21,7 @@ def of(text: str) -> ast.File:
     return parse(SourceFile("test.space", text))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(SETTINGS, max_examples=150)
 @given(files())
 def test_parse_inverts_format(tree):
     text = format_file(tree)
@@ -27,7 +30,7 @@ def test_parse_inverts_format(tree):
     assert format_file(again) == text
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(SETTINGS, max_examples=300)
 @given(expressions())
 def test_parse_expression_inverts_format(tree):
     text = format_expression(tree)

@@ -107,8 +107,8 @@ def test_expression(text):
 
 NUMBERS = {
     "5": (5, ""), "0.001": (0.001, ""), "1e-3": (0.001, ""), "5M": (5_000_000, ""), "41K": (41_000, ""),
-    "600M": (600_000_000, ""), "1.5G": (1_500_000_000, ""), "1.1K": (1100, ""), "0.0005K": (0.5, ""), "30ms": (30, "ms"),
-    "1.5s": (1.5, "s"), "2e3": (2000.0, ""), "007": (7, ""), "2.5e3M": (2_500_000_000, ""),
+    "600M": (600_000_000, ""), "1.5G": (1_500_000_000, ""), "1.1K": (1100, ""), "0.0005K": (0.5, ""),
+    "30ms": (30, "ms"), "1.5s": (1.5, "s"), "2e3": (2000.0, ""), "007": (7, ""), "2.5e3M": (2_500_000_000, ""),
 }  # fmt: skip
 
 
@@ -186,6 +186,8 @@ def test_a_line_that_begins_with_a_bracket_starts_anew_only_after_something_comp
     assert body("x = a >>\n  (b | c)\n") == body("x = a >> (b | c)")
     with pytest.raises(SpacecError, match="E0116"):
         file("net = dag(x) {\n  y = a\n  [b]\n}")
+    with pytest.raises(SpacecError, match="E0116"):
+        file("def f\n  (x) = x")
 
 
 def test_one_expression_only():
@@ -196,10 +198,8 @@ def test_one_expression_only():
 
 def test_a_sink_gets_every_finding_and_the_rest_is_parsed():
     sink = Sink()
-    tree = parse(
-        SourceFile("t", "def a = conv(\ndef b = bn\nnet = dag(x) {\n  y = >> x\n  return x\n}\nwhere ==\nlet c = relu\n"),
-        sink,
-    )
+    text = "def a = conv(\ndef b = bn\nnet = dag(x) {\n  y = >> x\n  return x\n}\nwhere ==\nlet c = relu\n"
+    tree = parse(SourceFile("t", text), sink)
     assert [(d.code, d.span.source.position(d.span.start)[0]) for d in sink.diagnostics if d.span] == [
         ("E0104", 2),
         ("E0111", 4),
