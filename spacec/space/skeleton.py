@@ -30,6 +30,7 @@ class _Walk:
     tied: dict[str, tuple[Place, list[Cond]]] = field(default_factory=dict)
     owners: dict[str, Place] = field(default_factory=dict)
     fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
+    tying: dict[int, bool] = field(default_factory=dict)
 
     def symbol(self, symbol: Symbol) -> Dim:
         if not isinstance(symbol.ref, DecisionDecl):
@@ -114,7 +115,7 @@ def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: 
         if node.binder.kind == "tied":
             walk.tied.setdefault(child.owner, (child, []))[1].append(guard)
             count_params = False
-    if node.region.searches:
+    if node.region.searches or _ties(walk, node.region):
         _visit(walk, child, guard, count_params=count_params)
         return
     params, macs = _fixed(walk, node.region)
@@ -136,8 +137,18 @@ def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
         _add(walk.params, when, amount)
 
 
+def _ties(walk: _Walk, region: Region) -> bool:
+    """Whether a tied member is used inside: its weights count once, so the region is no fixed amount."""
+    known = walk.tying.get(id(region))
+    if known is None:
+        calls = [n for n in region.nodes if isinstance(n, CallNode)]
+        known = any((n.binder and n.binder.kind == "tied") or _ties(walk, n.region) for n in calls)
+        walk.tying[id(region)] = known
+    return known
+
+
 def _fixed(walk: _Walk, region: Region) -> tuple[Dim, Dim]:
-    """Weights and multiplies of a region without decisions."""
+    """Weights and multiplies of a region without decisions and tied members."""
     known = walk.fixed.get(id(region))
     if known is None:
         params: Dim = 0

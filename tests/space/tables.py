@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import combinations
 from math import prod
+from random import Random
 
 from hypothesis import strategies as st
 
 from spacec.ir.conditions import ALWAYS, NEVER, Cond, Has, Is, both, either, holds
 from spacec.ir.dims import Dim, Symbol, ceil_div, evaluate, extreme, poly, symbols
+from spacec.ir.graph import DecisionKind
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Slot
 
 Values = dict[str, "int | tuple[int, ...]"]
@@ -124,93 +126,92 @@ def brute_holds(table: DecisionTable, constraint: Constraint, chosen: Mapping[st
 # random tables
 
 
-@st.composite
-def tables(draw: st.DrawFn, constrained: bool | None = None) -> DecisionTable:
-    """A few decisions of all kinds (at most about 800 assignments), nested conditions, elastic costs and up to two constraints."""
+def tables(constrained: bool | None = None) -> st.SearchStrategy[DecisionTable]:
+    """Random tables; ``constrained``: with constraints, without, or (``None``) either.
+
+    Built from a seed, which is many times faster than drawing every part; failures shrink by size.
+    """
+    seeds = st.integers(0, 2**32 - 1)
+    return st.builds(random_table, st.integers(1, 7), seeds, st.just(constrained))
+
+
+def random_table(size: int, seed: int, constrained: bool | None = None) -> DecisionTable:
+    """A few decisions of all kinds (at most about 800 assignments), nested conditions, elastic costs, constraints."""
+    rng = Random(seed)
     found: list[Decision] = []
-    for i in range(draw(st.integers(1, 7))):
-        found.append(draw(decisions(f"d{i}", tuple(found))))
+    for i in range(size):
+        found.append(random_decision(rng, f"d{i}", found))
         if prod(d.cardinality for d in found) > 100:
             break
     numbered = [d for d in found if d.kind != "op"]
-    terms = st.builds(CostTerm, conditions(tuple(found)), amounts(numbered))
-    costs = {name: tuple(draw(st.lists(terms, max_size=6))) for name in ("params", "macs")}
-    table = DecisionTable("random", "abcdef01", tuple(found), slots_for(found, draw), costs)
-    low, high = (0, 2) if constrained is None else (1, 2) if constrained else (0, 0)
-    where = tuple(draw(constraints(table, numbered)) for _ in range(draw(st.integers(low, high))))
-    owners = {o: f"{i:08x}" for i, o in enumerate(table.owners)}
-    return DecisionTable("random", "abcdef01", tuple(found), table.slots, costs, where, owners)
+    costs = {
+        name: tuple(
+            CostTerm(random_condition(rng, found), random_amount(rng, numbered)) for _ in range(rng.randrange(7))
+        )
+        for name in ("params", "macs")
+    }
+    least = 0 if constrained is None else 1
+    limits = 0 if constrained is False else rng.randint(least, 2)
+    where = tuple(random_constraint(rng, numbered) for _ in range(limits))
+    owners = {o: f"{i:08x}" for i, o in enumerate(dict.fromkeys(d.owner for d in found))}
+    return DecisionTable("random", "abcdef01", tuple(found), random_slots(rng, found), costs, where, owners)
 
 
-@st.composite
-def decisions(draw: st.DrawFn, name: str, earlier: tuple[Decision, ...]) -> Decision:
-    kind = draw(st.sampled_from(("op", "subset", "value", "depth")))
-    owner = draw(st.sampled_from(OWNERS))
-    active = draw(conditions(earlier))
+def random_decision(rng: Random, name: str, earlier: list[Decision]) -> Decision:
+    kind: DecisionKind = rng.choice(("op", "subset", "value", "depth"))
+    owner = rng.choice(OWNERS)
+    active = random_condition(rng, earlier)
     if kind == "subset":
-        size = draw(st.integers(0, 3))
-        low = draw(st.integers(0, size))
-        return Decision(name, owner, kind, low=low, high=draw(st.integers(low, size)), size=size, active=active)
-    count = draw(st.integers(1, 3))
+        size = rng.randint(0, 3)
+        low = rng.randint(0, size)
+        return Decision(name, owner, kind, low=low, high=rng.randint(low, size), size=size, active=active)
+    count = rng.randint(1, 3)
     if kind == "op":
-        labels = draw(st.sampled_from((("a", "b", "c"), ("sep 3", "sep-3", "x"), ("conv(3)", "skip", "1"))))
+        labels = rng.choice((("a", "b", "c"), ("sep 3", "sep-3", "x"), ("conv(3)", "skip", "1")))
         return Decision(name, owner, kind, labels[:count], active=active)
-    values = tuple(draw(st.lists(st.integers(0, 5), min_size=count, max_size=count, unique=True)))
+    values = tuple(rng.sample(range(6), count))
     return Decision(name, owner, kind, tuple(map(str, values)), values, elastic=True, active=active)
 
 
-def conditions(earlier: tuple[Decision, ...]) -> st.SearchStrategy[Cond]:
-    atoms: list[st.SearchStrategy[Cond]] = [st.just(ALWAYS)]
-    for d in earlier:
-        if d.kind == "subset" and d.size:
-            atoms.append(st.builds(Has, st.just(d.id), st.integers(0, d.size - 1)))
-        elif d.labels:
-            candidates = st.frozensets(st.integers(0, len(d.labels) - 1), min_size=1)
-            atoms.append(st.builds(Is, st.just(d.id), candidates))
-    if len(atoms) == 1:
-        return st.sampled_from((ALWAYS, ALWAYS, ALWAYS, NEVER))
-    nested = st.recursive(
-        st.one_of(*atoms[1:]),
-        lambda inner: st.lists(inner, min_size=2, max_size=3).flatmap(
-            lambda parts: st.sampled_from((both(*parts), either(*parts)))
-        ),
-        max_leaves=4,
-    )
-    return st.one_of(atoms[0], nested, nested)
+def random_condition(rng: Random, earlier: list[Decision], leaves: int = 4) -> Cond:
+    usable = [d for d in earlier if d.labels or d.size]
+    if leaves == 4 and (not usable or rng.random() < 0.3):
+        return NEVER if rng.random() < 0.1 else ALWAYS
+    if leaves >= 2 and rng.random() < 0.5:
+        parts = [random_condition(rng, earlier, leaves // 2) for _ in range(rng.randint(2, 3))]
+        return rng.choice((both, either))(*parts)
+    d = rng.choice(usable)
+    if d.kind == "subset":
+        return Has(d.id, rng.randrange(d.size))
+    return Is(d.id, frozenset(rng.sample(range(len(d.labels)), rng.randint(1, len(d.labels)))))
 
 
-def amounts(numbered: list[Decision]) -> st.SearchStrategy[Dim]:
-    constant = st.integers(-3, 9)
-    if not numbered:
-        return constant
-    symbol = st.sampled_from([poly(Symbol(d.id, None, "decision")) for d in numbered])
-    return st.one_of(
-        constant,
-        st.builds(lambda a, k: a * k, symbol, st.integers(1, 3)),
-        st.builds(lambda a, b, k: a * b + b * k + k, symbol, symbol, st.integers(-2, 2)),
-        st.builds(lambda a, b: extreme("max", (a, b)) + ceil_div(a, 2) * b, symbol, symbol),
-    )
+def random_amount(rng: Random, numbered: list[Decision]) -> Dim:
+    if not numbered or rng.random() < 0.3:
+        return rng.randint(-3, 9)
+    a, b = (poly(Symbol(rng.choice(numbered).id, None, "decision")) for _ in range(2))
+    k = rng.randint(-2, 3)
+    return rng.choice((a * k, a * b + b * k + k, extreme("max", (a, b)) + ceil_div(a, 2) * b))
 
 
-@st.composite
-def constraints(draw: st.DrawFn, table: DecisionTable, numbered: list[Decision]) -> Constraint:
-    """About a cost, two sizes, or both, with a bound near what occurs."""
-    left: Dim = draw(st.sampled_from([poly(cost_symbol(n)) for n in table.costs]))
+def random_constraint(rng: Random, numbered: list[Decision]) -> Constraint:
+    """About a cost, a size, or both, with a bound near what occurs."""
+    left: Dim = poly(cost_symbol(rng.choice(("params", "macs"))))
     if numbered:
-        symbol = poly(Symbol(draw(st.sampled_from(numbered)).id, None, "decision"))
-        left = draw(st.sampled_from((left, left, symbol, left * symbol, left * 2 + symbol)))
-    right: Dim = draw(st.one_of(st.integers(-5, 30), amounts(numbered)))
-    return Constraint(left, draw(st.sampled_from(("<=", ">=", "==", "!=", "<", ">"))), right)
+        symbol = poly(Symbol(rng.choice(numbered).id, None, "decision"))
+        left = rng.choice((left, left, symbol, left * symbol, left * 2 + symbol))
+    right = rng.choice((rng.randint(-5, 30), random_amount(rng, numbered)))
+    return Constraint(left, rng.choice(("<=", ">=", "==", "!=", "<", ">")), right)
 
 
-def slots_for(found: list[Decision], draw: st.DrawFn) -> tuple[Slot, ...]:
+def random_slots(rng: Random, found: list[Decision]) -> tuple[Slot, ...]:
     """A slot per choice; an element of a pick has one of its own, or shares that of a choice inside it."""
     slots: list[Slot] = []
     inside: set[str] = set()
     for d in found:
         if d.kind != "subset":
             continue
-        absent = draw(st.booleans())
+        absent = rng.random() < 0.5
         first = ("absent",) if absent else ()
         for e in range(d.size):
             body = next((b for b in found if b.active == Has(d.id, e) and b.kind == "op" and b.id not in inside), None)
@@ -223,14 +224,11 @@ def slots_for(found: list[Decision], draw: st.DrawFn) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def masks(table: DecisionTable) -> st.SearchStrategy[dict[str, tuple[float, ...]]]:
-    """Positive weights per slot that sum to one."""
-
-    def normal(weights: list[int]) -> tuple[float, ...]:
-        return tuple(w / sum(weights) for w in weights)
-
-    one = {s.id: st.lists(st.integers(1, 9), min_size=s.size, max_size=s.size).map(normal) for s in table.slots}
-    return st.fixed_dictionaries(one)
+def masks(table: DecisionTable, seed: int) -> dict[str, tuple[float, ...]]:
+    """Random positive weights per slot that sum to one."""
+    rng = Random(seed)
+    drawn = {s.id: [rng.randint(1, 9) for _ in range(s.size)] for s in table.slots}
+    return {name: tuple(w / sum(weights) for w in weights) for name, weights in drawn.items()}
 
 
 def chosen_by(table: DecisionTable, indices: Mapping[str, int]) -> Iterator[tuple[str, int | tuple[int, ...]]]:
