@@ -67,21 +67,18 @@ def run_job(job: Job, progress: ProgressFn, resume: bool = False) -> Outcome:
     from spacec.search.record import RunStore
     from spacec.search.runner import search
 
-    if not resume:
-        files.make_run_directory(job.out)  # the store must lie in a directory that is ours
+    found = search(
+        job.space,
+        job.strategy,
+        job.task,
+        job.search,
+        job.out,
+        train_config=job.train,
+        resume=resume,
+        progress=progress,
+    )
+    arch = found.architecture
     with RunStore(job.out / files.STORE) as store:
-        found = search(
-            job.space,
-            job.strategy,
-            job.task,
-            job.search,
-            job.out,
-            train_config=job.train,
-            resume=resume,
-            store=store,
-            progress=progress,
-        )
-        arch = found.architecture
         trained = {SEARCHED: _retrain(job, arch, SEARCHED, job.out, store, progress, resume)}
         if job.compare:
             other = random_other(job.space, arch, job.search.seed)

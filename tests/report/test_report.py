@@ -19,7 +19,7 @@ from PIL import Image
 from spacec.diagnostics.model import SpacecError
 from spacec.search.files import REPORT, STORE
 from spacec.search.record import RunInfo, RunStore
-from spacec.search.report.charts import Series, line_chart, linear_axis, log_axis, probability_panels
+from spacec.search.report.charts import Series, line_chart, linear_axis, log_axis, probability_panels, tick_texts
 from spacec.search.report.gather import gather, record_baselines, record_command, record_labels, record_samples
 from spacec.search.report.html import Html, shown, tag
 from spacec.search.report.png import png, side_by_side
@@ -156,6 +156,21 @@ def test_samples_recorded_beside_another_training_join_their_row(tmp_path: Path)
     assert searched.name == "searched"
 
 
+def test_many_samples_keep_the_page_narrow_and_small(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    names = [f"photo-{k}" for k in range(20)]
+    with RunStore(tmp_path / STORE) as store:
+        recorder = store.reopen("train", "searched")
+        assert recorder is not None
+        record_samples(recorder, "trained", "psnr", dict.fromkeys(names, 20.0))
+        recorder.close("done")
+    write_pictures(tmp_path, {f"{n}.{kind}": torch.zeros(1, 8, 8) for n in names for kind in ("noisy", "clean")})
+    text, page = render(tmp_path)
+    assert max(row.count("<td>") for row in text.split("<tr")) <= 6
+    assert sum(name == "img" for name, _ in page.tags) <= 3 + 2 * 8 + 5
+    assert any("13 further samples" in t for t in page.texts)
+
+
 def test_hostile_names_are_escaped_everywhere(tmp_path: Path) -> None:
     make_run(tmp_path, hostile=True)
     text, page = render(tmp_path)
@@ -288,6 +303,28 @@ def test_log_axes_place_values_by_their_logarithm(values: list[float]) -> None:
     middle = (axis.low * axis.high) ** 0.5
     assert axis.at(middle) == pytest.approx(50, abs=1e-6)
     assert len(axis.ticks) <= 18
+
+
+@pytest.mark.parametrize(
+    ("ticks", "expected"),
+    [
+        ((18.691, 18.692, 18.693), ["18.691", "18.692", "18.693"]),
+        ((0.0, 5.0, 10.0, 15.0), ["0", "5", "10", "15"]),
+        ((0.005, 0.01, 0.02), ["0.005", "0.01", "0.02"]),
+        ((-0.5, 1 - 1.0000000000000002, 0.5), ["-0.5", "0", "0.5"]),
+        ((1000.0, 1500.0), ["1000", "1500"]),
+        ((1e-7, 2e-7), ["1e-07", "2e-07"]),
+    ],
+)
+def test_ticks_are_short_and_distinct(ticks: tuple[float, ...], expected: list[str]) -> None:
+    assert tick_texts(ticks) == expected
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.001, 1e6))
+def test_a_narrow_log_axis_has_ticks_too(low: float, ratio: float) -> None:
+    axis = log_axis([low, low * ratio], 100, 0)
+    assert len(axis.ticks) >= 2
+    assert len(set(tick_texts(axis.ticks))) == len(axis.ticks)
 
 
 def test_charts_leave_out_what_cannot_be_drawn() -> None:

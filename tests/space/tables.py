@@ -114,9 +114,7 @@ def brute_cost(table: DecisionTable, name: str, chosen: Mapping[str, int | tuple
 
 def brute_holds(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, int | tuple[int, ...]]) -> bool:
     used = symbols(constraint.left) | symbols(constraint.right)
-    sizes = {
-        s: brute_cost(table, s.name, chosen) if s.ref == "cost" else size_of(table, chosen, s.name) for s in used
-    }
+    sizes = {s: brute_cost(table, s.name, chosen) if s.ref == "cost" else size_of(table, chosen, s.name) for s in used}
     if None in sizes.values():
         return True
     left, right = (evaluate(d, sizes.__getitem__) for d in (constraint.left, constraint.right))  # type: ignore[arg-type]

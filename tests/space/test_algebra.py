@@ -23,7 +23,7 @@ def keys(listed: list[dict[str, int | tuple[int, ...]]]) -> set[tuple[tuple[str,
     return {tuple(c.items()) for c in listed}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(tables())
 def test_enumeration_is_brute_force(table: DecisionTable) -> None:
     for where in (True, False):
@@ -33,7 +33,7 @@ def test_enumeration_is_brute_force(table: DecisionTable) -> None:
         assert set(found) == keys(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tables(constrained=True))
 def test_rank_inverts_unrank(table: DecisionTable) -> None:
     for rank, arch in enumerate(algebra.enumerate_architectures(table)):
@@ -43,7 +43,7 @@ def test_rank_inverts_unrank(table: DecisionTable) -> None:
         algebra.unrank(table, algebra.count(table))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tables())
 def test_enumeration_from_a_rank_continues(table: DecisionTable) -> None:
     everything = list(algebra.enumerate_architectures(table))
@@ -60,7 +60,7 @@ def without_others(condition: object, own: set[str]) -> object:
             return (both if type(condition).__name__ == "All" else either)(*parts)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tables(constrained=False))
 def test_an_owners_count_takes_other_owners_conditions_as_met(table: DecisionTable) -> None:
     for owner in table.owners:

@@ -37,7 +37,7 @@ def refused(read: Callable[[], object]) -> Diagnostic:
     return first
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(tables(constrained=False))
 def test_decoding_inverts_encoding(table: DecisionTable) -> None:
     texts = set()
@@ -53,7 +53,7 @@ def test_decoding_inverts_encoding(table: DecisionTable) -> None:
     assert len(texts) == algebra.count(table)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(tables(), st.data())
 def test_validation_is_brute_force(table: DecisionTable, data: st.DataObject) -> None:
     values = st.one_of(st.integers(-1, 3), st.lists(st.integers(-1, 3), max_size=3).map(tuple))
@@ -62,7 +62,7 @@ def test_validation_is_brute_force(table: DecisionTable, data: st.DataObject) ->
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet="9c41e07a:=,+-normaledu0123 \n{}[]\"é", max_size=60))
+@given(st.text(alphabet='9c41e07a:=,+-normaledu0123 \n{}[]"é', max_size=60))
 def test_no_text_is_a_traceback(text: str) -> None:
     for given_text in (text, f"9c41e07a:{text}", f"9c41e07a:normal={text}", f"{{{text}"):
         with suppress(SpacecError):

@@ -21,7 +21,7 @@ from spacec.space.derive import slots_of
 from tests.space.tables import brute_cost, chosen_by, masks, tables, tabular
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(constrained=False))
 def test_costs_are_brute_force(table: DecisionTable) -> None:
     for arch in algebra.enumerate_architectures(table):
@@ -35,7 +35,7 @@ def where_picked(table: DecisionTable, term: CostTerm) -> CostTerm:
     return replace(term, when=both(term.when, *(d.active for d in picks if d.kind == "subset")))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(constrained=False))
 def test_index_masks_give_the_exact_cost(table: DecisionTable) -> None:
     costs = {name: tuple(where_picked(table, t) for t in terms) for name, terms in table.costs.items()}
@@ -45,7 +45,7 @@ def test_index_masks_give_the_exact_cost(table: DecisionTable) -> None:
             assert expected_cost(table, slots_of(table, arch), name) == pytest.approx(cost(table, arch, name))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(constrained=False), st.integers(0, 99))
 def test_expected_costs_are_sums_over_all_slot_outcomes(table: DecisionTable, seed: int) -> None:
     given_masks = masks(table, seed)

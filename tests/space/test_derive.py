@@ -64,7 +64,7 @@ def test_darts_ranks_edges_by_their_best_operation_that_is_not_absent() -> None:
     assert len(arch) == 4 + 8
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(), st.data())
 def test_deriving_an_architectures_own_slots_gives_it_back(table: DecisionTable, data: st.DataObject) -> None:
     everything = list(algebra.enumerate_architectures(table))
@@ -79,7 +79,7 @@ def test_deriving_an_architectures_own_slots_gives_it_back(table: DecisionTable,
         assert again == arch
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(constrained=True), st.integers(0, 99))
 def test_under_constraints_the_best_valid_one_is_found(table: DecisionTable, seed: int) -> None:
     everything = list(algebra.enumerate_architectures(table))

@@ -39,7 +39,7 @@ def fits(observed: Counter[object], expected: dict[object, float]) -> bool:
     return statistic < freedom + 5 * (2 * freedom) ** 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables())
 def test_samples_are_valid(table: DecisionTable) -> None:
     valid = {tuple(c.items()) for c in brute_force(table)}

@@ -22,7 +22,7 @@ def one_change(a: Architecture, b: Architecture) -> bool:
     return sum(a[d] != b[d] for d in a if d in b) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(), st.data())
 def test_neighbours_are_all_valid_architectures_one_change_away(table: DecisionTable, data: st.DataObject) -> None:
     everything = list(algebra.enumerate_architectures(table))
@@ -34,7 +34,7 @@ def test_neighbours_are_all_valid_architectures_one_change_away(table: DecisionT
     assert set(found) == {b for b in everything if one_change(arch, b)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(), st.data())
 def test_a_mutation_is_a_neighbour(table: DecisionTable, data: st.DataObject) -> None:
     everything = list(algebra.enumerate_architectures(table))
@@ -47,7 +47,7 @@ def test_a_mutation_is_a_neighbour(table: DecisionTable, data: st.DataObject) ->
         assert mutant in near or (not near and mutant in everything)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(), st.data())
 def test_a_child_is_valid_and_takes_after_its_parents(table: DecisionTable, data: st.DataObject) -> None:
     everything = list(algebra.enumerate_architectures(table))

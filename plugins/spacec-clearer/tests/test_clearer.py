@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from math import log10
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from spacec_clearer.losses import architecture_loss, binary_entropies, complexity_loss, complexity_weights
+from spacec_clearer.losses import (
+    architecture_loss,
+    binary_entropies,
+    candidate_costs,
+    complexity_loss,
+    complexity_weights,
+)
 from spacec_clearer.strategy import Clearer
 
 import spacec
@@ -146,3 +153,15 @@ def test_the_descriptor_names_the_class() -> None:
 
     (descriptor,) = spacec_clearer.spacec_strategies()
     assert descriptor.load() is Clearer
+
+
+def test_the_papers_complexities_come_out_of_its_space() -> None:
+    space = spacec.load(Path(__file__).parents[3] / "grammars" / "clearer.space")
+    task = Synthetic().adapt(space.inputs, space.outputs)
+    ctx = SearchContext(space, task, SearchConfig(), TrainConfig(), torch.device("cpu"), NullRecorder())
+    costs = candidate_costs(ctx, "params")
+    assert sum(c[0].item() for c in costs.values()) == 4 * 2_049_152
+    assert sum(c[1].item() for c in costs.values()) == 4 * 958_720
+    for rounded, expected in ((False, [0.68126, 0.31874]), (True, [0.7, 0.3])):
+        for found in complexity_weights(ctx, "params", rounded).values():
+            torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=5e-6)

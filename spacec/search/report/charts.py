@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, Point, Svg, text_width, tint
+from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, Anchor, Point, Svg, text_width, tint
 
 Rows = Sequence[tuple[int, Sequence[float]]]
 """Epoch and probabilities."""
@@ -132,12 +132,19 @@ def log_axis(values: Sequence[float], start: float, end: float) -> Axis:
         ticks = tuple(m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high)
         if len(ticks) <= 7:
             break
+    if len(ticks) < 2:
+        ticks = tuple(t for t in linear_axis((low, high), start, end).ticks if low <= t <= high)
     return Axis(low, high, ticks, True, start, end)
 
 
-def tick_text(value: float) -> str:
-    """A short number: ``0.02``, ``1500``, ``3e-05``."""
-    return f"{value:.4g}" if value == 0 or 1e-4 <= abs(value) < 1e6 else f"{value:.0e}"
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Short numbers, all different: as many digits as that takes (``0.02``, ``1500``, ``3e-05``, ``18.693``)."""
+    for digits in range(1, 16):
+        texts = [f"{0.0 if abs(t) < 1e-15 else t:.{digits}g}" for t in ticks]
+        near = all(abs(float(s) - t) <= 1e-6 * abs(t) for s, t in zip(texts, ticks, strict=True))
+        if near and len(set(texts)) == len(ticks):
+            break
+    return [f"{float(s):.0f}" if "e+" in s and abs(float(s)) < 1e6 else s for s in texts]
 
 
 def _clean(series: Series, log: bool) -> Series:
@@ -152,13 +159,13 @@ def _thin(points: Sequence[Point], most: int = 1000) -> Sequence[Point]:
 
 
 def _frame(svg: Svg, x: Axis, y: Axis, x_label: str, y_label: str) -> None:
-    for tick in y.ticks:
+    for tick, shown in zip(y.ticks, tick_texts(y.ticks), strict=True):
         svg.line((x.start, y.at(tick)), (x.end, y.at(tick)), FAINT, 0.8)
-        svg.text(x.start - 6, y.at(tick) + 3.5, tick_text(tick), 10.5, "end", MUTED)
+        svg.text(x.start - 6, y.at(tick) + 3.5, shown, 10.5, "end", MUTED)
     svg.line((x.start, y.start), (x.end, y.start), INK, 1)
-    for tick in x.ticks:
+    for tick, shown in zip(x.ticks, tick_texts(x.ticks), strict=True):
         svg.line((x.at(tick), y.start), (x.at(tick), y.start + 4), INK, 1)
-        svg.text(x.at(tick), y.start + 16, tick_text(tick), 10.5, "middle", MUTED)
+        svg.text(x.at(tick), y.start + 16, shown, 10.5, "middle", MUTED)
     svg.text((x.start + x.end) / 2, y.start + 32, x_label, 11, "middle", MUTED)
     svg.text(12, (y.start + y.end) / 2, y_label, 11, "middle", MUTED, turn=-90)
 
@@ -170,11 +177,12 @@ def _panel(name: str, rows: Rows, colours: Sequence[str], wide: float, high: flo
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * (bottom - top)
         svg.line((left, y), (right, y), FAINT, 0.8)
-        svg.text(left - 4, y + 3, tick_text(share), 8.5, "end", MUTED)
+        svg.text(left - 4, y + 3, f"{share:g}", 8.5, "end", MUTED)
     epochs = [float(e) for e, _ in rows]
     x = linear_axis(epochs, left, right, whole=True)
-    for tick, anchor in ((epochs[0], "start"), (epochs[-1], "end")):
-        svg.text(x.at(tick), bottom + 11, tick_text(tick), 8.5, "start" if anchor == "start" else "end", MUTED)
+    ends: tuple[tuple[float, Anchor], ...] = ((epochs[0], "start"), (epochs[-1], "end"))
+    for tick, anchor in ends:
+        svg.text(x.at(tick), bottom + 11, f"{tick:.0f}", 8.5, anchor, MUTED)
     for k, colour in enumerate(colours):
         points = [(x.at(e), bottom - p[k] * (bottom - top)) for e, (_, p) in zip(epochs, rows, strict=True)]
         if len(points) > 1:

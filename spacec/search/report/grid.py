@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from spacec.search.report.dag import colours_of
 from spacec.search.report.svg import FAINT, INK, MUTED, PAPER, WASH, Svg, curve, text_width, tint
 
-_LEFT, _TOP, _ROW, _DOT = 10.0, 82.0, 44.0, 4.5
+_LEFT, _TOP, _ROW, _DOT = 10.0, 86.0, 44.0, 4.5
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,21 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """A connection past whole stages, from border ``start`` (0 is the input) to border ``end``, from and to a row."""
+
+    start: int
+    end: int
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Grid:
     """``rows`` name the scales, finest first; the first stage starts at the input, the last ends at the output."""
 
     rows: tuple[str, ...]
     stages: tuple[Stage, ...]
+    skips: tuple[Skip, ...] = ()
 
 
 def draw_grid(grid: Grid, title: str = "", colours: Mapping[str, str] | None = None) -> Svg:
@@ -61,10 +71,12 @@ def draw_grid(grid: Grid, title: str = "", colours: Mapping[str, str] | None = N
     for stage, a, b in zip(grid.stages, xs[:-1], xs[1:], strict=True):
         for link in stage.links:
             _link(svg, stage, link, a, b, colours)
+    for k, skip in enumerate(grid.skips):
+        _skip(svg, skip, xs, _y(0) - 18 - 7 * k)
     for row, x in _dots(grid, xs):
         svg.circle(x, _y(row), _DOT, PAPER, INK, 1.3)
-    svg.text(xs[0], _y(0) - 12, "in", 11, "middle", MUTED)
-    svg.text(xs[-1], _y(0) - 12, "out", 11, "middle", MUTED)
+    svg.text(xs[0], _y(0) + 19, "in", 11, "middle", MUTED)
+    svg.text(xs[-1], _y(0) + 19, "out", 11, "middle", MUTED)
     _legend(svg, colours, xs[0], bottom + 20)
     return svg
 
@@ -82,7 +94,7 @@ def _y(row: int) -> float:
 
 
 def _band(svg: Svg, stage: Stage, a: float, b: float, bottom: float, colours: Mapping[str, str]) -> None:
-    top = _TOP - 30
+    top = _TOP - 34
     colour = colours[stage.label] if stage.chosen else MUTED
     fill = tint(colour, 0.10) if stage.chosen else WASH
     svg.rect(a + 2, top, b - a - 4, bottom - top, fill, radius=5)
@@ -104,6 +116,13 @@ def _link(svg: Svg, stage: Stage, link: Link, a: float, b: float, colours: Mappi
         middle = (a + b) / 2
         fill = tint(colour, 0.35 if stage.chosen else 0.2)
         svg.rect(middle - 13, _y(link.start) - 8, 26, 16, fill, colour, radius=3, line=1.2)
+
+
+def _skip(svg: Svg, skip: Skip, xs: list[float], y: float) -> None:
+    """Up from its start, level above the first row, down to its end."""
+    a, b = (xs[skip.start], _y(skip.rows[0])), (xs[skip.end], _y(skip.rows[1]))
+    turn = min(28.0, (b[0] - a[0]) / 3)
+    svg.path(curve([a, (a[0] + turn, y), (b[0] - turn, y), b]), stroke=MUTED, line=1.3)
 
 
 def _dots(grid: Grid, xs: list[float]) -> list[tuple[int, float]]:

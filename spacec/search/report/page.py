@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from spacec.search.report.curves import charts, probability_chart
-from spacec.search.report.gather import MetricInfo, RunData, Subject
+from spacec.search.report.gather import PICTURES, MetricInfo, RunData, Subject
 from spacec.search.report.html import Html, Part, joined, pairs, picture, section, table, tag, text
 from spacec.search.report.reproduce import GRAMMAR, commands
 
@@ -17,6 +17,9 @@ SVG, PNG = "image/svg+xml", "image/png"
 ARCHITECTURE_PICTURE = "architecture"
 PANEL = ("noisy", "denoised", "clean")
 """Kinds of a sample's pictures, in the order in which they are shown."""
+COSTS = {"params": "parameters", "macs": "multiply-adds"}
+MOST_SAMPLES = 8
+"""How many samples are shown in pictures, and side by side in a table."""
 
 
 def page(data: RunData) -> str:
@@ -141,13 +144,13 @@ def _comparison(data: RunData) -> Html:
     if not shown:
         return Html("")
     others = list(dict.fromkeys(n for s in shown for n in s.values if n not in (m.name, "loss")))
-    costly = any(s.costs for s in shown)
-    head = ["", _column(m), *others, *(("parameters", "multiply-adds") if costly else ())]
+    costs = [c for c in COSTS if any(c in s.costs for s in shown)]
+    head = ["", _column(m), *others, *(COSTS[c] for c in costs)]
     rows = []
     for s in shown:
         title: Part = joined([s.title, tag("span", f" ({s.remark})", class_="muted")]) if s.remark else s.title
         cells: list[Part] = [title, _cell(m, s.values[m.name]), *(_plain(s.values.get(n)) for n in others)]
-        rows.append([*cells, *((_count(s.costs.get("params")), _count(s.costs.get("macs"))) if costly else ())])
+        rows.append([*cells, *(_count(s.costs.get(c)) for c in costs)])
     strong = [k for k, s in enumerate(shown) if s is data.ours]
     order = "higher" if m.direction == "max" else "lower"
     note = tag("p", f"{m.help or m.name}; {order} is better.", class_="muted")
@@ -166,8 +169,7 @@ def _architecture(data: RunData) -> Html:
         parts.append(tag("p", "As text, for --arch: ", tag("code", ours.architecture)))
     costs = {k: _count(v) for k, v in ours.costs.items()}
     if costs:
-        names = {"params": "parameters", "macs": "multiply-adds"}
-        parts.append(tag("p", "Cost: " + ", ".join(f"{v} {names.get(k, k)}" for k, v in costs.items()) + "."))
+        parts.append(tag("p", "Cost: " + ", ".join(f"{v} {COSTS.get(k, k)}" for k, v in costs.items()) + "."))
     return section("The architecture", *parts)
 
 
@@ -181,7 +183,7 @@ def _before_after(data: RunData) -> Html:
     noisy = next((s.samples for s in data.subjects if s.name == "noisy"), {})
     ours = data.ours.samples if data.ours else {}
     blocks: list[Part] = []
-    for sample, files in rows.items():
+    for sample, files in list(rows.items())[:MOST_SAMPLES]:
         levels = {"noisy": noisy.get(sample), "denoised": ours.get(sample)}
         order = [*(k for k in PANEL if k in files), *sorted(set(files) - set(PANEL))]
         figures = []
@@ -190,6 +192,9 @@ def _before_after(data: RunData) -> Html:
             caption = kind if level is None else f"{kind}: {data.metric.text(level)}"
             figures.append(picture(files[kind], PNG, f"{sample}, {kind}", caption))
         blocks += [tag("h3", sample), tag("div", *figures, class_="panels")]
+    if len(rows) > MOST_SAMPLES:
+        more = f"{len(rows) - MOST_SAMPLES} further samples are in the folder {PICTURES}."
+        blocks.append(tag("p", more, class_="muted"))
     return section("Before and after", *blocks)
 
 
@@ -199,14 +204,15 @@ def _per_sample(data: RunData) -> Html:
     samples = list(dict.fromkeys(n for s in shown for n in s.samples))
     if not samples:
         return Html("")
-    head = [_column(m), *samples, "mean"]
-    rows = []
+    rows = [[_column(m), *samples, "mean"]]
     for s in shown:
         cells = [_cell(m, s.samples[n]) if n in s.samples else "" for n in samples]
         mean = s.values.get(m.name)
         rows.append([s.title, *cells, "" if mean is None else _cell(m, mean)])
     strong = [k for k, s in enumerate(shown) if s is data.ours]
-    return section("Held-out samples, one by one", table(head, rows, strong=strong))
+    if len(samples) > MOST_SAMPLES:  # too wide for a page: one row per sample
+        rows, strong = [list(column) for column in zip(*rows, strict=True)], []
+    return section("Held-out samples, one by one", table(rows[0], rows[1:], strong=strong))
 
 
 def _curves(data: RunData) -> Html:

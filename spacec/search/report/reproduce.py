@@ -1,4 +1,4 @@
-"""Command lines that repeat a run: those recorded, else those that the record implies."""
+"""Command lines that repeat a run: those recorded, else those that the record implies, with every option stated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from spacec.search.report.gather import RunData
 
 GRAMMAR = "space.space"
+_OWN_FLAGS = ("seed", "device")
 
 
 def commands(data: RunData) -> list[str]:
@@ -18,13 +19,26 @@ def commands(data: RunData) -> list[str]:
 
 
 def _command(run: Mapping[str, Any]) -> str:
-    words = ["spacec", run["kind"], GRAMMAR]
-    for name, value in run["header"].items():
-        words += ["-p", f"{name}={value}"]
-    words += ["--task", str(run["task"].get("name", ""))]
-    if run["kind"] == "search":
+    search = run["kind"] == "search"
+    config = run["config"].get("search", {}) if search else run["config"]
+    words = ["spacec", run["kind"], GRAMMAR, *_options("-p", run["header"])]
+    words += ["--task", str(run["task"].get("name", "")), *_options("-t", run["task"].get("options", {}))]
+    if search:
         words += ["--strategy", str(run["strategy"].get("name", ""))]
+        words += _options("-o", run["strategy"].get("options", {}))
     else:
         words += ["--arch", next((a["text"] for a in run["architectures"] if a["role"] == "trained"), "")]
-    words += ["--out", f"runs/again-{run['name'] or run['kind']}", "--seed", str(run["seed"])]
+    words += _options("-o", {k: v for k, v in config.items() if k not in _OWN_FLAGS})
+    words += ["--seed", str(run["seed"]), "--out", f"runs/again-{run['name'] or run['kind']}"]
     return join(words)
+
+
+def _options(flag: str, values: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in values.items() for word in (flag, f"{name}={_text(value)}")]
+
+
+def _text(value: object) -> str:
+    """A value as the command line spells it."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)

@@ -8,7 +8,7 @@ from math import prod
 
 from spacec.ir.dims import Dim, Symbol, evaluate
 from spacec.ir.flat import FlatChoose, FlatInput, FlatOp
-from spacec.search.report.grid import Grid, Link, Stage
+from spacec.search.report.grid import Grid, Link, Skip, Stage
 from spacec.search.report.layered import Mark, Sketch
 from spacec.search.report.selected import Group, Selected
 
@@ -22,46 +22,65 @@ def grid_of(selected: Selected, probabilities: Probabilities | None = None) -> G
     groups = selected.groups
     if not any(len(g.nodes) > 1 for g in groups):
         return None
-    sizes = sorted({_area(selected, n) for n in selected.live()} - {0}, reverse=True)
-    rows = {size: k for k, size in enumerate(sizes)}
-    before: Sequence[int] = [i for i, n in enumerate(selected.flat.nodes) if isinstance(n, FlatInput)]
-    stages: list[Stage] = []
+    work = _GridBuilder(selected)
     for group in groups:
         starts = sorted({s for n in group.nodes for s in selected.sources(group, n)})
-        fixed = _fixed_stage(selected, before, starts, rows)
-        if fixed is None:
+        if not work.fixed(starts):
             return None
+        work.chosen(group, _note(selected, group, probabilities))
+    return work.finish() if work.fixed(list(selected.flat.outputs.values())) else None
+
+
+class _GridBuilder:
+    """Adds stages from left to right; ``borders`` says where the tensors between stages stand."""
+
+    def __init__(self, selected: Selected) -> None:
+        self.selected = selected
+        self.areas = sorted({_area(selected, n) for n in selected.live()} - {0}, reverse=True)
+        self.choices = {n for g in selected.groups for n in g.nodes}
+        self.borders = {i: 0 for i, n in enumerate(selected.flat.nodes) if isinstance(n, FlatInput)}
+        self.stages: list[Stage] = []
+        self.skips: list[Skip] = []
+
+    def row(self, node: int) -> int | None:
+        area = _area(self.selected, node)
+        return self.areas.index(area) if area in self.areas else None
+
+    def fixed(self, ends: Sequence[int]) -> bool:
+        """What lies before ``ends``: nothing or one stage, and skips; false where a tensor has no scale."""
+        links: list[Link] = []
+        skips: list[tuple[int, tuple[int, int]]] = []
+        here = len(self.stages)
+        for end in ends:
+            for start, block in self.selected.walk(end, self.choices.__contains__).items():
+                rows = (self.row(start), self.row(end))
+                if rows[0] is None or rows[1] is None or start not in self.borders:
+                    return False
+                if self.borders[start] == here:
+                    links.append(Link(rows[0], rows[1], block))
+                else:
+                    skips.append((self.borders[start], (rows[0], rows[1])))
+        if skips or any(link.start != link.end or link.block for link in links):
+            self.stages.append(Stage(_parts_between(self.selected, self.choices, ends), False, tuple(links)))
+        self.skips += [Skip(start, len(self.stages), rows) for start, rows in skips]
+        return True
+
+    def chosen(self, group: Group, note: str) -> None:
         links = [
-            Link(rows[_area(selected, s)], rows[_area(selected, n)], block)
+            Link(self.areas.index(_area(self.selected, s)), self.areas.index(_area(self.selected, n)), block)
             for n in group.nodes
-            for s, block in selected.sources(group, n).items()
+            for s, block in self.selected.sources(group, n).items()
         ]
-        stages += [*fixed, Stage(group.label, True, tuple(links), _note(selected, group, probabilities))]
-        before = group.nodes
-    last = _fixed_stage(selected, before, list(selected.flat.outputs.values()), rows)
-    if last is None:
-        return None
-    stages += last
-    used = {row for s in stages for link in s.links for row in (link.start, link.end)}
-    if used != set(range(len(rows))):
-        return None
-    return Grid(tuple(_row_name(size / sizes[0]) for size in sizes), tuple(stages))
+        self.stages.append(Stage(group.label, True, tuple(links), note))
+        self.borders.update(dict.fromkeys(group.nodes, len(self.stages)))
 
-
-def _fixed_stage(
-    selected: Selected, before: Sequence[int], after: Sequence[int], rows: Mapping[int, int]
-) -> list[Stage] | None:
-    """What lies between two groups: nothing, one stage, or ``None`` where it reaches past ``before``."""
-    border = {n for g in selected.groups for n in g.nodes}
-    links = []
-    for end in after:
-        for start, block in selected.walk(end, border.__contains__).items():
-            if start not in before or 0 in (_area(selected, start), _area(selected, end)):
-                return None
-            links.append(Link(rows[_area(selected, start)], rows[_area(selected, end)], block))
-    if all(link.start == link.end and not link.block for link in links):
-        return []
-    return [Stage(_parts_between(selected, border, after), False, tuple(links))]
+    def finish(self) -> Grid | None:
+        """The grid, unless a scale is never at a border."""
+        used = {row for stage in self.stages for link in stage.links for row in (link.start, link.end)}
+        if used != set(range(len(self.areas))):
+            return None
+        names = tuple(_row_name(area / self.areas[0]) for area in self.areas)
+        return Grid(names, tuple(self.stages), tuple(dict.fromkeys(self.skips)))
 
 
 def _parts_between(selected: Selected, border: set[int], after: Sequence[int]) -> str:
