@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from spacec.facade import Space
 
@@ -86,6 +86,14 @@ def run_job(job: Job, progress: ProgressFn, resume: bool = False) -> Outcome:
         return _conclude(job, arch, trained, store, progress)
 
 
+def last_probabilities(store: RunStore) -> dict[str, list[float]]:
+    """Slot probabilities at the end of the search; empty for strategies that have none."""
+    searches = [run["id"] for run in store.runs() if run["kind"] == "search"]
+    rows = store.probabilities(searches[-1]) if searches else []
+    last = max((row["epoch"] for row in rows), default=-1)
+    return {row["slot"]: row["values"] for row in rows if row["epoch"] == last}
+
+
 def random_other(space: Space, arch: Architecture, seed: int) -> Architecture:
     """A uniformly drawn architecture that is not ``arch`` (``arch`` itself where the space has no other)."""
     drawn = space.sample(8, seed=seed)
@@ -130,7 +138,7 @@ def _conclude(
             gather.record_samples(recorder, "trained" if name == SEARCHED else name, metric, samples)
         forward = _forward(wiring, trained[SEARCHED])
         write.write_pictures(job.out, task.pictures(forward, splits))
-        write.write_architecture(job.out, job.space, arch, title=job.space.name)
+        write.write_architecture(job.out, job.space, arch, last_probabilities(store), job.space.name)
     model = trained[SEARCHED].model
     if isinstance(model, Network):
         test = trained[SEARCHED].test
@@ -157,12 +165,11 @@ def _forward(wiring: Wiring, result: TrainResult) -> Forward:
 
 def _check(task: Task, wiring: Wiring, splits: Splits) -> Check | None:
     """The held-out data with what it should give, where the exported file knows the metric."""
-    from spacec.lower.metrics import METRICS
-    from spacec.lower.package import Check
+    from spacec.lower.package import Check, KnownMetric
     from spacec.search.loader import ordered
 
-    metric = task.metrics[0].name
-    if metric not in METRICS:
+    metric = next((known for known in get_args(KnownMetric) if known == task.metrics[0].name), None)
+    if metric is None:
         return None
     batches = list(ordered(splits.test, task.batch_size))
     inputs = tuple(wiring.batch_arguments(b)[0] if len(wiring.inputs) == 1 else dict(b.inputs) for b in batches)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spacec.cli.output import tell
+from spacec.cli.output import table, tell
 from spacec.cli.progress import watching
 from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, run_options
 from spacec.cli.spaces import file_argument, space_options
 from spacec.hooks import installed
+from spacec.pipeline import RANDOM, SEARCHED, Job, run_job
+
+if TYPE_CHECKING:
+    from spacec.search.trainer import TrainConfig
 
 
 def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
@@ -36,6 +43,18 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
     "-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of strategy or search."
 )
 @click.option(
+    "--train", "retrain", is_flag=True, help="Retrain the pick, judge it on held-out data, export and report."
+)
+@click.option(
+    "-O",
+    "--train-option",
+    "train_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set an option of the retraining.",
+)
+@click.option("--compare/--no-compare", default=True, help="With --train: a random architecture, same budget, too.")
+@click.option(
     "--help-strategy",
     metavar="NAME",
     is_eager=True,
@@ -52,6 +71,9 @@ def search(
     task_options: tuple[str, ...],
     strategy_name: str,
     options: tuple[str, ...],
+    retrain: bool,
+    train_options: tuple[str, ...],
+    compare: bool,
     out: str,
     device: str,
     seed: int,
@@ -60,7 +82,9 @@ def search(
     """Search a space for the best architecture of a task.
 
     DIR receives the run record, checkpoints and the architecture found; an interrupted run goes on
-    with --resume.
+    with --resume. With --train the pick is retrained from scratch and judged on held-out data beside the
+    task's baselines and a random architecture; DIR then also holds network.py (stand-alone), pictures and
+    report.html.
 
     \b
     Example:
@@ -75,6 +99,10 @@ def search(
     chosen, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{strategy_name}'")
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
+    if retrain:
+        texts = {"seed": str(seed), "device": device, **split_assignments(train_options, "-O")}
+        _whole_job(Job(space, cls(chosen), task, config, _train_config(texts), Path(out), _command(), compare), resume)
+        return
     with watching() as progress:
         found = run(space, cls(chosen), task, config, Path(out), resume=resume, progress=progress)
     tell(f"architecture  {found.architecture.text()}")
@@ -82,3 +110,32 @@ def search(
     if found.metrics:
         tell(f"rated         {metrics_text(found.metrics)} (with the search's weights, on the arch split)")
     tell(f"run           {out}")
+
+
+def _train_config(texts: Mapping[str, str]) -> TrainConfig:
+    from spacec.search.options import parse_options
+    from spacec.search.trainer import TrainConfig
+
+    return parse_options(TrainConfig, texts, "training")
+
+
+def _command() -> str:
+    """The command line as a person would type it again."""
+    return shlex.join(["spacec", *sys.argv[1:]])
+
+
+def _whole_job(job: Job, resume: bool) -> None:
+    with watching() as progress:
+        ended = run_job(job, progress, resume)
+    metric = job.task.metrics[0]
+    tell(f"\nheld-out {metric.name} ({'higher' if metric.direction == 'max' else 'lower'} is better)")
+    rows = [(ended.titles[name], metric.text(values[metric.name])) for name, values in ended.results.items()]
+    tell(table(rows))
+    tell(f"architecture  {ended.architecture.text()}")
+    tell(f"weights       {job.space.params(ended.architecture):,}")
+    tell(f"report        {ended.report}")
+    tell(f"network       {job.out / 'network.py'} (stand-alone; try: python {job.out / 'network.py'} --check)")
+    if RANDOM in ended.results and SEARCHED in ended.results:
+        mine, other = ended.results[SEARCHED][metric.name], ended.results[RANDOM][metric.name]
+        verdict = "better than" if metric.better(mine, other) else "not better than"
+        tell(f"The searched network is {verdict} a random architecture of the space trained with the same budget.")

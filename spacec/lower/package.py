@@ -24,6 +24,10 @@ TOLERANCE = {"psnr": 0.01, "accuracy": 0.005}
 """How far a recomputed metric may be from the reported one (other machines add in another order)."""
 
 
+KnownMetric = Literal["psnr", "accuracy"]
+"""Metrics that an exported file can recompute on its own."""
+
+
 @dataclass(frozen=True)
 class Check:
     """Batches (a tensor each, or tensors by input name) with targets, and the metric they are judged by.
@@ -31,7 +35,7 @@ class Check:
     ``value`` is the reported mean over samples; ``None`` computes it.
     """
 
-    metric: Literal["psnr", "accuracy"]
+    metric: KnownMetric
     inputs: tuple[Tensor | Mapping[str, Tensor], ...]
     targets: tuple[Tensor, ...]
     value: float | None = None

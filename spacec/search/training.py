@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.ir.types import TensorType
 from spacec.search import files
 from spacec.search.device import resolve_device
 from spacec.search.environment import environment, versions
@@ -23,7 +24,7 @@ from spacec.search.seeds import own_randomness, stable_seed
 from spacec.search.space_like import SpaceLike
 from spacec.search.task import Splits, Task
 from spacec.search.trainer import TrainConfig, Trainer
-from spacec.search.wiring import Wiring, input_types, output_types
+from spacec.search.wiring import Wiring, free_sizes, input_types, output_types
 from spacec.space.architecture import Architecture
 
 __all__ = ["FitResult", "TrainConfig", "TrainResult", "fit", "train"]
@@ -126,7 +127,7 @@ def _train(
     checkpoint = None if out_dir is None else out_dir / files.TRAINING
     if resume and checkpoint is not None and checkpoint.exists():
         trainer.load_state_dict(files.read_tensors(checkpoint)["trainer"])
-    recorder.architecture("trained", -1, arch.text(), {"params": space.cost(arch, "params")})
+    recorder.architecture("trained", -1, arch.text(), _costs(space, arch, trainer.wiring, splits))
     _epochs(trainer, arch, config, checkpoint, recorder, progress)
     epoch = trainer.load_selected()
     if config.recalibrate:
@@ -141,6 +142,15 @@ def _train(
         files.write_tensors(out_dir / files.WEIGHTS, weights)
     trainer.model.eval()
     return TrainResult(trainer.model, arch, epoch, valid, test, out_dir)
+
+
+def _costs(space: SpaceLike, arch: Architecture, wiring: Wiring, splits: Splits) -> dict[str, int]:
+    """Weights, and multiplies at the size of the first test sample where that settles every free size."""
+    sample = splits.test.fetch([0], torch.Generator(), train=False)
+    sizes = free_sizes(space.flat, wiring, sample)
+    free = {s.name for t in input_types(space.flat).values() if isinstance(t, TensorType) for s in t.symbols}
+    macs = {"macs": space.cost(arch, "macs", **sizes)} if free <= set(sizes) else {}
+    return {"params": space.cost(arch, "params"), **macs}
 
 
 def _epochs(
