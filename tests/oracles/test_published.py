@@ -47,7 +47,9 @@ def darts_v2(space: spacec.Space) -> spacec.Architecture:
             for op, j in node:
                 choices[f"{owner}.pick[{k}].edge[{j}]"] = op
     example = space.to_json(space.sample(seed=0)[0])
-    return space.architecture({**example, "decisions": {d.id: choices[d.id] for d in space.decisions if d.id in choices}})
+    return space.architecture(
+        {**example, "decisions": {d.id: choices[d.id] for d in space.decisions if d.id in choices}}
+    )
 
 
 def test_darts_counts() -> None:
