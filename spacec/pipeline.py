@@ -8,10 +8,12 @@ be made of what there is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 SEARCHED = "searched"
 RANDOM = "random"
+NOT_OURS = ("E0812", "E0815")
+"""The directory belongs to another run: it is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,26 @@ class Outcome:
 def run_job(job: Job, progress: ProgressFn, resume: bool = False) -> Outcome:
     """Run all stages. With ``resume``, each goes on from where its checkpoint is.
 
-    Raises what the stages raise, after closing their records.
+    Raises what the stages raise, after closing their records; what is there by then has its report.
     """
+    try:
+        return _stages(job, progress, resume)
+    except (KeyboardInterrupt, SpacecError) as error:
+        if not (isinstance(error, SpacecError) and error.diagnostics[0].code in NOT_OURS):
+            _report_what_there_is(job.out)
+        raise
+
+
+def _report_what_there_is(out: Path) -> None:
+    """A report of a run that was cut off, where the record and the disk allow one."""
+    from spacec.search.files import StorageError
+    from spacec.search.report.write import write_report
+
+    with suppress(StorageError):
+        write_report(out)
+
+
+def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
     from spacec.search import files
     from spacec.search.record import RunStore
     from spacec.search.runner import search
