@@ -26,6 +26,7 @@ from spacec.source import SourceFile, Span
 from spacec.space.skeleton import build_table
 from spacec.syntax import ast
 from spacec.syntax.parse import parse
+from spacec.syntax.read import source_from_path
 
 __all__ = ["Session", "Space", "load", "loads", "parameters_of"]
 
@@ -110,7 +111,7 @@ class Session:
     def _library(self, use: ast.Use, user: ast.File) -> SourceFile | None:
         beside = Path(user.span.source.name).parent / use.path
         if beside.is_file():
-            return read_source(beside)
+            return source_from_path(beside)
         name, _, rest = use.path.partition("/")
         entry = self.registry.entry("spacec_library", name)
         if entry is None or not isinstance(entry.item, LibraryDescriptor):
@@ -125,7 +126,7 @@ def load(path: str | Path, /, *, preset: str | None = None, ops: Iterable[Source
     ``params`` set header parameters (numbers, texts, lists), over those of ``preset``. ``ops`` are a
     user's own torch modules: classes, or Python files that define them. Raises :class:`SpacecError`.
     """
-    return Session.default(ops).compile(read_source(path), params, preset)
+    return Session.default(ops).compile(source_from_path(path), params, preset)
 
 
 def loads(
@@ -143,19 +144,8 @@ def loads(
 
 def parameters_of(path: str | Path) -> tuple[str, ...]:
     """Names of the header parameters of a ``.space`` file."""
-    header = parse(read_source(path)).header
+    header = parse(source_from_path(path)).header
     return tuple(p.name for p in header.params) if header else ()
-
-
-def read_source(path: str | Path) -> SourceFile:
-    """A text file. Raises :class:`SpacecError` (E0810) where it cannot be read."""
-    try:
-        return SourceFile(str(path), Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        reason = f"it is not UTF-8 text (byte {error.start})"
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-    raise SpacecError(Diagnostic("E0810", f"cannot read '{path}': {reason}"))
 
 
 def as_expression(name: str, value: Any) -> ast.Expr:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacec.diagnostics.model import Diagnostic
-from spacec.ir.dims import Dim, Symbol, evaluate
+from spacec.ir.dims import Dim, Symbol
 from spacec.ir.flat import FlatGraph
 from spacec.ir.flatten import flatten
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import Precondition
+from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType
 from spacec.space import algebra, codec, variation
 from spacec.space.architecture import Architecture

@@ -88,7 +88,7 @@ def test_a_python_value_reads_as_the_language_writes_it() -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(SpacecError, match="no such file"):
+    with pytest.raises(SpacecError, match="there is no file"):
         spacec.load(tmp_path / "absent.space")
     (tmp_path / "bytes.space").write_bytes(b"space \xff")
     with pytest.raises(SpacecError, match="not UTF-8"):

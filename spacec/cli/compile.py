@@ -51,6 +51,8 @@ def compile_(
     exporter = installed().exporter(path.suffix)
     if path.suffix not in (".py", ".pt") and exporter is None:
         raise _unknown_suffix(path)
+    if path.suffix == ".py" and weights is not None:
+        raise click.UsageError("--weights needs a format that holds weights: -o network.pt")
     space = open_space(file, params, preset, ops)
     chosen = space.architecture(arch)
     facts = (f"{space.params(chosen):,} weights.", f"Made from {Path(file).name} with {_header(space)}.")
@@ -72,7 +74,7 @@ def compile_(
 
 
 def load_weights(network: Network, path: str) -> None:
-    """Fill a network with stored weights. Raises :class:`SpacecError` (E0607) where they are another network's."""
+    """Fill a network with stored weights. Raises :class:`SpacecError` (E0816) where they are another network's."""
     from spacec.search.files import read_tensors
 
     stored = read_tensors(Path(path))
@@ -81,7 +83,7 @@ def load_weights(network: Network, path: str) -> None:
     wrong = [k for k in {*own, *state} if k not in own or k not in state or own[k].shape != state[k].shape]
     if wrong:
         notes = (f"{len(wrong):,} of its {len(own):,} tensors differ, '{min(wrong)}' among them",)
-        raise SpacecError(Diagnostic("E0607", f"'{path}' holds the weights of another network", notes=notes))
+        raise SpacecError(Diagnostic("E0816", f"'{path}' holds the weights of another network", notes=notes))
     network.load_state_dict(state)
 
 

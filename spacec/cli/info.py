@@ -34,7 +34,7 @@ def info(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str,
         return
     tell(facts(_summary(space)))
     for line in space.preconditions:
-        tell(f"precondition  {line}")
+        tell(f"precondition   {line}")
     rows = [(d.id, d.kind, _candidates(d)) for d in space.decisions]
     if rows:
         tell(f"\ndecisions of {space.name}")

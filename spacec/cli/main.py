@@ -7,6 +7,7 @@ code 1, wrong usage in 2, Ctrl-C in 130. Listing the commands imports none of th
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -73,9 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal that cannot show a character of the grammar shows its code
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = spacec.main(args=arguments, prog_name="spacec", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SpacecError as error:
         show(error.diagnostics)

@@ -14,9 +14,11 @@ from spacec.diagnostics.model import Diagnostic
 from spacec.diagnostics.render import render_text
 
 
-def colour(stream: TextIO) -> bool:
-    """Whether to colour: only on a terminal, and never where ``NO_COLOR`` is set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def colour(stream: TextIO | None) -> bool:
+    """Whether to colour: only on a terminal (``None`` is a closed stream), and never where ``NO_COLOR`` is set."""
+    return (
+        stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def show(diagnostics: Sequence[Diagnostic]) -> None:

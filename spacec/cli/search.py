@@ -28,7 +28,7 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
     from spacec.search.config import SearchConfig
 
     strategy = installed().find("spacec_strategies", name).load()
-    tell(f"{name}: {(strategy.__doc__ or strategy.help).strip()}\n")
+    tell(f"{name}: {strategy.help}\n")
     print_options(f"options of {name} (-o NAME=VALUE)", strategy.Options)
     print_options("\noptions of the search (-o NAME=VALUE)", SearchConfig, strategy.config)
     ctx.exit()

@@ -206,12 +206,12 @@ def _import_file(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise _unusable(f"'{path}' is not a Python file", "its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # lowerings are named "module:attr", and the module must be found by that name
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, path, "exec"), module.__dict__)  # not the loader, whose cache may hold an older text
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         del sys.modules[name]
         note = f"importing it raised {type(error).__name__}: {error}"

@@ -64,17 +64,18 @@ NEVER = Any(frozenset())
 
 def both(*conditions: Cond) -> Cond:
     """Conjunction, flattened, with constants removed."""
+    told = [c for c in conditions if not (isinstance(c, All) and not c.parts)]
+    if len(told) < 2:
+        return told[0] if told else ALWAYS
     parts: set[Cond] = set()
-    for c in conditions:
-        if c == NEVER:
-            return NEVER
+    for c in told:
         if isinstance(c, All):
             parts |= c.parts
+        elif isinstance(c, Any) and not c.parts:
+            return NEVER
         else:
             parts.add(c)
-    if len(parts) == 1:
-        return next(iter(parts))
-    return All(frozenset(parts)) if parts else ALWAYS
+    return next(iter(parts)) if len(parts) == 1 else All(frozenset(parts))
 
 
 def either(*conditions: Cond) -> Cond:

@@ -3,12 +3,12 @@
 A :class:`Symbol` is a free size of an input (``H``), or a size that a decision chooses, with a
 finite domain. Divisions that are not exact become opaque :class:`Apply` atoms, so equality of
 normal forms is equality of functions wherever spacec claims it (it never claims more).
-All sizes are assumed to be positive integers.
+All sizes are assumed to be positive integers. :mod:`spacec.ir.sizes` evaluates, rewrites and compares them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -171,7 +171,7 @@ def _combine(a: Dim, b: Dim, sign: int) -> Dim:
 
 
 def _normal(terms: Mapping[Monomial, int | Fraction]) -> Dim:
-    kept = [(m, _tidy(c)) for m, c in terms.items() if c]
+    kept = [(m, tidy(c)) for m, c in terms.items() if c]
     if not kept:
         return 0
     if len(kept) == 1 and kept[0][0] == () and isinstance(kept[0][1], int):
@@ -180,7 +180,8 @@ def _normal(terms: Mapping[Monomial, int | Fraction]) -> Dim:
     return Poly(tuple(kept))
 
 
-def _tidy(c: int | Fraction) -> int | Fraction:
+def tidy(c: int | Fraction) -> int | Fraction:
+    """An ``int`` wherever the number is whole."""
     return c if isinstance(c, int) else (c.numerator if c.denominator == 1 else c)
 
 
@@ -197,8 +198,8 @@ def exact_div(a: Dim, b: Dim) -> tuple[Dim, bool] | None:
         if isinstance(a, int):
             return (a // b, True) if a % b == 0 else None
         if _divisible(a, b):
-            return _scaled(a, b), True
-        return _scaled(a, b), False
+            return scaled(a, b), True
+        return scaled(a, b), False
     ratio = _ratio(a, b)
     return None if ratio is None else (ratio, True)
 
@@ -207,7 +208,8 @@ def _divisible(a: Poly, n: int) -> bool:
     return all(isinstance(c, int) and c % n == 0 for _, c in a.terms)
 
 
-def _scaled(a: Poly, n: int) -> Dim:
+def scaled(a: Poly, n: int) -> Dim:
+    """``a / n`` with every coefficient divided."""
     return _normal({m: Fraction(c) / n for m, c in a.terms})
 
 
@@ -239,7 +241,7 @@ def ceil_div(a: Dim, n: int) -> Dim:
         return -(-a // n)
     if n == 1:
         return a
-    return _scaled(a, n) if _divisible(a, n) else poly(Apply("ceil_div", (a, n)))
+    return scaled(a, n) if _divisible(a, n) else poly(Apply("ceil_div", (a, n)))
 
 
 def floor_div(a: Dim, b: Dim) -> Dim:
@@ -247,7 +249,7 @@ def floor_div(a: Dim, b: Dim) -> Dim:
     if isinstance(a, int) and isinstance(b, int):
         return a // b
     if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
-        return _scaled(a, b)
+        return scaled(a, b)
     return poly(Apply("floor_div", (a, b)))
 
 
@@ -267,124 +269,3 @@ def extreme(fn: Literal["max", "min"], dims: tuple[Dim, ...]) -> Dim:
     if all(isinstance(d, int) for d in distinct):
         return (max if fn == "max" else min)(d for d in distinct if isinstance(d, int))
     return poly(Apply(fn, distinct))
-
-
-def evaluate(dim: Dim, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
-    """The number that ``dim`` is under an assignment of its symbols; a ``Fraction`` where it is no integer."""
-    if isinstance(dim, int):
-        return dim
-    total: int | Fraction = 0
-    for monomial, coefficient in dim.terms:
-        product: int | Fraction = coefficient
-        for atom, power in monomial:
-            base = value(atom) if isinstance(atom, Symbol) else _apply(atom, value)
-            product *= base**power
-        total += product
-    return _tidy(total)
-
-
-def _apply(atom: Apply, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
-    args = [evaluate(a, value) for a in atom.args]
-    match atom.fn:
-        case "ceil_div":
-            return -(-args[0] // args[1])
-        case "floor_div":
-            return args[0] // args[1]
-        case "mod":
-            return args[0] % args[1]
-        case "max":
-            return max(args)
-        case _:
-            return min(args)
-
-
-def substitute(dim: Dim, replace: Callable[[Symbol], Dim]) -> Dim:
-    """``dim`` with every symbol replaced, renormalised."""
-    if isinstance(dim, int):
-        return dim
-    total: Dim = 0
-    for monomial, coefficient in dim.terms:
-        product: Dim = 1
-        for atom, power in monomial:
-            base = replace(atom) if isinstance(atom, Symbol) else _rebuild(atom, replace)
-            product = product * base**power
-        if isinstance(coefficient, int):
-            total = total + product * coefficient
-        else:
-            scaled = exact_div(product * coefficient.numerator, coefficient.denominator)
-            if scaled is None:
-                raise ValueError(f"{dim} is not an integer under this substitution")
-            total = total + scaled[0]
-    return total
-
-
-def _rebuild(atom: Apply, replace: Callable[[Symbol], Dim]) -> Dim:
-    args = tuple(substitute(a, replace) for a in atom.args)
-    match atom.fn:
-        case "ceil_div":
-            return ceil_div(args[0], args[1]) if isinstance(args[1], int) else poly(Apply("ceil_div", args))
-        case "floor_div":
-            return floor_div(args[0], args[1])
-        case "mod":
-            return modulo(args[0], args[1])
-        case "max" | "min":
-            return extreme(atom.fn, args)
-
-
-def settle(dim: Dim, divides: Callable[[Dim, int], bool]) -> Dim:
-    """``dim`` with rounded divisions made exact where ``divides(a, n)`` says that n divides a."""
-    if isinstance(dim, int) or not any(isinstance(a, Apply) for m, _ in dim.terms for a, _ in m):
-        return dim
-    total: Dim = 0
-    for monomial, coefficient in dim.terms:
-        product: Dim = Poly((((), coefficient),)) if isinstance(coefficient, Fraction) else coefficient
-        for atom, power in monomial:
-            product = product * _settled(atom, divides) ** power
-        total = total + product
-    return total
-
-
-def _settled(atom: Atom, divides: Callable[[Dim, int], bool]) -> Dim:
-    if isinstance(atom, Apply) and atom.fn in ("ceil_div", "floor_div"):
-        a, n = settle(atom.args[0], divides), atom.args[1]
-        if isinstance(n, int) and not isinstance(a, int) and divides(a, n):
-            return _scaled(a, n)
-    return poly(atom)
-
-
-def assignments(free: frozenset[Symbol], cap: int = 100_000) -> Iterator[dict[Symbol, int]] | None:
-    """All assignments of symbols with finite domains, or ``None`` where one is free or there are over ``cap``."""
-    ordered = sorted(free, key=lambda s: s.name)
-    size = 1
-    for symbol in ordered:
-        if symbol.domain is None:
-            return None
-        size *= len(symbol.domain)
-    return _product(ordered) if size <= cap else None
-
-
-def _product(ordered: list[Symbol]) -> Iterator[dict[Symbol, int]]:
-    if not ordered:
-        yield {}
-        return
-    head, *tail = ordered
-    for rest in _product(tail):
-        for v in head.domain or ():
-            yield {head: v, **rest}
-
-
-def same(a: Dim, b: Dim) -> bool | None:
-    """Whether two sizes are equal: ``True``, ``False``, or ``None`` where it depends on symbols or is unknown.
-
-    Symbols with finite domains are enumerated; ``False`` means unequal for every value.
-    """
-    difference = a - b
-    if difference == 0:
-        return True
-    if isinstance(difference, int):
-        return False
-    choices = assignments(difference.symbols)
-    if choices is None:
-        return None
-    verdicts = {evaluate(difference, c.__getitem__) == 0 for c in choices}
-    return verdicts.pop() if len(verdicts) == 1 else None

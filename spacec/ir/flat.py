@@ -12,6 +12,9 @@ from spacec.ir.ops import AttrValue, OpSpec, Precondition
 from spacec.ir.types import TensorType
 from spacec.source import NOWHERE, Span
 
+LOSS_PREFIX = "loss:"
+"""Begins the names of the ops' losses in what a network without its supernet returns."""
+
 
 @dataclass(frozen=True)
 class FlatOp:

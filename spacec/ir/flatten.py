@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from spacec.ir.conditions import ALWAYS, Cond, both
-from spacec.ir.dims import Dim, Poly, Symbol, poly, substitute
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
-from spacec.ir.graph import CallNode, ChooseNode, DecisionDecl, OpNode, Ref, SpaceGraph
-from spacec.ir.naming import Place, decision_path, joined, root_place, state_path
+from spacec.ir.graph import CallNode, ChooseNode, OpNode, Ref, SpaceGraph
+from spacec.ir.naming import Place, decision_path, global_size, joined, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.types import TensorType
 
@@ -30,13 +30,8 @@ class _Flattener:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def symbol(self, symbol: Symbol) -> Dim:
-        if not isinstance(symbol.ref, DecisionDecl):
-            return poly(symbol)
-        return poly(Symbol(self.names[id(symbol.ref)], symbol.domain, "decision"))
-
     def dim(self, dim: Dim) -> Dim:
-        return substitute(dim, self.symbol) if isinstance(dim, Poly) else dim
+        return global_size(dim, self.names)
 
     def type(self, t: TensorType) -> TensorType:
         return TensorType(self.dim(t.channels), tuple(map(self.dim, t.space)), t.kind) if t.symbols else t

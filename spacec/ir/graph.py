@@ -202,24 +202,9 @@ class Region:
     searches: bool = False
     """Contains any decision at all, a let's included."""
     stateful: bool = False
+    expanded: int = 0
+    """Nodes with every call written out."""
     preconditions: tuple[Precondition, ...] = ()
-
-    def node(self, ref: Ref) -> Node | None:
-        """The node a reference names, or ``None`` for an input of the region."""
-        index = ref.node - len(self.inputs)
-        return None if index < 0 else self.nodes[index]
-
-    def type_of(self, ref: Ref) -> TensorType:
-        node = self.node(ref)
-        match node:
-            case None:
-                return self.inputs[ref.node]
-            case OpNode():
-                return node.result.type
-            case ChooseNode():
-                return node.type
-            case CallNode():
-                return node.region.outputs[ref.out].type
 
 
 @dataclass(frozen=True)
@@ -233,13 +218,12 @@ class Port:
 
 @dataclass(eq=False)
 class SpaceGraph:
-    """The whole space: the root region, its ports, and lets that this form declares but does not use."""
+    """The whole space: its root region and its ports."""
 
     name: str
     root: Region
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    dormant: tuple[tuple[Binder, Region], ...] = ()
 
     def regions(self) -> list[Region]:
         """Every distinct region, callees first."""

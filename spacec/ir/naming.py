@@ -11,9 +11,13 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spacec.ir.conditions import ALWAYS, Cond, both, rename, text
+from spacec.ir.dims import Dim, Poly, Symbol, poly
 from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Region, Step
+from spacec.ir.sizes import substitute
 
 ROOT_OWNER = "net"
+DECISION = "decision"
+"""``ref`` of the size symbol of a decision that is known by its global id."""
 
 
 def decision_path(step: Step) -> str:
@@ -152,3 +156,13 @@ def skeleton_text(region: Region, name: str = "let") -> str:
     """The decisions of a region as text, relative to it."""
     place = Place(region, name, "", name).with_local_binders()
     return "\n".join(decision_text(i, d, c) for i, d, c in own_decisions(place))
+
+
+def global_size(dim: Dim, ids: Mapping[int, str]) -> Dim:
+    """A size with its decisions called by their global ids; ``ids`` has those of the declarations met so far."""
+
+    def named(symbol: Symbol) -> Dim:
+        known = isinstance(symbol.ref, DecisionDecl)
+        return poly(Symbol(ids[id(symbol.ref)], symbol.domain, DECISION) if known else symbol)
+
+    return substitute(dim, named) if isinstance(dim, Poly) else dim

@@ -39,11 +39,6 @@ def parameters_of(
     return found
 
 
-def count_parameters(model: nn.Module, trainable: bool = False) -> int:
-    """Number of weights; ``trainable``: of those that take gradients."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
-
-
 def set_drop_path(model: nn.Module, rate: float) -> None:
     """Set the rate of every stochastic-depth stage. Raises :class:`ValueError` outside [0, 1)."""
     if not 0.0 <= rate < 1.0:

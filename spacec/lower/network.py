@@ -19,7 +19,7 @@ from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import add_layer, check_keys, head_keys
 from spacec.lower.elastic import make_slices
 from spacec.lower.layers import Call, Layer, build_layers, lower
-from spacec.lower.masks import Out, architecture_mask
+from spacec.lower.masks import architecture_mask
 from spacec.lower.modules import attach
 from spacec.lower.plan import make_plan
 from spacec.lower.program import Program, make_program
@@ -27,8 +27,6 @@ from spacec.lower.supernet import Supernet
 from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
-
-LOSS_PREFIX = "loss:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,16 +134,6 @@ class Network(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         self._run = self.design.program.compile()
-
-
-def as_out(network: nn.Module, result: Tensor | Mapping[str, Tensor]) -> Out:
-    """What a network returned, in the form in which supernets return it."""
-    if isinstance(result, Tensor):
-        name = network.design.outputs[0] if isinstance(network, Network) else "output"
-        return Out(result, {name: result})
-    outputs = {name: value for name, value in result.items() if not name.startswith(LOSS_PREFIX)}
-    losses = {name.removeprefix(LOSS_PREFIX): v for name, v in result.items() if name.startswith(LOSS_PREFIX)}
-    return Out(next(iter(outputs.values())), outputs, losses=losses)
 
 
 def transfer(supernet: Supernet, network: Network) -> None:

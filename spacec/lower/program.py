@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spacec.ir.flat import FlatGraph, FlatInput, FlatOp
+from spacec.ir.flat import LOSS_PREFIX, FlatGraph, FlatInput, FlatOp
 from spacec.lower import sizes
 from spacec.lower.layers import Call, Layer, literal
 from spacec.lower.modules import add_losses, check_divisible, check_input
@@ -166,7 +166,7 @@ def _return_line(results: dict[str, str], emits: bool) -> str:
         return f"return {next(iter(results.values()))}"
     pairs = [f"{literal(name)}: {value}" for name, value in results.items()]
     if emits:
-        pairs.append('**{f"loss:{name}": value for name, value in losses.items()}')
+        pairs.append(f'**{{f"{LOSS_PREFIX}{{name}}": value for name, value in losses.items()}}')
     return f"return {{{', '.join(pairs)}}}"
 
 

@@ -13,9 +13,10 @@ from fractions import Fraction
 from functools import cached_property
 from math import lcm
 
-from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, evaluate, poly, substitute, symbols
+from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, symbols
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
 from spacec.ir.ops import AttrValue, Precondition
+from spacec.ir.sizes import evaluate, substitute
 from spacec.ir.types import TensorType
 from spacec.lower import errors
 from spacec.lower.layers import Shape, Site, Value

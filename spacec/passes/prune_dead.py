@@ -102,6 +102,7 @@ class _Pruning:
 
     def _prune(self, region: Region, live: frozenset[int], inputs: frozenset[int]) -> Region:
         read = self.read(region, live)
+        wanted = _outputs_read(read)
         place: dict[int, int] = {old: new for new, old in enumerate(sorted(inputs))}
         renumber: dict[Ref, Ref] = {}
         nodes: list[Node] = []
@@ -110,7 +111,7 @@ class _Pruning:
             return renumber.get(ref) or Ref(place[ref.node], ref.out)
 
         for index, node in enumerate(region.nodes, len(region.inputs)):
-            if not _is_live(node, index, read):
+            if index not in wanted and not _is_shared_value(node):
                 continue
             place[index] = len(inputs) + len(nodes)
             match node:
@@ -123,12 +124,10 @@ class _Pruning:
                         replace(node, alternatives=tuple(None if a is None else moved(a) for a in node.alternatives))
                     )
                 case CallNode():
-                    wanted = frozenset(r.out for r in read if r.node == index)
-                    sources = self._sources(node, wanted)
-                    renumber.update({Ref(index, k): Ref(place[index], new) for new, k in enumerate(sorted(wanted))})
-                    nodes.append(
-                        replace(node, region=self.prune(node.region, wanted), inputs=tuple(map(moved, sources)))
-                    )
+                    outs = wanted.get(index, frozenset())
+                    sources = self._sources(node, outs)
+                    renumber.update({Ref(index, k): Ref(place[index], new) for new, k in enumerate(sorted(outs))})
+                    nodes.append(replace(node, region=self.prune(node.region, outs), inputs=tuple(map(moved, sources))))
         outputs = tuple(replace(region.outputs[k], ref=moved(region.outputs[k].ref)) for k in sorted(live))
         kept = tuple(region.inputs[k] for k in sorted(inputs))
         return replace(region, inputs=kept, nodes=nodes, outputs=outputs)
@@ -150,8 +149,14 @@ class _Pruning:
             self.kept.add(id(symbol.ref))
 
 
-def _is_live(node: Node, index: int, read: set[Ref]) -> bool:
-    if isinstance(node, CallNode):
-        shared = not node.region.inputs and not node.region.outputs  # a value let: its use is known by its symbols
-        return shared or any(r.node == index for r in read)
-    return Ref(index) in read
+def _outputs_read(read: set[Ref]) -> dict[int, frozenset[int]]:
+    """The outputs that are read, by node."""
+    found: dict[int, set[int]] = {}
+    for ref in read:
+        found.setdefault(ref.node, set()).add(ref.out)
+    return {node: frozenset(outs) for node, outs in found.items()}
+
+
+def _is_shared_value(node: Node) -> bool:
+    """A value let: its use is known by its symbols, not by an output."""
+    return isinstance(node, CallNode) and not node.region.inputs and not node.region.outputs

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from spacec.ir.flat import FlatGraph
@@ -90,9 +89,3 @@ class SpaceLike(Protocol):
     def recalibrate_norm(
         self, model: nn.Module, batches: Iterable[tuple[Tensor, ...]], mask: Mask | None = None
     ) -> None: ...
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the parameters of ``model`` are; the CPU for a model without any."""
-    first = next(model.parameters(), None)
-    return torch.device("cpu") if first is None else first.device

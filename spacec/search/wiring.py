@@ -8,13 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from spacec.ir.dims import Dim, evaluate, symbols
-from spacec.ir.flat import FlatGraph, FlatInput
+from spacec.ir.dims import Dim, symbols
+from spacec.ir.flat import LOSS_PREFIX, FlatGraph, FlatInput
+from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType, Type
 from spacec.search.task import Batch, OutLike, Output, Task, match_ports
-
-LOSS = "loss:"
-"""Prefix of the auxiliary losses in what a network returns."""
 
 
 def input_types(flat: FlatGraph) -> dict[str, Type]:
@@ -86,7 +84,7 @@ class Wiring:
         """What a stand-alone network returned: a tensor, or a dict of outputs and of losses under ``loss:NAME``."""
         found = {self.order[0]: value} if isinstance(value, Tensor) else dict(value)
         outputs = self._named(found)
-        losses = {name.removeprefix(LOSS): t for name, t in found.items() if name.startswith(LOSS)}
+        losses = {name.removeprefix(LOSS_PREFIX): t for name, t in found.items() if name.startswith(LOSS_PREFIX)}
         return Output(next(iter(outputs.values())), outputs, losses=losses)
 
     def heads(self, out: OutLike) -> tuple[OutLike, ...]:

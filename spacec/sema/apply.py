@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spacec.ir.ops import OpSpec
+from spacec.sema.attributes import grows
 from spacec.sema.binders import apply_inline
 from spacec.sema.builder import Cx
 from spacec.sema.choices import apply_alternatives
@@ -10,7 +11,7 @@ from spacec.sema.classify import is_network, openness
 from spacec.sema.definitions import apply_definition
 from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import MAX_NESTING, Machine
-from spacec.sema.primitive import apply_primitive, call_primitive, grows
+from spacec.sema.primitive import apply_primitive, call_primitive
 from spacec.sema.repeats import apply_repeat
 from spacec.sema.stated import typed
 from spacec.sema.statements import apply_dag

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spacec.diagnostics.suggest import nearest
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
+from spacec.sema.uses import may_enter
 from spacec.sema.values import UNKNOWN, Definition, Env, Value
 from spacec.source import Span
 from spacec.syntax import ast
@@ -15,15 +18,27 @@ def bind_arguments(
 ) -> dict[str, Value] | None:
     """Values of the parameters of ``d``, or ``None`` after a report.
 
-    A deciding argument is a step named after its parameter.
+    A deciding argument is a step named after its parameter. A default may use definitions, its own
+    too, so binding counts as entering.
     """
+    if not may_enter(m, d, span):
+        return None
+    m.active.append((("arguments", id(d.binding)), d.binding.name, span))
+    bound = _bound(m, cx, d, args, env, span)
+    m.active.pop()
+    return bound
+
+
+def _bound(
+    m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, ...], env: Env, span: Span
+) -> dict[str, Value] | None:
     params = d.binding.params or ()
     bound: dict[str, Value] = {}
     positional = iter(params)
     for arg in args:
         name = arg.name or next((p.name for p in positional), None)
         if name is None or all(p.name != name for p in params):
-            _wrong(m, d, arg)
+            refuse_argument(m, d.binding.name, [p.name for p in params], arg)
             return None
         if name in bound:
             m.fail("E0204", arg.span, f"`{name}` of `{d.binding.name}` is given twice")
@@ -39,17 +54,17 @@ def bind_arguments(
     return None if any(v is UNKNOWN for v in bound.values()) else bound
 
 
-def _wrong(m: Machine, d: Definition, arg: ast.Arg) -> None:
-    names = [p.name for p in d.binding.params or ()]
-    takes = f"`{d.binding.name}` takes {', '.join(f'`{n}`' for n in names) or 'no arguments'}"
+def refuse_argument(m: Machine, callee: str, names: Sequence[str], arg: ast.Arg) -> None:
+    """Report an argument that is one too many, or of a name that ``callee`` does not have."""
+    takes = f"`{callee}` takes {', '.join(f'`{n}`' for n in names) or 'no arguments'}"
     if arg.name is None:
-        m.fail("E0204", arg.span, f"too many arguments for `{d.binding.name}`", notes=(takes,))
+        m.fail("E0204", arg.span, f"too many arguments for `{callee}`", notes=(takes,))
         return
     close = nearest(arg.name, names)
     m.fail(
         "E0204",
         arg.span,
-        f"`{d.binding.name}` has no parameter `{arg.name}`",
+        f"`{callee}` has no parameter `{arg.name}`",
         notes=(takes,),
         help=f"did you mean `{close}`?" if close else "",
     )

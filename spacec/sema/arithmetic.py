@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, same
+from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo
 from spacec.ir.ops import Precondition
+from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
@@ -15,6 +16,11 @@ from spacec.sema.values import ABSENT, UNKNOWN, Options, Pack, Tensor, TypeView,
 from spacec.syntax import ast
 
 Number = int | float | Poly
+
+MAX_BITS = 4_096
+"""Of a whole number."""
+MAX_TERMS = 4_096
+"""Of a product of sizes before it is collected."""
 
 
 def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> Value:
@@ -34,7 +40,18 @@ def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> 
         return m.fail("E0203", expr.span, f"`{expr.op}` between {describe(left)} and {describe(right)}")
     if isinstance(left, float) or isinstance(right, float):
         return _float(m, expr, left, right)
+    if expr.op == "*" and not _bounded(left, right):
+        return m.fail("E0306", expr.span, f"this number needs more than {MAX_BITS:,} bits or {MAX_TERMS:,} terms")
     return _exact(m, expr, left, right)
+
+
+def _bounded(left: Dim, right: Dim) -> bool:
+    """Whether a product is a number that anything could have as a size."""
+    terms, bits = 1, 0
+    for factor in (left, right):
+        terms *= 1 if isinstance(factor, int) else len(factor.terms)
+        bits += factor.bit_length() if isinstance(factor, int) else 0
+    return terms <= MAX_TERMS and bits <= MAX_BITS
 
 
 def _elementwise(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> Value:
@@ -103,7 +120,12 @@ def _exact(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
 def _power(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
     if not isinstance(right, int) or not 0 <= right <= 64:
         return m.fail("E0306", expr.span, "an exponent is a whole number from 0 to 64", f"found {right}")
-    return left**right
+    value: Dim = 1
+    for _ in range(right):
+        if not _bounded(value, left):
+            return m.fail("E0306", expr.span, f"this number needs more than {MAX_BITS:,} bits or {MAX_TERMS:,} terms")
+        value = value * left
+    return value
 
 
 def _plain(value: Value) -> Value:

@@ -150,7 +150,7 @@ class Cx:
 
     def enter(self, name: str) -> Cx:
         """Enter a definition, label or argument."""
-        return replace(self, step=self.builder.step(name, self.step), fresh=True)
+        return Cx(self.builder, self.builder.step(name, self.step), self.guard, True, self.pick)
 
     def alias(self, name: str) -> Cx:
         """Enter ``name`` unless the current step was just entered: a body that is one name takes no step of its own."""
@@ -158,16 +158,11 @@ class Cx:
 
     def inside(self) -> Cx:
         """Below the top of the current step's text."""
-        return replace(self, fresh=False, pick=None) if self.fresh or self.pick else self
+        return Cx(self.builder, self.step, self.guard, False) if self.fresh or self.pick else self
 
     def lend(self, pick: PickContext) -> Cx:
         """Offer the slot of a picked element to the body about to be applied."""
         return replace(self, pick=pick)
 
     def under(self, condition: Cond) -> Cx:
-        return replace(self, guard=both(self.guard, condition))
-
-
-def root_step() -> Step:
-    """The unnamed step at the root of a region."""
-    return Step("")
+        return self if condition == ALWAYS else replace(self, guard=both(self.guard, condition))

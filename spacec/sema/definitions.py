@@ -8,18 +8,15 @@ ones (the skeleton law).
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
-from typing import Literal
 
-from spacec.diagnostics.model import Label
 from spacec.ir.conditions import ALWAYS, both, rename
 from spacec.ir.graph import Binder, CallNode, DecisionRef, Output, Ref, Region, Step
-from spacec.ir.naming import skeleton_text
 from spacec.ir.types import TensorType
 from spacec.sema.arguments import bind_arguments
 from spacec.sema.builder import Builder, Cx
-from spacec.sema.machine import MAX_NESTING, Instance, Machine, fingerprint
+from spacec.sema.machine import MAX_NESTING, Instance, Machine
 from spacec.sema.presence import presence_of
+from spacec.sema.uses import binder_of, endless, instance_key, lawful, may_enter
 from spacec.sema.values import (
     ABSENT,
     UNKNOWN,
@@ -33,7 +30,6 @@ from spacec.sema.values import (
     describe,
     leaves,
     rebuild,
-    shape_of,
 )
 from spacec.source import Span
 from spacec.syntax import ast
@@ -71,7 +67,7 @@ def apply_definition(
     if bound is None:
         return UNKNOWN
     bound.update(zip(target.binding.indices, members, strict=True))
-    binder = None if d.binding.kind == "def" else _binder(m, d, indices)
+    binder = None if d.binding.kind == "def" else binder_of(m, d, indices)
     return _instantiate(m, inner, target, bound, x, want, span, binder)
 
 
@@ -81,21 +77,6 @@ def _aliased(d: Definition) -> Definition | None:
         return None
     value = d.env.get(d.binding.body.id)
     return value if isinstance(value, Definition) else None
-
-
-def _binder(m: Machine, d: Definition, indices: tuple[int | str, ...]) -> Binder:
-    """The owner of a let's or tied's decisions; one for each member of a family."""
-    if d.binder is not None and not indices:
-        return d.binder
-    key = (id(d.binding), id(d.binder), indices)
-    if key not in m.binders:
-        name = d.binding.name + (f"[{','.join(map(str, indices))}]" if indices else "")
-        kind: Literal["let", "tied"] = "tied" if d.binding.kind == "tied" else "let"
-        local = d.binder
-        m.binders[key] = Binder(
-            kind, name, d.binding.name_span, local.home if local else None, local.region if local else None
-        )
-    return m.binders[key]
 
 
 # ------------------------------------------------------------------ instances
@@ -121,9 +102,9 @@ def _instantiate(
         return m.fail(
             "E0203", span, f"`{d.binding.name}` is applied to {describe(wrong)}", "a network works on tensors"
         )
-    if not _may_enter(m, d, span):
+    if not may_enter(m, d, span):
         return UNKNOWN
-    key = _key(m, d, bound, x, want, binder)
+    key = instance_key(m, d, bound, x, want, binder)
     mixed = len(parts) > 1 and any(p is ABSENT or (isinstance(p, Tensor) and p.presence != ALWAYS) for p in parts)
     if binder is None and (cx.pick is not None or key is None or mixed):
         return _inline(m, cx, d, bound, x, want, span)
@@ -134,19 +115,19 @@ def _instantiate(
     instance = m.instances.get(key)
     if instance is None or (instance.own_symbols and binder is None):
         if any(k == key for k, _, _ in m.active):
-            return _endless(m, d, span)
+            return endless(m, d, span)
         instance = _elaborate(m, cx, d, bound, x, want, span, binder, key)
         m.instances[key] = instance
     if instance.result is UNKNOWN:
         return UNKNOWN
-    if binder is not None and not _lawful(m, instance.region, binder, span):
+    if binder is not None and not lawful(m, instance.region, binder, span):
         return UNKNOWN
     return emit_call(m, cx, instance, x, binder, span)
 
 
 def _survey(m: Machine, d: Definition, bound: dict[str, Value], span: Span) -> Value:
     """Read a body whose input was already refused, once, for the mistakes that need no type; nothing of it is kept."""
-    if id(d.binding) in m.surveyed or not _may_enter(m, d, span):
+    if id(d.binding) in m.surveyed or not may_enter(m, d, span):
         return UNKNOWN
     m.surveyed.add(id(d.binding))
     region, step = Region(d.binding.name, ()), Step("")
@@ -155,43 +136,6 @@ def _survey(m: Machine, d: Definition, bound: dict[str, Value], span: Span) -> V
     m.apply(m, Cx(Builder(region), step), d.binding.body, scope, UNKNOWN)
     m.active.pop()
     return UNKNOWN
-
-
-def _may_enter(m: Machine, d: Definition, span: Span) -> bool:
-    if len(m.active) < MAX_NESTING:
-        return True
-    _endless(m, d, span)
-    return False
-
-
-def _endless(m: Machine, d: Definition, span: Span) -> Value:
-    names = [name for _, name, _ in m.active]
-    cycle = names[len(names) - 1 - names[::-1].index(d.binding.name) :] if d.binding.name in names else names[-3:]
-    path = " -> ".join([*cycle[:8], "…"] if len(cycle) > 8 else [*cycle, d.binding.name])
-    return m.fail(
-        "E0205",
-        span,
-        f"`{d.binding.name}` contains itself without end",
-        "this use begins it again",
-        labels=(Label(d.binding.name_span, "defined here"),),
-        notes=(f"the cycle: {path}", "recursion must reach finitely many instances"),
-    )
-
-
-def _key(
-    m: Machine, d: Definition, bound: dict[str, Value], x: Value, want: Want | None, binder: Binder | None
-) -> Hashable | None:
-    own = fingerprint(replace(d, binder=None), m.root_env)
-    if own is None:
-        return None
-    args: list[Hashable] = []
-    for name, value in bound.items():
-        part = fingerprint(value, m.root_env)
-        if part is None:
-            return None
-        args.append((name, part))
-    types = tuple(p.type if isinstance(p, Tensor) else None for p in leaves(x))
-    return (own, tuple(args), shape_of(x), types, want, id(binder) if binder else None)
 
 
 def _scope(d: Definition, bound: dict[str, Value], x: Value, want: Want | None, home: Home) -> Env:
@@ -213,7 +157,7 @@ def _inline(
     """Elaborate in the caller's region: the body needs what stands around it."""
     key = ("inline", id(d.binding), id(d.env))
     if sum(k == key for k, _, _ in m.active) > MAX_NESTING // 4:
-        return _endless(m, d, span)
+        return endless(m, d, span)
     m.active.append((key, d.binding.name, span))
     scope = _scope(d, bound, x, want, Home(cx.builder.region, cx.step))
     result = m.apply(m, cx, d.binding.body, scope, x, want)
@@ -258,7 +202,7 @@ def emit_call(m: Machine, cx: Cx, instance: Instance, x: Value, binder: Binder |
     """The call node, and the instance's result as values of the caller's region."""
     if instance.result is ABSENT:
         return ABSENT
-    if not m.count_nodes(cx.builder, span):
+    if not m.count_nodes(cx.builder, span, 1 + instance.region.expanded):
         return UNKNOWN
     tensors = [p for p in leaves(x) if isinstance(p, Tensor)]
     entry = presence_of(x)
@@ -278,28 +222,6 @@ def lifted(ref: Hashable, call: CallNode) -> Hashable:
     return DecisionRef((call, *ref.calls), ref.decision) if isinstance(ref, DecisionRef) else ref
 
 
-def _lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
-    """The skeleton law: every use of a binder yields the same decisions."""
-    text = skeleton_text(region)
-    known = m.skeletons.setdefault(id(binder), (text, span))
-    if known[0] == text:
-        return True
-    mine, theirs = text.splitlines(), known[0].splitlines()
-    differs = next((a or b for a, b in zip([*mine, ""], [*theirs, ""], strict=False) if a != b), "")
-    m.fail(
-        "E0403",
-        span,
-        f"two uses of `{binder.name}` give different decisions",
-        "this use",
-        labels=(Label(known[1], "the first use"),),
-        notes=(
-            f"they first differ at: {differs}",
-            "a let or tied decides once for all its uses; use `def` to decide at each",
-        ),
-    )
-    return False
-
-
 # ------------------------------------------------------------- data definitions
 
 
@@ -307,8 +229,6 @@ def data_of_definition(m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, .
     """A definition whose body is data: evaluated at each use (``def``) or once for all uses (``let``)."""
     m.uses.add(id(d.binding))
     if d.binding.kind == "def":
-        if not _may_enter(m, d, span):
-            return UNKNOWN
         inner = cx.alias(d.binding.name)
         bound = bind_arguments(m, inner, d, args, env, span)
         if bound is None:
@@ -323,7 +243,7 @@ def data_of_definition(m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, .
 
 
 def _shared_data(m: Machine, cx: Cx, d: Definition, span: Span) -> Value:
-    binder = _binder(m, d, ())
+    binder = binder_of(m, d, ())
     known = m.shared_data.get(id(binder))
     if known is None:
         region = Region(d.binding.name, ())

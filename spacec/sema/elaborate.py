@@ -123,6 +123,9 @@ class _Run:
             report_unknown(m, item, self.env)
         if not self._complete(ports):
             return self._finish(None, parameters, presets)
+        for direction, found in (("input", inputs), ("output", outputs)):
+            if not found and not m.sink.failed:
+                m.fail("E0206", file.header.span, f"this form of the space has no {direction}", "every `when` is false")
         graph = self._build(file.header.name, inputs, outputs) if len(inputs) and len(outputs) else None
         return self._finish(graph, parameters, presets)
 

@@ -18,12 +18,15 @@ from spacec.sema.picks import evaluate_from
 from spacec.sema.primitive import apply_primitive
 from spacec.sema.stated import truth, typed
 from spacec.sema.value_choice import evaluate_braces
-from spacec.sema.values import ABSENT, UNKNOWN, Closure, Definition, Env, Pack, Tensor, TypeView, Value, Want, describe
+from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, TypeView, Value, Want, describe
+from spacec.source import Span
 from spacec.syntax import ast
 
 
 def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = None) -> Value:
     """The data that ``expr`` denotes; a network comes back as a :class:`Closure`."""
+    if not m.spend(expr.span):
+        return UNKNOWN
     if is_network(expr, env):
         return Closure(expr, env)
     match expr:
@@ -34,7 +37,7 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
         case ast.Name():
             return _name(m, cx, expr, env)
         case ast.TupleOf() | ast.ListOf():
-            return _items(m, cx.inside(), expr.items, env)
+            return _items(m, cx.inside(), expr.items, env, expr.span)
         case ast.Braces():
             return evaluate_braces(m, cx, expr, env)
         case ast.Pipe():
@@ -110,7 +113,7 @@ def span_of_range(m: Machine, cx: Cx, expr: ast.Range, env: Env) -> list[int]:
     return list(range(low, high + 1))
 
 
-def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env) -> Value:
+def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env, span: Span) -> Value:
     out: list[Value] = []
     for item in items:
         if isinstance(item, ast.Range):
@@ -121,7 +124,7 @@ def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env) -> Value:
             out.extend(value.items)
         else:
             out.append(value)
-    return Pack(tuple(out))
+    return Pack(tuple(out)) if m.spend(span, len(out)) else UNKNOWN
 
 
 def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, want: Want | None) -> Value:
@@ -231,7 +234,7 @@ def _slice(m: Machine, cx: Cx, expr: ast.Slice, env: Env) -> Value:
 
 def _attribute(m: Machine, cx: Cx, expr: ast.Attribute, env: Env) -> Value:
     base = m.evaluate(m, cx, expr.base, env)
-    if base is UNKNOWN or base is ABSENT:
+    if base is UNKNOWN:
         return UNKNOWN if expr.name in _SIZES else _no_size(m, expr, "a tensor")
     if not isinstance(base, Tensor | TypeView):
         return m.fail("E0208", expr.span, f"{describe(base)} has no sizes", "only tensors, `in` and `out` have them")

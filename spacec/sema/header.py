@@ -9,9 +9,9 @@ from spacec.diagnostics.suggest import nearest
 from spacec.ir.dims import Symbol, poly
 from spacec.ir.graph import Port, Region, Step
 from spacec.ir.ops import AttrValue
+from spacec.sema.attributes import attribute_value, is_attribute
 from spacec.sema.builder import Builder, Cx
-from spacec.sema.machine import Machine, free_names
-from spacec.sema.primitive import attribute_value, is_attribute
+from spacec.sema.machine import Machine, mentions
 from spacec.sema.stated import read_type, truth
 from spacec.sema.values import UNKNOWN, Env, Pack, Value, describe
 from spacec.syntax import ast
@@ -81,7 +81,17 @@ def bind_parameters(
         source = chosen.get(param.name, param.default)
         scope = env.nest(values)
         values[param.name] = _parameter(m, param, source, scope)
+    _check_values(m, header, env.nest(values), [p for name, p in presets.items() if name != preset])
     return values
+
+
+def _check_values(m: Machine, header: ast.Header, scope: Env, presets: list[ast.Preset]) -> None:
+    """Report the mistakes in presets that this form does not use."""
+    params = {p.name: p for p in header.params}
+    for preset in presets:
+        for arg in preset.args:
+            if arg.name in params:
+                _parameter(m, params[arg.name], arg.value, scope)
 
 
 def _parameter(m: Machine, param: ast.Param, source: ast.Expr | Value | None, scope: Env) -> Value:
@@ -136,7 +146,7 @@ def size_symbols(m: Machine, ports: list[ast.Port], env: Env) -> dict[str, Value
     found: dict[str, Value] = {}
     for port in ports:
         if port.direction == "input":
-            for name in sorted(free_names(port.type)[0]):
+            for name in mentions(m, port.type).names:
                 if env.get(name) is None and name[:1].isupper():
                     found[name] = poly(Symbol(name))
     return found
@@ -144,13 +154,16 @@ def size_symbols(m: Machine, ports: list[ast.Port], env: Env) -> dict[str, Value
 
 def read_port(m: Machine, port: ast.Port, env: Env) -> Port | None:
     """A port with its type, or ``None`` where its guard is false or its type was refused."""
-    cx, _ = scratch()
+    cx, region = scratch()
     if port.guard is not None and not truth(m, m.evaluate(m, cx, port.guard, env), port.guard.span):
         return None
     type = read_type(m, cx, port.type, env)
     if type is None or isinstance(type, tuple):
         if type is not None:
             m.fail("E0306", port.type.span, "a port is one tensor", help="declare one port for each scale")
+        return None
+    if region.decisions:
+        m.fail("E0306", port.type.span, "the sizes of a port are not for an architecture to choose")
         return None
     return Port(port.name, type, port.span)
 

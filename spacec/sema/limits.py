@@ -57,8 +57,12 @@ def _side(m: Machine, expr: ast.Expr, env: Env) -> Dim | None:
     if isinstance(expr, ast.Name) and env.get(expr.id) is None:
         _no_cost(m, expr.span, f"`{expr.id}`", nearest(expr.id, COSTS))
         return None
-    cx, _ = scratch()
+    cx, region = scratch()
     value = m.evaluate(m, cx, expr, env)
+    if region.decisions:
+        note = ("a constraint is about the decisions of a `let`; this would be a choice of its own",)
+        m.fail("E0505", expr.span, "a constraint decides nothing", "this is a new choice", notes=note)
+        return None
     if isinstance(value, Options):
         return _option_symbol(m, value, expr)
     if isinstance(value, bool) or not isinstance(value, int | Poly):

@@ -21,8 +21,12 @@ from spacec.syntax import ast
 
 MAX_NESTING = 150
 """Definitions inside each other; a finite recursion that needs more is written as a repeat."""
-MAX_NODES = 400_000
+MAX_NODES = 100_000
 """Nodes of one elaboration, over all regions."""
+MAX_EXPANDED = 200_000
+"""Nodes of a region with every call in it written out: what naming, costs and networks walk over."""
+MAX_STEPS = 500_000
+"""Expressions evaluated and list elements made; the largest published space takes a few thousand."""
 MAX_REPEAT = 10_000
 
 
@@ -32,6 +36,17 @@ class Evaluate(Protocol):
 
 class Apply(Protocol):
     def __call__(self, m: Machine, cx: Cx, expr: ast.Expr, env: Env, x: Value, want: Want | None = None) -> Value: ...
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """What a piece of syntax mentions; holding the node keeps its id from being given to another."""
+
+    node: ast.Node
+    names: tuple[str, ...]
+    """Sorted; bound names are included, since a superset is safe for keys."""
+    inline: bool
+    """Whether it binds inline."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +82,15 @@ class Machine:
     uses: set[int] = field(default_factory=set)
     """Bindings (by id of their syntax) that some live text reached."""
     inline_bindings: dict[int, ast.Binding] = field(default_factory=dict)
+    mentions: dict[int, Mentions] = field(default_factory=dict)
+    """What pieces of syntax mention, by id of the node."""
     nodes: int = 0
+    steps: int = 0
 
     @property
-    def nodes_exceeded(self) -> bool:
-        return self.nodes >= MAX_NODES
+    def exhausted(self) -> bool:
+        """Whether a limit on the work of one elaboration was passed (and reported)."""
+        return self.nodes >= MAX_NODES or self.steps > MAX_STEPS
 
     def fail(
         self,
@@ -96,26 +115,42 @@ class Machine:
         self.sink.add(Diagnostic(code, headline, span, label, labels, notes, help))
         return UNKNOWN
 
-    def count_nodes(self, builder: Builder, span: Span) -> bool:
-        """Whether the space is still within its size limit; reports once when it is not."""
+    def count_nodes(self, builder: Builder, span: Span, expanded: int = 1) -> bool:
+        """Whether the space is still within its size limits; reports once when it is not.
+
+        ``expanded`` is what the node stands for with every call in it written out.
+        """
         self.nodes += 1
         if self.nodes == MAX_NODES:
             self.fail("E0408", span, f"the space has over {MAX_NODES:,} nodes", "the limit was passed here")
-        return self.nodes < MAX_NODES
+        region = builder.region
+        if region.expanded <= MAX_EXPANDED < region.expanded + expanded:
+            text = f"the space has over {MAX_EXPANDED:,} nodes once its definitions are written out"
+            self.fail("E0408", span, text, "the limit was passed here")
+        region.expanded += expanded
+        return self.nodes < MAX_NODES and region.expanded <= MAX_EXPANDED
+
+    def spend(self, span: Span, steps: int = 1) -> bool:
+        """Whether the evaluation of data is still within its limit; reports once when it is not."""
+        before, self.steps = self.steps, self.steps + steps
+        if before <= MAX_STEPS < self.steps:
+            text = f"this space takes over {MAX_STEPS:,} steps to evaluate"
+            self.fail("E0408", span, text, "the limit was passed here")
+        return self.steps <= MAX_STEPS
 
 
-def fingerprint(value: Value, root: Env) -> Hashable | None:
+def fingerprint(m: Machine, value: Value) -> Hashable | None:
     """A key that is equal only for values that elaborate alike; ``None`` where there is none (captured tensors)."""
     match value:
         case Tensor():
             return None
         case Pack():
-            parts = tuple(fingerprint(v, root) for v in value.items)
+            parts = tuple(fingerprint(m, v) for v in value.items)
             return None if None in parts else ("pack", *parts)
         case Closure():
-            return _closure_key(value.expr, value.env, root)
+            return _closure_key(m, value.expr, value.env)
         case Definition():
-            captured = _closure_key(value.binding, value.env, root)
+            captured = _closure_key(m, value.binding, value.env)
             return None if captured is None else (captured, id(value.binder))
         case OpSpec():
             return ("op", value.name)
@@ -125,39 +160,45 @@ def fingerprint(value: Value, root: Env) -> Hashable | None:
             return value
 
 
-def _closure_key(node: ast.Node, env: Env, root: Env) -> Hashable | None:
-    names, inline = free_names(node)
+def _closure_key(m: Machine, node: ast.Node, env: Env) -> Hashable | None:
+    known = mentions(m, node)
     captured: list[Hashable] = [id(node)]
-    if inline:
+    if known.inline:
         captured.append(id(env.home))
-    for name in sorted(names):
+    for name in known.names:
         scope = env.depth_of(name)
-        if scope is None or scope is root or scope.parent is None:
+        if scope is None or scope is m.root_env or scope.parent is None:
             continue
-        key = fingerprint(scope.names[name], root)
+        key = fingerprint(m, scope.names[name])
         if key is None:
             return None
         captured.append((name, key))
     return tuple(captured)
 
 
-def free_names(node: object) -> tuple[frozenset[str], bool]:
-    """Every name mentioned in a piece of syntax, and whether it binds inline.
+def mentions(m: Machine, node: ast.Node) -> Mentions:
+    """Every name mentioned in a piece of syntax, and whether it binds inline; read once for each node."""
+    known = m.mentions.get(id(node))
+    if known is None:
+        known = m.mentions[id(node)] = _mentions(node)
+    return known
 
-    Bound names are included: a superset is safe for keys.
-    """
+
+def _mentions(node: ast.Node) -> Mentions:
     found: set[str] = set()
     inline = False
     stack: list[object] = [node]
     while stack:
         item = stack.pop()
+        if isinstance(item, tuple):
+            stack.extend(item)
+            continue
+        if not isinstance(item, ast.Node):
+            continue
         if isinstance(item, ast.Name):
             found.add(item.id)
-        elif isinstance(item, tuple):
-            stack.extend(item)
-        elif isinstance(item, ast.Node):
-            inline |= isinstance(item, ast.Inline)
-            stack.extend(v for k, v in vars(item).items() if not k.endswith("span"))
-        if isinstance(item, ast.Append):
+        elif isinstance(item, ast.Append):
             found.add(item.target)
-    return frozenset(found), inline
+        inline |= isinstance(item, ast.Inline)
+        stack.extend(v for v in vars(item).values() if isinstance(v, tuple | ast.Node))
+    return Mentions(node, tuple(sorted(found)), inline)

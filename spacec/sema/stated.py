@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spacec.diagnostics.model import Label
-from spacec.ir.dims import Dim, Poly, assignments, evaluate, same
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.graph import Ref
+from spacec.ir.sizes import assignments, evaluate, same
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine

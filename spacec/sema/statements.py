@@ -124,6 +124,8 @@ def _append(m: Machine, cx: Cx, s: ast.Append, env: Env) -> Env:
             help=f"start with `{s.target} = []`",
         )
         return env
+    if not m.spend(s.span, len(current.items) // 1000):  # appending copies
+        return env.bind(**{s.target: UNKNOWN})
     return env.bind(**{s.target: Pack((*current.items, value))})
 
 
@@ -140,7 +142,7 @@ def _loop(m: Machine, cx: Cx, s: ast.For, env: Env, want: Want | None) -> Flow:
     flow = Flow(env)
     for item in over.items:
         flow = _block(m, cx, s.body, flow.env.bind(**{s.name: item}), want)
-        if flow.result is not None or m.nodes_exceeded:
+        if flow.result is not None or m.exhausted:
             return flow
     return flow
 

@@ -13,18 +13,23 @@ from spacec.syntax import ast
 def braces_values(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> tuple[Value, ...] | None:
     """The candidates, ranges and spreads expanded; ``None`` after a report."""
     value = m.evaluate(m, cx.inside(), ast.ListOf(expr.items, span=expr.span), env)
+    if value is not UNKNOWN and not isinstance(value, Pack):
+        m.fail("E0306", expr.span, f"a value choice lists numbers and texts, found {describe(value)}")
+        return None
     if not isinstance(value, Pack) or any(v is UNKNOWN for v in value.items):
         return None
     if not value.items:
         m.fail("E0401", expr.span, "a choice needs at least one value")
         return None
-    for index, item in enumerate(value.items):
+    seen: set[Value] = set()
+    for item in value.items:
         if not isinstance(item, bool | int | float | str):
             m.fail("E0306", expr.span, f"a value choice lists numbers and texts, found {describe(item)}")
             return None
-        if item in value.items[:index]:
+        if item in seen:
             m.fail("E0401", expr.span, f"the value {item} is listed twice", "candidates of a choice differ")
             return None
+        seen.add(item)
     return value.items
 
 

@@ -13,7 +13,8 @@ from typing import Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.conditions import ALWAYS
-from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, evaluate, symbols
+from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, symbols
+from spacec.ir.sizes import evaluate
 from spacec.space.cost import evaluate_cost, free_sizes
 from spacec.space.decisions import Constraint, CostTerm, DecisionTable
 from spacec.space.values import Number, Value, number

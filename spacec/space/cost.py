@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.dims import Dim, Poly, evaluate, symbols
+from spacec.ir.dims import Dim, Poly, symbols
+from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable

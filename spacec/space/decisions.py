@@ -13,7 +13,7 @@ from math import comb
 from typing import Any, Literal
 
 from spacec.ir.conditions import ALWAYS, Cond
-from spacec.ir.dims import Dim, Symbol
+from spacec.ir.dims import Dim
 from spacec.ir.graph import DecisionKind
 from spacec.ir.ops import AttrValue
 from spacec.source import NOWHERE, Span
@@ -119,8 +119,3 @@ class DecisionTable:
     def owners(self) -> tuple[str, ...]:
         """Owners that have decisions, in order of their first one."""
         return tuple(dict.fromkeys(d.owner for d in self.decisions))
-
-
-def decision_symbol(decision: Decision) -> Symbol:
-    """The size symbol of an elastic value decision."""
-    return Symbol(decision.id, tuple(v for v in decision.values if isinstance(v, int)), "decision")

@@ -18,18 +18,21 @@ _Ways = _Way | list[_Way | None]
 def explore(schedule: Schedule, limit: int) -> Diagram:
     """The diagram of a schedule, before any constraint is imposed.
 
-    Raises :class:`TooManyStates` beyond ``limit`` states.
+    Raises :class:`TooManyStates` beyond ``limit`` ways from state to state.
     """
     layer: dict[State, int] = {(0, *(None,) * (schedule.width - 1)): 0}
     layers: list[list[_Ways]] = []
     total = 0
     for action in schedule.actions:
         runner = _Runner(action, len(schedule.constraints))
-        layers.append([runner.ways(state) for state in layer])
+        layers.append([])
+        for state in layer:
+            ways = runner.ways(state)
+            layers[-1].append(ways)
+            total += len(ways)
+            if total > limit:
+                raise TooManyStates(limit)
         layer = runner.after
-        total += len(layer)
-        if total > limit:
-            raise TooManyStates(limit)
     return _merged(schedule, layers)
 
 

@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from spacec.ir.dims import Dim, evaluate, symbols
+from spacec.ir.dims import Dim, symbols
+from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.constraints import Linear
 from spacec.space.decisions import Decision

@@ -8,7 +8,8 @@ from operator import add, mul
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, substitute, symbols
+from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, symbols
+from spacec.ir.sizes import substitute
 from spacec.space.activity import ConditionPool
 from spacec.space.decisions import DecisionTable, Slot
 from spacec.space.events import Atom, Distribution, Event, given, joint

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from spacec.ir.dims import Dim, evaluate
+from spacec.ir.dims import Dim
+from spacec.ir.sizes import evaluate
 from spacec.space.constraints import Linear
 from spacec.space.values import Number, Value
 

@@ -11,9 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, Cond, Has, both, either
-from spacec.ir.dims import Dim, Poly, Symbol, poly, substitute
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.graph import Binder, CallNode, DecisionDecl, OpNode, Region, SlotDecl, SpaceGraph
-from spacec.ir.naming import Place, decision_path, decision_text, joined, own_decisions, owner_place, root_place
+from spacec.ir.naming import (
+    Place,
+    decision_path,
+    decision_text,
+    global_size,
+    joined,
+    own_decisions,
+    owner_place,
+    root_place,
+)
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Slot
 
 
@@ -32,13 +41,8 @@ class _Walk:
     fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
     tying: dict[int, bool] = field(default_factory=dict)
 
-    def symbol(self, symbol: Symbol) -> Dim:
-        if not isinstance(symbol.ref, DecisionDecl):
-            return poly(symbol)
-        return poly(Symbol(self.names[id(symbol.ref)], symbol.domain, "decision"))
-
     def dim(self, dim: Dim) -> Dim:
-        return substitute(dim, self.symbol) if isinstance(dim, Poly) else dim
+        return global_size(dim, self.names)
 
 
 def build_table(

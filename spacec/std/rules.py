@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div, same
+from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div
 from spacec.ir.ops import AttrValue, OpResult, Precondition, RuleError
+from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
 
 Attrs = Mapping[str, AttrValue]
@@ -59,6 +60,8 @@ def strides(attrs: Attrs, rank: int, name: str = "stride") -> tuple[int, ...]:
 
 def _window(attrs: Attrs, x: TensorType, what: str) -> tuple[tuple[Dim, ...], int | Dim]:
     """Spatial sizes after a sliding window, and the kernel."""
+    if x.rank > 2:
+        raise RuleError(f"{what} slides over one or two spatial axes, and {x} has {x.rank}")
     if not x.space:
         raise RuleError(
             f"{what} slides over space, and {x} has no spatial axis", note="`linear` acts on channels alone"
@@ -81,6 +84,7 @@ def _window(attrs: Attrs, x: TensorType, what: str) -> tuple[tuple[Dim, ...], in
 
 def conv(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "conv")
+    _int(attrs, "dilation")
     space, kernel = _window(attrs, x, "conv")
     out, groups = _size(attrs, "out"), _size(attrs, "groups")
     pre = []

@@ -10,6 +10,10 @@ import random
 from dataclasses import dataclass, field
 
 _PLAIN = ("conv(1)", "conv(3) >> bn", "relu", "identity", "max_pool(3)", "avg_pool(3)", "relu >> conv(3)", "zero", "bn")
+_FORMS = (
+    *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
+    *("name", "inline", "dag", "value", "elastic", "residual"),
+)
 
 
 @dataclass
@@ -29,9 +33,7 @@ class _Grower:
         self.budget -= 1
         if depth <= 0 or self.budget <= 0:
             return self.plain()
-        form = self.rng.choice(
-            ("plain", "pipe", "choice", "choice", "sum", "repeat", "depth", "name", "inline", "dag", "value", "elastic", "residual")
-        )
+        form = self.rng.choice(_FORMS)
         match form:
             case "pipe":
                 return f"{self.inner(depth)} >> {self.inner(depth)}"
@@ -84,7 +86,8 @@ class _Grower:
         edge = self.rng.choice((self.choice(1), self.network(depth - 1), "conv(1) >> bn"))
         count = self.rng.choice(("", "pick 1 ", "pick 1..2 "))
         result = self.rng.choice(("s[3]", "s[2] + s[3]", "sum(s[1..])"))
-        return f"dag(x) {{ s = [x, x >> {self.inner(1)}]; for i in 2..3 {{ s += sum({count}from s: {edge}) }}; return {result} }}"
+        loop = f"for i in 2..3 {{ s += sum({count}from s: {edge}) }}"
+        return f"dag(x) {{ s = [x, x >> {self.inner(1)}]; {loop}; return {result} }}"
 
 
 def random_space(seed: int, size: int = 8, rank: int = 2) -> str:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spacec.ir.dims import Dim, evaluate
+from spacec.ir.dims import Dim
+from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType, Type
 from spacec.search.options import Options, option
 from spacec.search.seeds import generator

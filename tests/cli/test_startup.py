@@ -1,17 +1,12 @@
-"""What answers without torch must not import it, nor a plugin's implementation, and must answer at once."""
+"""What answers without torch must not import it, nor a plugin's implementation; how fast it is, benchmarks/ says."""
 
 from __future__ import annotations
 
 import json
-import os
-import resource
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
-
-from tests.cli.running import ROOT
 
 LIGHT = {
     "help": ["--help"],
@@ -47,24 +42,6 @@ def test_nothing_heavy_is_imported(case: str, process: Callable[..., subprocess.
     heavy = [m for m in found["heavy"] if "." in m or not m.startswith("spacec_")]
     assert found["code"] == 0, done.stderr
     assert heavy == []
-
-
-@pytest.mark.parametrize("case", [c for c in LIGHT if not c.endswith("--help")])
-def test_the_answer_takes_under_half_a_second_of_cpu_time(case: str) -> None:
-    def once() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "spacec.cli", *LIGHT[case]],
-            check=True,
-            capture_output=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    # Several tries: other work on the machine must not fail a test of the program.
-    assert any(once() < 0.5 for _ in range(8))
 
 
 def test_importing_spacec_is_free(process: Callable[..., subprocess.CompletedProcess[str]]) -> None:

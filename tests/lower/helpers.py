@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from spacec.ir.flat import LOSS_PREFIX
+from spacec.lower.masks import Out
 from spacec.lower.network import Network
 from spacec.lower.supernet import Supernet
 from spacec.space.architecture import Architecture
@@ -60,3 +62,18 @@ def loss_of(outputs: Mapping[str, Tensor]) -> Tensor:
         (t * torch.arange(1.0, t.numel() + 1, dtype=t.dtype).reshape(t.shape)).sin().sum() for t in outputs.values()
     ]
     return torch.stack(terms).sum()
+
+
+def as_out(network: nn.Module, result: Tensor | Mapping[str, Tensor]) -> Out:
+    """What a network returned, in the form in which supernets return it."""
+    if isinstance(result, Tensor):
+        name = network.design.outputs[0] if isinstance(network, Network) else "output"
+        return Out(result, {name: result})
+    outputs = {name: value for name, value in result.items() if not name.startswith(LOSS_PREFIX)}
+    losses = {name.removeprefix(LOSS_PREFIX): v for name, v in result.items() if name.startswith(LOSS_PREFIX)}
+    return Out(next(iter(outputs.values())), outputs, losses=losses)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of weights."""
+    return sum(p.numel() for p in model.parameters())

@@ -9,10 +9,11 @@ from typing import Any
 from spacec.ir.conditions import ALWAYS, Cond, Has, Is, both
 from spacec.ir.dims import Dim, Symbol, poly
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
+from spacec.ir.naming import DECISION
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpSpec, Precondition
 from spacec.ir.types import TensorType
 from spacec.space.architecture import Architecture, architecture_of
-from spacec.space.decisions import Decision, DecisionTable, Slot, decision_symbol
+from spacec.space.decisions import Decision, DecisionTable, Slot
 from spacec.std.primitives import PRIMITIVE_TABLE
 
 
@@ -173,7 +174,7 @@ def pick_space(rank: int = 2, stride: int = 1) -> Toy:
 
 def elastic_decision(name: str, *values: int) -> tuple[Decision, Symbol]:
     decision = Decision(name, "net", "value", tuple(map(str, values)), values, elastic=True)
-    return decision, decision_symbol(decision)
+    return decision, Symbol(name, values, DECISION)
 
 
 def mlp_space(slots: bool = True) -> Toy:

@@ -11,11 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacec.lower.network import as_out, transfer
+from spacec.lower.network import transfer
 from spacec.lower.supernet import Supernet
 from spacec.space.derive import slots_of
 from tests.lower.helpers import (
     CLOSE,
+    as_out,
     inputs_of,
     loss_of,
     network_of,

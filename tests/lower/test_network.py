@@ -10,12 +10,11 @@ import torch
 
 from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import Is
-from spacec.lower.helpers import count_parameters
 from spacec.lower.network import Network, transfer
 from spacec.lower.norms import recalibrate_norm
 from spacec.space.architecture import architecture_of
 from spacec.space.decisions import Decision, DecisionTable, Slot
-from tests.lower.helpers import inputs_of, network_of, random_architecture, supernet_of
+from tests.lower.helpers import count_parameters, inputs_of, network_of, random_architecture, supernet_of
 from tests.lower.spaces import Builder, Toy, cell_space, mlp_space, pick_space, ports_space
 
 

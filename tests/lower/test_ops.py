@@ -10,17 +10,20 @@ from torch import Tensor
 from spacec.diagnostics.model import SpacecError
 from spacec.ir.ops import AttrValue, OpSpec
 from spacec.lower import modules
-from spacec.lower.network import Network, as_out
+from spacec.lower.network import Network
 from spacec.lower.supernet import Supernet
 from spacec.space.architecture import architecture_of
 from spacec.space.decisions import DecisionTable
 from spacec.std.primitives import PRIMITIVE_TABLE
 from tests.lower import user_ops
+from tests.lower.helpers import as_out
 from tests.lower.spaces import Builder
 
 EMPTY = DecisionTable("one_op", "0123abcd", ())
 SPACES = {0: (), 1: (7,), 2: (7, 6)}
 WINDOWED = ("conv", "max_pool", "avg_pool")
+SPATIAL = (*WINDOWED, "instance_norm")
+"""Those that need space axes."""
 EXTRA: dict[str, dict[str, AttrValue]] = {
     "conv": {"kernel": 3, "out": 6, "stride": 2},
     "linear": {"out": 5},
@@ -53,11 +56,11 @@ def data(*shape: int) -> Tensor:
     return torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("rank", [0, 1, 2])
-@pytest.mark.parametrize("name", PRIMITIVE_TABLE.ops)
+@pytest.mark.parametrize(
+    ("name", "rank"),
+    [(name, rank) for name in PRIMITIVE_TABLE.ops for rank in SPACES if rank or name not in SPATIAL],
+)
 def test_output_has_the_type_of_the_rule(name: str, rank: int) -> None:
-    if rank == 0 and (name in WINDOWED or name == "instance_norm"):
-        pytest.skip("needs space")
     x = data(4, *SPACES[rank])
     count = 2 if PRIMITIVE_TABLE.ops[name].inputs is None else 1
     apply(name, *[x] * count, **EXTRA.get(name, {}))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import spacec
-from spacec.lower.helpers import count_parameters
+from tests.lower.helpers import count_parameters
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import spacec
-from spacec.ir.dims import evaluate
+from spacec.ir.sizes import evaluate
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
 SPACES = {

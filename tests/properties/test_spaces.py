@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spacec
-from spacec.lower.helpers import count_parameters
 from spacec.testing.generate import random_space
+from tests.lower.helpers import count_parameters
 
 SEEDS = st.integers(0, 10_000)
 

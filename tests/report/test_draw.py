@@ -114,9 +114,7 @@ def test_darts_cells_show_what_the_architecture_picks(seed: int) -> None:
         if "input" in names.values():  # only one of the two inputs is used
             drawn = [(max(source, 0), target, label) for source, target, label in drawn]
         expected = [
-            (element, k, label)
-            for k in range(4)
-            for element, label in _picked(chosen, f"{owner}.pick[{k}]", k)
+            (element, k, label) for k in range(4) for element, label in _picked(chosen, f"{owner}.pick[{k}]", k)
         ]
         if "input" not in names.values():
             assert sorted(drawn) == sorted(expected)

@@ -184,7 +184,9 @@ def test_hostile_names_are_escaped_everywhere(tmp_path: Path) -> None:
 
 def test_a_hostile_drawing_beside_the_record_cannot_run(tmp_path: Path) -> None:
     make_run(tmp_path)
-    (tmp_path / "pictures" / "architecture.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+    (tmp_path / "pictures" / "architecture.svg").write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>"
+    )
     text, _ = render(tmp_path)
     assert "<script" not in text
 

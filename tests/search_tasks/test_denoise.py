@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from torch import Tensor
 
 from spacec.diagnostics.model import SpacecError
 from spacec.search.loader import Stream, ordered
+from spacec.search.task import Forward, Output
 from spacec.search.tasks import extras
 from spacec.search.tasks.baselines import BLUR_WIDTHS, best_of, evaluate_baselines, gaussian_blur, nonlocal_means
-from spacec.search.tasks.denoise import Denoise, forward_of
+from spacec.search.tasks.denoise import Denoise
 from spacec.search.tasks.patches import ImageSplit, Noise, PatchSplit, centre_crop, dihedral, psnr, undo_dihedral
 from spacec.search.tasks.photographs import PHOTOGRAPHS, load, photographs
 
@@ -151,6 +154,11 @@ def test_psnr_clips_and_a_perfect_answer_is_infinite() -> None:
     clean = torch.ones(1, 1, 4, 4)
     assert float(psnr(clean + 5, clean)) == math.inf
     assert float(psnr(clean * 0 - 3, clean)) == pytest.approx(0)
+
+
+def forward_of(network: Callable[[Tensor], Tensor]) -> Forward:
+    """A function on ``[B, C, H, W]`` as the task asks networks."""
+    return lambda inputs: Output(out := network(inputs["noisy"]), {"clean": out})
 
 
 def test_self_ensemble_averages_the_symmetries_and_only_in_the_final_report() -> None:

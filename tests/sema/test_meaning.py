@@ -278,3 +278,14 @@ def test_conditions_compose_through_calls() -> None:
 def test_tied_inside_tied_counts_once() -> None:
     text = f"{HEAD}tied inner = conv(3) >> bn\ntied outer = inner >> inner\nnet = conv(3, C) >> outer >> outer{TAIL}"
     assert total(table_of(text)) == 3 * 8 * 9 + 90 + 8 * 8 * 9 + 16
+
+
+def test_a_size_is_never_its_half() -> None:
+    """Sizes are positive, so `in == out` is decided where one is a multiple of the other."""
+    text = "space s\ninput x: [8, H, W]\noutput y: [8, H/2, W/2]\nnet = skip -> [8, H/2, W/2]\n"
+    assert codes(text) == []
+    assert total(table_of(text)) == 2 * 8 * 4 + 16
+
+
+def test_windows_slide_over_one_or_two_axes() -> None:
+    assert codes("space s\ninput x: [3, 8, 8, 8]\noutput y: [3, 8, 8, 8]\nnet = conv(3)\n") == ["E0302"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 
 import pytest
@@ -56,11 +55,9 @@ DEEP = {
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP.keys())
 def test_absurd_texts_end_in_a_diagnostic(text):
-    start = time.process_time()
     with pytest.raises(SpacecError) as caught:
         parse(SourceFile("absurd.space", text))
     rendered = str(caught.value)
-    assert time.process_time() - start < 2
     assert len(caught.value.diagnostics) <= MAX_ERRORS + 2
     assert len(rendered) < 1_000_000
 

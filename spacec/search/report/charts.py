@@ -198,9 +198,7 @@ def _shortened(name: str, width: float) -> str:
     return name
 
 
-def _labels_of(
-    slot: str, history: Mapping[str, Rows], labels: Mapping[str, Sequence[str]]
-) -> list[str]:
+def _labels_of(slot: str, history: Mapping[str, Rows], labels: Mapping[str, Sequence[str]]) -> list[str]:
     n = len(history[slot][0][1])
     known = list(labels.get(slot, ()))
     return known if len(known) == n else [f"candidate {k}" for k in range(n)]

@@ -189,18 +189,14 @@ def _split(values: Mapping[str, float], metric: MetricInfo) -> tuple[dict[str, f
     return {k: v for k, v in values.items() if "/" not in k}, samples
 
 
-def _network(
-    run: Mapping[str, Any], name: str, role: str, values: Mapping[str, float], metric: MetricInfo
-) -> Subject:
+def _network(run: Mapping[str, Any], name: str, role: str, values: Mapping[str, float], metric: MetricInfo) -> Subject:
     whole, samples = _split(values, metric)
     row = next((a for a in reversed(run["architectures"]) if a["role"] == role), None)
     text, costs = (row["text"], row["costs"]) if row else ("", {})
     return Subject(name, TITLES.get(name, name), whole, samples, costs, text)
 
 
-def _baseline(
-    name: str, told: Mapping[str, Any] | None, values: Mapping[str, float], metric: MetricInfo
-) -> Subject:
+def _baseline(name: str, told: Mapping[str, Any] | None, values: Mapping[str, float], metric: MetricInfo) -> Subject:
     whole, samples = _split(values, metric)
     title = told["message"] if told else TITLES.get(name, name)
     parameters = told["data"].get("parameters", {}) if told else {}

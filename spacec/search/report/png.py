@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from base64 import b64encode
 
 import torch
 from torch import Tensor
@@ -25,11 +24,6 @@ def png(image: Tensor) -> bytes:
     packed = min((_packed(rows, 0), _packed(rows - above, 2)), key=len)
     head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
-
-
-def data_uri(file: bytes, kind: str = "image/png") -> str:
-    """The bytes of a file inside an address, for pages that stand alone."""
-    return f"data:{kind};base64,{b64encode(file).decode()}"
 
 
 def side_by_side(images: list[Tensor], gap: int = 4) -> Tensor:

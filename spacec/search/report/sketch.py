@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from spacec.ir.dims import Dim, Symbol, evaluate
+from spacec.ir.dims import Dim, Symbol
 from spacec.ir.flat import FlatChoose, FlatInput, FlatOp
+from spacec.ir.naming import DECISION
+from spacec.ir.sizes import evaluate
 from spacec.search.report.grid import Grid, Link, Skip, Stage
 from spacec.search.report.layered import Mark, Sketch
 from spacec.search.report.selected import Group, Selected
@@ -256,7 +258,7 @@ def _box(selected: Selected, id: str, nodes: list[int], chooses: Mapping[int, Gr
     ops = [n for n in (selected.flat.nodes[i] for i in nodes) if isinstance(n, FlatOp)]
     lines = [_op_text(selected, op) for op in ops]
     shown = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"]
-    decided = any(s.ref == "decision" for op in ops if op.key for s in op.type.symbols)
+    decided = any(s.ref == DECISION for op in ops if op.key for s in op.type.symbols)
     return Mark(id, tuple(shown), "op" if decided else "fixed")
 
 
@@ -266,6 +268,6 @@ def _op_text(selected: Selected, op: FlatOp) -> str:
     if isinstance(kernel, int):
         parts.append(_TIMES.join([str(kernel)] * max(1, op.type.rank)))
     if op.spec.name in ("conv", "linear"):
-        free = any(_decided(selected, s) is None for s in op.type.symbols if s.ref == "decision")
+        free = any(_decided(selected, s) is None for s in op.type.symbols if s.ref == DECISION)
         parts.append(str(op.type.channels) if free else str(_number(selected, op.type.channels)))
     return " ".join(parts)

@@ -56,9 +56,7 @@ class Svg:
         radius: float = 0,
         line: float = 1,
     ) -> None:
-        self._add(
-            "rect", x=x, y=y, width=width, height=height, rx=radius, fill=fill, stroke=stroke, stroke_width=line
-        )
+        self._add("rect", x=x, y=y, width=width, height=height, rx=radius, fill=fill, stroke=stroke, stroke_width=line)
 
     def circle(self, x: float, y: float, r: float, fill: str = PAPER, stroke: str = INK, line: float = 1.2) -> None:
         self._add("circle", cx=x, cy=y, r=r, fill=fill, stroke=stroke, stroke_width=line)

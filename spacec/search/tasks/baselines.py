@@ -74,17 +74,13 @@ def nonlocal_means(image: Tensor, sigma: float, h: float) -> Tensor:
     return cleaned[None] if grey else cleaned.permute(2, 0, 1)
 
 
-def _judge(
-    name: str, title: str, denoiser: Denoiser, images: ImageSplit, **parameters: float
-) -> Baseline:
+def _judge(name: str, title: str, denoiser: Denoiser, images: ImageSplit, **parameters: float) -> Baseline:
     found = _per_image(denoiser, images)
     return Baseline(name, title, _mean(found), found, parameters)
 
 
 def _per_image(denoiser: Denoiser, images: ImageSplit) -> dict[str, float]:
-    return {
-        name: float(psnr(denoiser(images.noisy[name])[None], images.clean[name][None])) for name in images.names
-    }
+    return {name: float(psnr(denoiser(images.noisy[name])[None], images.clean[name][None])) for name in images.names}
 
 
 def _mean(per_image: dict[str, float]) -> float:

@@ -8,7 +8,7 @@ noisy image to bytes; here that is the option ``quantise``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,21 +119,6 @@ class Denoise(Task):
     def _answer(self, forward: Forward, batch: Batch) -> Tensor:
         with torch.no_grad():
             return self.predict(forward, batch, final=True).prediction.detach().cpu()
-
-
-def forward_of(network: Callable[[Tensor], Tensor]) -> Forward:
-    """A stand-alone network, or any function on ``[B, C, H, W]``, as a :data:`spacec.search.task.Forward`.
-
-    Inputs go to the device of the network's first parameter.
-    """
-    first = next(network.parameters(), None) if isinstance(network, torch.nn.Module) else None
-
-    def forward(inputs: Mapping[str, Tensor]) -> OutLike:
-        noisy = next(iter(inputs.values()))
-        prediction = network(noisy if first is None else noisy.to(first.device))
-        return Output(prediction, {"clean": prediction})
-
-    return forward
 
 
 def _fit(image: Tensor, crop: int | None) -> int | None:

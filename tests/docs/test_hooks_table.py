@@ -1,0 +1,33 @@
+"""docs/plugins.md names every hook with its descriptor, and every method of a strategy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from spacec.hooks import HOOKS
+from spacec.search.strategy import Strategy
+
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+NOT_CALLED_BY_THE_RUNNER = {"describe", "uses_supernet"}
+
+
+def test_every_hook_is_in_the_table() -> None:
+    rows = dict(re.findall(r"^\| `(spacec_\w+)` \| `(\w+)` \|", GUIDE, re.MULTILINE))
+    assert rows == {hook: descriptor.__name__ for hook, descriptor in HOOKS.items()}
+
+
+def test_hooks_that_nothing_calls_are_said_to_be_so() -> None:
+    package = Path(__file__).resolve().parents[2] / "spacec"
+    outside = [p for p in package.rglob("*.py") if p.parent.name != "hooks"]
+    text = "".join(p.read_text(encoding="utf-8") for p in outside)
+    registry = (package / "hooks" / "manager.py").read_text(encoding="utf-8").partition("class Registry")[2]
+    idle = {hook for hook in HOOKS if f'"{hook}"' not in text and f'"{hook}"]' not in registry}
+    assert idle == set(re.findall(r"^\| `(spacec_\w+)` .* yet \|$", GUIDE, re.MULTILINE))
+
+
+def test_every_method_of_a_strategy_is_in_the_table() -> None:
+    methods = {name for name in vars(Strategy) if not name.startswith("_") and callable(getattr(Strategy, name))}
+    rows = "\n".join(re.findall(r"^\| (`\w+\(.*?) \|", GUIDE, re.MULTILINE))
+    named = set(re.findall(r"`(\w+)\(", rows))
+    assert named == methods - NOT_CALLED_BY_THE_RUNNER - {"Options", "config", "OptionsBase"}

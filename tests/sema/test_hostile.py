@@ -1,0 +1,94 @@
+"""Absurd and hostile texts: each ends in its diagnostic, in bounded time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sema.compile import codes
+
+HEAD = "space s(C = 4)\ninput  x: [4, 8, 8]\noutput y: [4, 8, 8]\n"
+
+
+def doubled(body: str, times: int) -> str:
+    """Definitions that each use the one before twice."""
+    lines = ["def a0 = relu | conv(3)"]
+    lines += [f"def a{i + 1} = {body.replace('@', f'a{i}')}" for i in range(times)]
+    return "\n".join([*lines, f"net = a{times}"])
+
+
+def rounds(body: str, before: str = "s = [1]") -> str:
+    return f"net = dag(x) {{ {before}; for i in 0..9999 {{ {body} }}; return x }}"
+
+
+TOO_LARGE = {
+    "sequence": doubled("@ >> @", 60),
+    "choice": doubled("@ | @", 60),
+    "network argument": f"def f(x) = x >> x\nnet = {'f(' * 40}conv(3){')' * 40}",
+    "nested repeats": "net = ((relu >> conv(3)) * 10000) * 10000",
+    "nested loops": rounds("for j in 0..9999 { s = [i + j] }"),
+    "a list that doubles": rounds("s = [*s, *s]"),
+    "a list that grows": rounds("for j in 0..9999 { s += i }"),
+}
+
+
+@pytest.mark.parametrize("text", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_space_that_grows_without_measure(text: str) -> None:
+    assert codes(HEAD + text) == ["E0408"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rounds("s = s * s", "s = 3"),
+        "net = conv(1, 10^64^64) >> conv(1, 4)",
+        "input z: [H*H + H*W + W*W + H + W + 1]\nnet = dag(x, z) { s = (z.c^64)^64; return x }",
+    ],
+)
+def test_a_number_that_grows_without_measure(text: str) -> None:
+    assert codes(HEAD + text) == ["E0306"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(a = f) = a\nnet = f",
+        "def f(a = g) = a\ndef g(b = f) = b\nnet = conv(f)",
+        "def f(a = f >> relu) = relu >> a\nnet = f",
+    ],
+)
+def test_a_default_that_needs_itself(text: str) -> None:
+    assert codes(HEAD + text) == ["E0205"]
+
+
+@pytest.mark.parametrize("braces", ["{1, relu}", "elastic {2, relu}", "{1, relu >> conv(3)}"])
+def test_a_network_among_values(braces: str) -> None:
+    assert codes(f"{HEAD}net = conv({braces})") == ["E0306"]
+
+
+def test_what_is_absent_has_no_sizes() -> None:
+    assert codes(HEAD + "net = dag(x) { z = concat([]); return x >> conv(3) -> [4, *z.hw] }") == ["E0208"]
+
+
+def test_a_port_decides_nothing() -> None:
+    assert codes("space s\ninput x: [elastic {2, 4}]\noutput y: [2]\nnet = linear(2)") == ["E0306"]
+
+
+@pytest.mark.parametrize("side", ["elastic {1, 2}", "{1, 2}", "k"])
+def test_a_constraint_decides_nothing(side: str) -> None:
+    assert codes(f"{HEAD}def k = {{1, 3}}\nnet = conv({{1, 3}})\nwhere params <= {side}") == ["E0505"]
+
+
+def test_a_form_without_outputs() -> None:
+    text = "space s(aux = 0)\ninput x: [4]\noutput y: [4] when aux\nnet = relu"
+    assert codes(text) == ["E0206"]
+    assert codes(text, aux=1) == []
+
+
+def test_a_preset_with_a_mistake_is_reported_before_it_is_used() -> None:
+    assert codes(HEAD + "preset tiny(C = 1/0)\nnet = conv(3)") == ["E0306"]
+    assert codes(HEAD + 'preset tiny(C = "a")\nnet = conv(3)') == ["E0503"]
+
+
+@pytest.mark.parametrize("dilation", ["0", "-1", "1.5", '"a"', "elastic {1, 2}"])
+def test_dilation_is_a_positive_whole_number(dilation: str) -> None:
+    assert codes(f"{HEAD}net = conv(3, dilation = {dilation})") == ["E0306"]
