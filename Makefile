@@ -16,7 +16,8 @@ RUN := runs/clearer-$(shell date +%Y%m%d-%H%M%S)
 demo: $(STAMP)
 	@$(BIN)/spacec search grammars/clearer.space -p width=8 -p residual=1 -p init=0.05 \
 	  --task denoise -t patch=48 -t patches=800 \
-	  --strategy clearer -o epochs=10 -o steps=16 -o batch_size=8 -o arch_from=2 -o arch_lr=0.02 -o eval_batches=4 \
+	  --strategy clearer -o epochs=8 -o steps=15 -o batch_size=8 -o arch_from=2 -o arch_lr=0.02 -o eval_batches=4 \
+	  -o optimizer=adam -o lr=0.003 -o weight_decay=0 \
 	  --train -O optimizer=adam -O lr=0.002 -O weight_decay=0 -O batch_size=8 -O epochs=10 -O steps=100 \
 	  -O recalibrate=20 -O eval_every=2 --out $(RUN)
 
