@@ -28,6 +28,8 @@ MAX_EXPANDED = 200_000
 MAX_STEPS = 500_000
 """Expressions evaluated and list elements made; the largest published space takes a few thousand."""
 MAX_REPEAT = 10_000
+MAX_DEPTH = 1_000
+"""Copies of a depth choice: each names every depth that reaches it."""
 
 
 class Evaluate(Protocol):

@@ -7,7 +7,7 @@ from spacec.ir.conditions import Is, both
 from spacec.ir.graph import DecisionDecl, DecisionRef, SlotDecl
 from spacec.sema.builder import Cx
 from spacec.sema.choices import join
-from spacec.sema.machine import MAX_REPEAT, Machine
+from spacec.sema.machine import MAX_DEPTH, MAX_REPEAT, Machine
 from spacec.sema.presence import presence_of
 from spacec.sema.stated import same_type
 from spacec.sema.value_choice import braces_values
@@ -40,8 +40,8 @@ def _depth(m: Machine, cx: Cx, expr: ast.Binary, braces: ast.Braces, env: Env, x
     if values is None:
         return UNKNOWN
     depths = [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
-    if len(depths) < len(values) or min(depths) < 0 or max(depths) > MAX_REPEAT:
-        return m.fail("E0404", braces.span, f"depths are whole numbers from 0 to {MAX_REPEAT:,}")
+    if len(depths) < len(values) or min(depths) < 0 or max(depths) > MAX_DEPTH:
+        return m.fail("E0404", braces.span, f"depths are whole numbers from 0 to {MAX_DEPTH:,}")
     if len(depths) == 1:
         fixed = ast.Binary("*", expr.left, ast.Number(depths[0], span=braces.span), span=expr.span)
         return apply_repeat(m, cx, fixed, env, x, want)

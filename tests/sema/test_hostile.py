@@ -92,3 +92,7 @@ def test_a_preset_with_a_mistake_is_reported_before_it_is_used() -> None:
 @pytest.mark.parametrize("dilation", ["0", "-1", "1.5", '"a"', "elastic {1, 2}"])
 def test_dilation_is_a_positive_whole_number(dilation: str) -> None:
     assert codes(f"{HEAD}net = conv(3, dilation = {dilation})") == ["E0306"]
+
+
+def test_a_depth_without_measure() -> None:
+    assert codes(f"{HEAD}net = (relu | conv(3)) * {{0..10000}}") == ["E0404"]
