@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from spacec.diagnostics.model import Label
 from spacec.ir.dims import Dim, Poly, ceil_div, exact_div
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpSpec
@@ -39,14 +41,28 @@ def read_attributes(
             value = inferred
         else:
             value = param.default  # type: ignore[assignment]  # the markers were handled above
-        if value is _BAD:
-            m.fail("E0306", span, f"`{param.name}` of `{spec.name}` cannot be {describe(given[param.name])}")
+        if value is _BAD or not _fits(param, value):
+            found = describe(given[param.name]) if param.name in given else repr(value)
+            m.fail("E0306", span, f"`{param.name}` of `{spec.name}` cannot be {found}")
             return None
         attrs[param.name] = value
     return attrs
 
 
 _BAD = ("not an attribute",)
+
+
+def _fits(param: OpParam, value: AttrValue) -> bool:
+    """Whether a value is of the parameter's kind; sizes are left to the op's rule."""
+    match param.kind:
+        case "flag":
+            return isinstance(value, int) and value in (0, 1)
+        case "float":
+            return isinstance(value, int | float) and isfinite(value)
+        case "text":
+            return isinstance(value, str)
+        case _:
+            return True
 
 
 def is_attribute(value: Value) -> bool:

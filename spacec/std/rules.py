@@ -47,6 +47,16 @@ def _dense(types: Types, what: str) -> TensorType:
     return types[0]
 
 
+def _initial(attrs: Attrs) -> None:
+    """Refuse an initialisation that is neither the default nor a normal distribution."""
+    match attrs["init"]:
+        case "default":
+            return
+        case ("normal", int() | float() as std) if std > 0:
+            return
+    raise RuleError('`init` is "default" or normal(std) with a positive std', code="E0306")
+
+
 def strides(attrs: Attrs, rank: int, name: str = "stride") -> tuple[int, ...]:
     """The stride (or factor) of each spatial axis."""
     value = attrs[name]
@@ -84,6 +94,7 @@ def _window(attrs: Attrs, x: TensorType, what: str) -> tuple[tuple[Dim, ...], in
 
 def conv(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "conv")
+    _initial(attrs)
     _int(attrs, "dilation")
     space, kernel = _window(attrs, x, "conv")
     out, groups = _size(attrs, "out"), _size(attrs, "groups")
@@ -102,6 +113,7 @@ def conv(attrs: Attrs, types: Types) -> OpResult:
 
 def linear(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "linear")
+    _initial(attrs)
     out = _size(attrs, "out")
     weights = x.channels * out
     bias = out if attrs["bias"] else 0

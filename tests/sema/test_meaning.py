@@ -289,3 +289,10 @@ def test_a_size_is_never_its_half() -> None:
 
 def test_windows_slide_over_one_or_two_axes() -> None:
     assert codes("space s\ninput x: [3, 8, 8, 8]\noutput y: [3, 8, 8, 8]\nnet = conv(3)\n") == ["E0302"]
+
+
+@pytest.mark.parametrize(
+    "stage", ['bn(affine = "x")', "conv(3, init = 5)", "conv(3, init = normal(-1))", 'dropout("x")']
+)
+def test_attributes_are_of_their_kind(stage: str) -> None:
+    assert codes(f"{HEAD}net = conv(3, C) >> {stage}{TAIL}") == ["E0306"]
