@@ -18,8 +18,8 @@ demo: $(STAMP)
 	  --task denoise -t patch=48 -t patches=800 \
 	  --strategy clearer -o epochs=8 -o steps=15 -o batch_size=8 -o arch_from=2 -o arch_lr=0.02 -o eval_batches=4 \
 	  -o optimizer=adam -o lr=0.003 -o weight_decay=0 \
-	  --train -O optimizer=adam -O lr=0.002 -O weight_decay=0 -O batch_size=8 -O epochs=10 -O steps=100 \
-	  -O recalibrate=20 -O eval_every=2 --out $(RUN)
+	  --train -O optimizer=adam -O lr=0.01 -O weight_decay=0 -O batch_size=8 -O epochs=10 -O steps=100 \
+	  -O recalibrate=60 -O eval_every=2 --out $(RUN)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 -q
