@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import networkx
 import pytest
 
 from spacec.ir.conditions import ALWAYS, Has, Is, both
@@ -296,3 +297,13 @@ def test_windows_slide_over_one_or_two_axes() -> None:
 )
 def test_attributes_are_of_their_kind(stage: str) -> None:
     assert codes(f"{HEAD}net = conv(3, C) >> {stage}{TAIL}") == ["E0306"]
+
+
+def test_call_structure_is_an_acyclic_graph_of_shared_regions() -> None:
+    _, _, graph = front_end((GRAMMARS / "darts.space").read_text(encoding="utf-8"), layers=20)
+    assert graph is not None
+    calls = graph.to_networkx()
+    assert networkx.is_directed_acyclic_graph(calls)
+    names = [data["name"] for _, data in calls.nodes(data=True)]
+    assert names.count("cell") == 9  # twenty cells, elaborated once for each kind and input types
+    assert "sep_conv" in names
