@@ -58,7 +58,12 @@ def _side(m: Machine, expr: ast.Expr, env: Env) -> Dim | None:
         _no_cost(m, expr.span, f"`{expr.id}`", nearest(expr.id, COSTS))
         return None
     cx, region = scratch()
+    reached = set(m.shared_data)
     value = m.evaluate(m, cx, expr, env)
+    if set(m.shared_data) - reached:
+        if not m.sink.failed:  # what an error cut off may have read it
+            m.fail("E0505", expr.span, f"`{expr.span.text}` is read by no network", "only this constraint reads it")
+        return None
     if region.decisions:
         note = ("a constraint is about the decisions of a `let`; this would be a choice of its own",)
         m.fail("E0505", expr.span, "a constraint decides nothing", "this is a new choice", notes=note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spacec.diagnostics.model import Label
 from spacec.ir.conditions import Is, both
+from spacec.ir.dims import Poly
 from spacec.ir.graph import DecisionDecl, DecisionRef, SlotDecl
 from spacec.sema.builder import Cx
 from spacec.sema.choices import join
@@ -11,7 +12,7 @@ from spacec.sema.machine import MAX_DEPTH, MAX_REPEAT, Machine
 from spacec.sema.presence import presence_of
 from spacec.sema.stated import same_type
 from spacec.sema.value_choice import braces_values
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Tensor, Value, Want, describe, leaves, shape_of
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Options, Tensor, Value, Want, describe, leaves, shape_of
 from spacec.syntax import ast
 
 
@@ -23,7 +24,8 @@ def apply_repeat(m: Machine, cx: Cx, expr: ast.Binary, env: Env, x: Value, want:
     if count is UNKNOWN:
         return UNKNOWN
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        return m.fail("E0404", expr.right.span, f"a repeat count is a whole number, found {describe(count)}", help="")
+        help = "write the depths here: `* {1..3}`" if isinstance(count, Options | Poly) else ""
+        return m.fail("E0404", expr.right.span, f"a repeat count is a whole number, found {describe(count)}", help=help)
     if count > MAX_REPEAT:
         return m.fail("E0404", expr.right.span, f"{count:,} copies", f"at most {MAX_REPEAT:,}")
     value = x

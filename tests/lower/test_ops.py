@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spacec.diagnostics.model import SpacecError
-from spacec.ir.ops import AttrValue, OpSpec
+from spacec.ir.ops import AttrValue, OpSpec, RuleError
 from spacec.lower import modules
 from spacec.lower.network import Network
 from spacec.lower.supernet import Supernet
@@ -111,7 +111,7 @@ def test_depthwise_and_initial_weights() -> None:
     weight = network.get_parameter("op_0.weight").detach()
     assert weight.shape == (64, 1, 3, 3)
     assert float(weight.std()) == pytest.approx(0.01, rel=0.1)
-    with pytest.raises(SpacecError, match="`init` must be"):
+    with pytest.raises(RuleError, match="`init` is"):
         one_op("conv", (4, 5), kernel=3, init="orthogonal")
 
 

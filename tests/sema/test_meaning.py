@@ -307,3 +307,8 @@ def test_call_structure_is_an_acyclic_graph_of_shared_regions() -> None:
     names = [data["name"] for _, data in calls.nodes(data=True)]
     assert names.count("cell") == 9  # twenty cells, elaborated once for each kind and input types
     assert "sep_conv" in names
+
+
+@pytest.mark.parametrize("values", ["{3, 5}", "elastic {3, 5}"])
+def test_a_let_that_only_a_constraint_reads_is_refused(values: str) -> None:
+    assert codes(f"{HEAD}let w = {values}\nnet = conv(3, C){TAIL}where w <= 3\n") == ["E0505"]
