@@ -1,0 +1,94 @@
+"""Law 4 as a check that any space and any op can be put to.
+
+A supernet with one architecture selected computes what the stand-alone network computes with the same weights:
+outputs, gradients of the weights, and running statistics, in training and in evaluation.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from spacec.facade import Space
+from spacec.lower.network import transfer
+from spacec.lower.supernet import Supernet
+from spacec.space.architecture import Architecture
+
+OUTPUT_TOLERANCE = 1e-10
+"""Greatest difference of an output or a running statistic, in float64."""
+GRADIENT_TOLERANCE = 1e-8
+"""Greatest difference of a gradient, in float64."""
+
+
+def check_selected(
+    space: Space, supernet: Supernet, arch: Architecture, inputs: Mapping[str, Tensor], *, training: bool
+) -> None:
+    """Raise ``AssertionError`` where ``supernet`` under the mask of ``arch`` is not the network of ``arch``.
+
+    Both must be of float64. Weights and statistics of ``supernet`` are as before afterwards; gradients are left.
+    """
+    network = space.network(arch, weights=supernet).double()
+    before = copy.deepcopy(supernet.state_dict())
+    for model in (supernet, network):
+        model.train(training)
+        model.zero_grad(set_to_none=True)
+    theirs = _run(supernet, inputs, space.mask(arch))
+    mine = _run(network, inputs, None)
+    if mine.keys() != theirs.keys():
+        raise AssertionError(f"the network gives {sorted(mine)}, the supernet {sorted(theirs)}")
+    for name, value in theirs.items():
+        _close(mine[name], value, OUTPUT_TOLERANCE, name)
+    _loss(mine).backward()  # type: ignore[no-untyped-call]  # torch leaves backward untyped
+    _loss(theirs).backward()  # type: ignore[no-untyped-call]  # as above
+    _same_gradients(space, supernet, network, arch)
+    after = space.network(arch, weights=supernet).double()
+    for name, buffer in network.named_buffers():
+        _close(after.get_buffer(name), buffer, OUTPUT_TOLERANCE, name)
+    supernet.load_state_dict(before)
+
+
+def _run(model: nn.Module, inputs: Mapping[str, Tensor], mask: object) -> dict[str, Tensor]:
+    torch.manual_seed(0)  # ops that draw draw alike
+    out = model(**inputs) if mask is None else model(**inputs, mask=mask)
+    if isinstance(out, Tensor):
+        return {"prediction": out}
+    if isinstance(out, dict):
+        return {k: v for k, v in out.items() if ":" not in k}
+    return {"prediction": out.prediction} if len(out.outputs) == 1 else dict(out.outputs)
+
+
+def _loss(outputs: Mapping[str, Tensor]) -> Tensor:
+    """A scalar in which every element of every output counts with a weight of its own."""
+    total = torch.zeros((), dtype=torch.float64)
+    for value in outputs.values():
+        ramp = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).reshape(value.shape)
+        total = total + (ramp * value.square()).sum()
+    return total
+
+
+def _same_gradients(space: Space, supernet: Supernet, network: nn.Module, arch: Architecture) -> None:
+    """Carry the supernet's gradients over as if they were weights; what is not carried must have none."""
+    carrier, received = copy.deepcopy(supernet), space.network(arch).double()
+    found = {name: p.grad for name, p in supernet.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in carrier.named_parameters():
+            gradient = found[name]
+            parameter.copy_(torch.zeros_like(parameter) if gradient is None else gradient)
+    transfer(carrier, received)
+    for name, parameter in network.named_parameters():
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        _close(received.get_parameter(name), expected, GRADIENT_TOLERANCE, f"gradient of {name}")
+    total = sum(float(g.abs().sum()) for g in found.values() if g is not None)
+    alone = sum(float(p.grad.abs().sum()) for p in network.parameters() if p.grad is not None)
+    if abs(total - alone) > GRADIENT_TOLERANCE * max(1.0, alone):
+        raise AssertionError("the supernet has gradients outside the selected architecture")
+
+
+def _close(mine: Tensor, theirs: Tensor, tolerance: float, name: str) -> None:
+    scale = max(1.0, float(theirs.detach().abs().max())) if theirs.numel() else 1.0
+    torch.testing.assert_close(
+        mine.detach(), theirs.detach(), rtol=0, atol=tolerance * scale, msg=lambda m: f"{name}: {m}"
+    )
