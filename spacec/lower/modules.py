@@ -94,6 +94,21 @@ class DropPath(nn.Module):
         return f"rate={self.rate}"
 
 
+class Noise(nn.Module):
+    """Numbers from N(0, 1), ``[N, C, ceil(n / stride)…]``, whatever the input's values; in evaluation too."""
+
+    def __init__(self, stride: Sequence[int]) -> None:
+        super().__init__()
+        self.stride = tuple(stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        space = (-(-n // s) for n, s in zip(x.shape[2:], self.stride, strict=True))
+        return x.new_empty((*x.shape[:2], *space)).normal_()
+
+    def extra_repr(self) -> str:
+        return f"stride={self.stride}"
+
+
 def max_pool_same(x: Tensor, kernel: int, stride: tuple[int, ...]) -> Tensor:
     """Maximum over a window, for kernels that need uneven padding."""
     pool = (F.max_pool1d, F.max_pool2d)[x.dim() - 3]

@@ -143,6 +143,11 @@ def zero(site: Site) -> Call:
     return Call(modules.zeros, (site.output.channels, site.per_axis("stride")))
 
 
+def noise(site: Site) -> Layer:
+    """Standard normal numbers of the output type (RobustDARTS, Zela et al. 2020, space S4)."""
+    return Layer(modules.Noise, (site.per_axis("stride"),), axes=())
+
+
 def upsample(site: Site) -> Call:
     """Nearest-neighbour upsampling."""
     return Call(modules.upsample, (site.per_axis("factor"),)) if site.inputs[0].rank else Call(style="identity")

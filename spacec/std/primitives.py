@@ -105,6 +105,14 @@ PRIMITIVES: tuple[OpSpec, ...] = (
     OpSpec("identity", rules.pointwise, _lowering("identity"), help="the input"),
     OpSpec("zero", rules.zero, _lowering("zero"), (_OUT, _STRIDE), help="a present tensor of zeros"),
     OpSpec(
+        "noise",
+        rules.noise,
+        _lowering("noise"),
+        (_STRIDE,),
+        state=True,
+        help="standard normal numbers in place of the input, drawn anew at every call, in evaluation too",
+    ),
+    OpSpec(
         "upsample",
         rules.upsample,
         _lowering("upsample"),

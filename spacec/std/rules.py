@@ -147,6 +147,12 @@ def zero(attrs: Attrs, types: Types) -> OpResult:
     return OpResult(TensorType(_size(attrs, "out"), space))
 
 
+def noise(attrs: Attrs, types: Types) -> OpResult:
+    x = _dense(types, "noise")
+    space = tuple(ceil_div(n, s) for n, s in zip(x.space, strides(attrs, x.rank), strict=True))
+    return OpResult(TensorType(x.channels, space))
+
+
 def upsample(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "upsample")
     factors = strides(attrs, x.rank, "factor")

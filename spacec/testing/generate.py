@@ -9,7 +9,18 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-_PLAIN = ("conv(1)", "conv(3) >> bn", "relu", "identity", "max_pool(3)", "avg_pool(3)", "relu >> conv(3)", "zero", "bn")
+_PLAIN = (
+    "conv(1)",
+    "conv(3) >> bn",
+    "relu",
+    "identity",
+    "max_pool(3)",
+    "avg_pool(3)",
+    "relu >> conv(3)",
+    "zero",
+    "bn",
+    "noise",
+)
 _FORMS = (
     *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
     *("name", "inline", "dag", "value", "elastic", "residual"),

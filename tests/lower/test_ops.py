@@ -31,6 +31,7 @@ EXTRA: dict[str, dict[str, AttrValue]] = {
     "avg_pool": {"kernel": 3, "stride": 2},
     "zero": {"out": 3, "stride": 2},
     "upsample": {"factor": 3},
+    "noise": {"stride": 2},
 }
 
 
@@ -176,6 +177,20 @@ def test_drop_path() -> None:
     assert network.get_submodule("op_0").rate == 0.5
     with pytest.raises(ValueError, match="drop-path rate"):
         network.set_drop_path(1.0)
+
+
+def test_noise_replaces_its_input() -> None:
+    network, _ = one_op("noise", (3, 40, 40), stride=2)
+    x = data(3, 40, 40)
+    torch.manual_seed(0)
+    y = network.eval()(x)
+    torch.manual_seed(0)
+    assert torch.equal(network(2 * x), y)
+    assert not torch.equal(network(x), y)
+    assert y.shape == (2, 3, 20, 20)
+    assert not y.requires_grad
+    assert abs(float(y.mean())) < 0.1
+    assert abs(float(y.std()) - 1) < 0.1
 
 
 def test_a_users_module_is_an_op() -> None:
