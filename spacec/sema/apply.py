@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spacec.diagnostics.model import Label
 from spacec.ir.ops import OpSpec
 from spacec.sema.attributes import grows
 from spacec.sema.binders import apply_inline
@@ -85,16 +86,44 @@ def _use(
         case Definition():
             return apply_definition(m, cx, value, args, indices, env, x, want, expr.span)
         case Closure():
-            if args:
-                return m.fail(
-                    "E0204", expr.span, f"`{name.id}` is a network argument and takes no arguments of its own"
-                )
-            return _closure(m, cx.alias(name.id), value, x, want, expr.span)
+            if not args:
+                return _closure(m, cx.alias(name.id), value, x, want, expr.span)
+            return _call_argument(m, cx.alias(name.id), expr, name, args, value, env, x, want)
         case _:
             if value is UNKNOWN:
                 return UNKNOWN
             return m.fail(
                 "E0203", expr.span, f"`{name.id}` is {describe(value)}, not a network", "nothing can flow through it"
+            )
+
+
+def _call_argument(
+    m: Machine,
+    cx: Cx,
+    expr: ast.Expr,
+    name: ast.Name,
+    args: tuple[ast.Arg, ...],
+    closure: Closure,
+    env: Env,
+    x: Value,
+    want: Want | None,
+) -> Value:
+    """``f(args)`` where ``f`` is a network argument: it must be the name of a definition or an op."""
+    callee: Value | None = closure
+    while isinstance(callee, Closure) and isinstance(callee.expr, ast.Name):
+        callee = callee.env.get(callee.expr.id)
+    match callee:
+        case OpSpec():
+            return call_primitive(m, cx, callee, args, env, x, want, expr.span)
+        case Definition() if not callee.binding.indices:
+            return apply_definition(m, cx, callee, args, (), env, x, want, expr.span)
+        case _:
+            return m.fail(
+                "E0204",
+                expr.span,
+                f"`{name.id}` stands for a whole network and takes no arguments",
+                labels=(Label(closure.expr.span, "given here"),),
+                help="hand on the name of a definition, without parentheses",
             )
 
 

@@ -160,6 +160,10 @@ class Cx:
         """Below the top of the current step's text."""
         return Cx(self.builder, self.step, self.guard, False) if self.fresh or self.pick else self
 
+    def below(self) -> Cx:
+        """Below the top of the current step's text, with the slot that a pick lends."""
+        return replace(self, fresh=False)
+
     def lend(self, pick: PickContext) -> Cx:
         """Offer the slot of a picked element to the body about to be applied."""
         return replace(self, pick=pick)

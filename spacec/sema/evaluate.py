@@ -41,7 +41,7 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
         case ast.Braces():
             return evaluate_braces(m, cx, expr, env)
         case ast.Pipe():
-            return _pipe(m, cx.inside(), expr, env, want)
+            return _pipe(m, cx, expr, env, want)
         case ast.Typed():
             return typed(m, cx, expr, env, lambda wanted: m.evaluate(m, cx, expr.stage, env, wanted))
         case ast.Call():
@@ -128,11 +128,14 @@ def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env, span: Span
 
 
 def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, want: Want | None) -> Value:
-    first = m.evaluate(m, cx, expr.stages[0], env)
+    """``x >> f``: data that enters one network leaves it the slot that a pick lends."""
+    first = m.evaluate(m, cx.inside(), expr.stages[0], env)
     if len(expr.stages) == 1:
         return first
+    if len(expr.stages) == 2:
+        return m.apply(m, cx.below(), expr.stages[1], env, first, want)
     rest = ast.Pipe(expr.stages[1:], span=expr.stages[1].span.to(expr.stages[-1].span))
-    return m.apply(m, cx, rest if len(rest.stages) > 1 else rest.stages[0], env, first, want)
+    return m.apply(m, cx.inside(), rest, env, first, want)
 
 
 # --------------------------------------------------------------------- calls
