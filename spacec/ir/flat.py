@@ -51,6 +51,20 @@ class FlatChoose:
 
 
 @dataclass(frozen=True)
+class FlatSwitch:
+    """The one of ``alternatives`` (node indices, ``None`` is absent) whose condition holds.
+
+    The conditions exclude each other; they mention value decisions by their ids.
+    """
+
+    alternatives: tuple[int | None, ...]
+    conditions: tuple[Cond, ...]
+    type: TensorType
+    guard: Cond = ALWAYS
+    span: Span = field(default=NOWHERE, repr=False)
+
+
+@dataclass(frozen=True)
 class FlatInput:
     """A named input of the network."""
 
@@ -58,7 +72,7 @@ class FlatInput:
     type: TensorType
 
 
-FlatNode = FlatInput | FlatOp | FlatChoose
+FlatNode = FlatInput | FlatOp | FlatChoose | FlatSwitch
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,23 @@ tied member).
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from spacec.ir.conditions import ALWAYS, Cond, both
 from spacec.ir.dims import Dim, Poly
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
-from spacec.ir.graph import CallNode, ChooseNode, OpNode, Ref, SpaceGraph
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch
+from spacec.ir.graph import CallNode, ChooseNode, OpNode, Ref, SpaceGraph, SwitchNode
 from spacec.ir.naming import Place, decision_path, global_size, joined, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.types import TensorType
 
 
 class _Flattener:
-    """Accumulates flat nodes; symbols of decisions are renamed as their declarations are reached."""
+    """Accumulates flat nodes; ``names`` are the ids of the decisions whose symbols stand in sizes."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[int, str]) -> None:
         self.nodes: list[FlatNode] = []
-        self.names: dict[int, str] = {}
+        self.names = names
         self.pure: dict[Hashable, int] = {}
 
     def add(self, node: FlatNode) -> int:
@@ -44,9 +44,10 @@ class _Flattener:
 
 def flatten(graph: SpaceGraph) -> FlatGraph:
     """The flat form of a space graph."""
-    work = _Flattener()
+    root = root_place(graph.root)
+    work = _Flattener(root.shared)
     inputs = [work.add(FlatInput(p.name, p.type)) for p in graph.inputs]
-    results = _expand(work, root_place(graph.root), inputs, ALWAYS)
+    results = _expand(work, root, inputs, ALWAYS)
     outputs = {port.name: results[k] for k, port in enumerate(graph.outputs)}
     names = tuple(p.name for p in graph.inputs)
     pre = tuple(Precondition(work.dim(p.dim), p.divisor) for p in graph.root.preconditions)
@@ -56,8 +57,6 @@ def flatten(graph: SpaceGraph) -> FlatGraph:
 def _expand(work: _Flattener, place: Place, inputs: list[int], guard: Cond) -> list[int]:
     """The flat nodes of one activation; returns the indices of its outputs."""
     region = place.region
-    for decision in region.decisions:
-        work.names[id(decision)] = place.id_of(decision)
     values: list[list[int]] = [[i] for i in inputs]
 
     def at(ref: Ref) -> int:
@@ -71,6 +70,11 @@ def _expand(work: _Flattener, place: Place, inputs: list[int], guard: Cond) -> l
             case ChooseNode():
                 alternatives = tuple(None if a is None else at(a) for a in node.alternatives)
                 values.append([work.add(_choose(work, place, node, alternatives, here))])
+            case SwitchNode():
+                alternatives = tuple(None if a is None else at(a) for a in node.alternatives)
+                conditions = tuple(map(place.absolute, node.conditions))
+                type = work.type(node.type)
+                values.append([work.add(FlatSwitch(alternatives, conditions, type, here, node.span))])
             case CallNode():
                 values.append(_expand(work, place.child(node), [at(r) for r in node.inputs], here))
     return [at(out.ref) for out in region.outputs]

@@ -96,6 +96,10 @@ class DecisionDecl:
     """The size symbol that an elastic value decision puts into types."""
     slot: SlotDecl | None = None
     """Its mask slot (``None`` for a subset, whose elements have one each)."""
+    name: str = ""
+    """What messages call a value."""
+    single: bool = False
+    """It has one global id wherever it is mentioned, so its declaration alone names it: a value that is handed on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +166,21 @@ class ChooseNode:
 
 
 @dataclass(eq=False)
+class SwitchNode:
+    """The one of ``alternatives`` (``None`` is absent) whose condition holds: a choice that other decisions determine.
+
+    The conditions exclude each other, and one of them holds wherever the decisions they mention are
+    active. A switch is no decision and has no slot.
+    """
+
+    alternatives: tuple[Ref | None, ...]
+    conditions: tuple[Cond, ...]
+    type: TensorType
+    guard: Cond = ALWAYS
+    span: Span = NOWHERE
+
+
+@dataclass(eq=False)
 class CallNode:
     """A region entered; ``binder`` is set where a ``let`` or ``tied`` is used."""
 
@@ -174,7 +193,7 @@ class CallNode:
 
 
 Call = CallNode
-Node = OpNode | ChooseNode | CallNode
+Node = OpNode | ChooseNode | SwitchNode | CallNode
 
 
 @dataclass(frozen=True)
@@ -201,6 +220,8 @@ class Region:
     """Bears decisions of its caller's owner (those of a top-level let or tied do not count)."""
     searches: bool = False
     """Contains any decision at all, a let's included."""
+    singles: bool = False
+    """Contains a decision that its declaration alone names: one activation of a binder, or of the text."""
     stateful: bool = False
     expanded: int = 0
     """Nodes with every call written out."""

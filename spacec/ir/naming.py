@@ -16,6 +16,8 @@ from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Region,
 from spacec.ir.sizes import substitute
 
 ROOT_OWNER = "net"
+OUTSIDE = "outside"
+"""Owner, in the text of a part of a space, of decisions that are not of this part."""
 DECISION = "decision"
 """``ref`` of the size symbol of a decision that is known by its global id."""
 
@@ -62,7 +64,7 @@ class Place:
     """The let, tied or ``net`` that owns the decisions here."""
     binders: Mapping[int, str] = field(default_factory=dict)
     shared: dict[int, str] = field(default_factory=dict)
-    """Ids of decisions of value lets, filled while walking: they are known by declaration alone."""
+    """Ids of the decisions that their declaration alone names; see :func:`name_singles`."""
 
     def with_local_binders(self) -> Place:
         """The place with the binders that its region declares in scope."""
@@ -83,11 +85,7 @@ class Place:
         owner = self.binders.get(id(call.binder), call.binder.name)
         if call.binder.kind == "tied":
             key = binder_key(owner) if not call.binder.local else joined(self.key, binder_key(call.binder.name))
-        child = Place(call.region, owner, key, owner, self.binders, self.shared).with_local_binders()
-        if not call.region.inputs and not call.region.outputs:
-            for decision in call.region.decisions:
-                self.shared[id(decision)] = child.id_of(decision)
-        return child
+        return Place(call.region, owner, key, owner, self.binders, self.shared).with_local_binders()
 
     def id_of(self, decision: DecisionDecl) -> str:
         return joined(self.prefix, decision_path(decision.step)) or ROOT_OWNER
@@ -99,6 +97,8 @@ class Place:
         known = self.shared.get(id(ref.decision))
         if known is not None:
             return known
+        if ref.decision.single:
+            return f"{OUTSIDE}.{ref.decision.name}"
         place = self
         for call in ref.calls:
             place = place.child(call)
@@ -109,12 +109,33 @@ class Place:
 
 
 def root_place(region: Region) -> Place:
-    return Place(region, ROOT_OWNER, "", ROOT_OWNER).with_local_binders()
+    return name_singles(Place(region, ROOT_OWNER, "", ROOT_OWNER).with_local_binders())
 
 
-def owner_place(binder: Binder, region: Region) -> Place:
-    """The body of a let on its own, as its digest sees it."""
-    return Place(region, binder.name, "", binder.name).with_local_binders()
+def owner_place(binder: Binder, region: Region, shared: dict[int, str]) -> Place:
+    """The body of a let on its own, as its digest sees it; ``shared`` is the whole space's."""
+    return Place(region, binder.name, "", binder.name, shared=shared).with_local_binders()
+
+
+def name_singles(place: Place) -> Place:
+    """The place, with the ids of all decisions at and below it that their declaration alone names.
+
+    Activations of a let have one id, and the sizes of all of them are symbols of the first.
+    """
+    seen: set[tuple[int, str]] = set()
+    stack = [place]
+    while stack:
+        at = stack.pop()
+        if not at.region.singles or (id(at.region), at.prefix) in seen:
+            continue
+        seen.add((id(at.region), at.prefix))
+        for decision in at.region.decisions:
+            if decision.single:
+                at.shared[id(decision)] = at.id_of(decision)
+            if decision.symbol is not None:
+                at.shared.setdefault(id(decision.symbol.ref), at.id_of(decision))
+        stack.extend(at.child(node) for node in at.region.nodes if isinstance(node, CallNode))
+    return place
 
 
 def own_decisions(place: Place, guard: Cond = ALWAYS) -> Iterator[tuple[str, DecisionDecl, Cond]]:
@@ -132,9 +153,6 @@ def own_decisions(place: Place, guard: Cond = ALWAYS) -> Iterator[tuple[str, Dec
         elif node.binder.local and id(node.binder) not in local:
             local.add(id(node.binder))
             calls.add(id(node))
-    for node in place.region.nodes:
-        if isinstance(node, CallNode) and node.binder is not None:
-            place.child(node)  # registers the ids of value lets, which conditions may mention
     for decision in place.region.decisions:
         yield place.id_of(decision), decision, both(guard, place.absolute(decision.condition))
     for node in place.region.nodes:
@@ -154,7 +172,7 @@ def decision_text(name: str, decision: DecisionDecl, condition: Cond) -> str:
 
 def skeleton_text(region: Region, name: str = "let") -> str:
     """The decisions of a region as text, relative to it."""
-    place = Place(region, name, "", name).with_local_binders()
+    place = name_singles(Place(region, name, "", name).with_local_binders())
     return "\n".join(decision_text(i, d, c) for i, d, c in own_decisions(place))
 
 

@@ -12,7 +12,6 @@ from spacec.ir.dims import (
     Poly,
     Symbol,
     ceil_div,
-    exact_div,
     extreme,
     floor_div,
     modulo,
@@ -52,7 +51,7 @@ def _apply(atom: Apply, value: Callable[[Symbol], int | Fraction]) -> int | Frac
 
 
 def substitute(dim: Dim, replace: Callable[[Symbol], Dim]) -> Dim:
-    """``dim`` with every symbol replaced, renormalised."""
+    """``dim`` with every symbol replaced, renormalised; a ``Poly`` without symbols where it is no integer."""
     if isinstance(dim, int):
         return dim
     total: Dim = 0
@@ -61,13 +60,7 @@ def substitute(dim: Dim, replace: Callable[[Symbol], Dim]) -> Dim:
         for atom, power in monomial:
             base = replace(atom) if isinstance(atom, Symbol) else _rebuild(atom, replace)
             product = product * base**power
-        if isinstance(coefficient, int):
-            total = total + product * coefficient
-        else:
-            scaled = exact_div(product * coefficient.numerator, coefficient.denominator)
-            if scaled is None:
-                raise ValueError(f"{dim} is not an integer under this substitution")
-            total = total + scaled[0]
+        total = total + product * (coefficient if isinstance(coefficient, int) else Poly((((), coefficient),)))
     return total
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp, FlatSwitch
 from spacec.lower import errors, sizes
 from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.masks import SlotInfo
 from spacec.lower.plan import Plan, make_plan
+from spacec.lower.switches import Switches
 from spacec.space.decisions import DecisionTable
 
 PLANS_KEPT = 64
@@ -62,6 +63,7 @@ class Blueprint:
     slots: dict[str, SlotInfo]
     chooses: dict[int, FlatChoose]
     """Every choice, by node index."""
+    switches: Switches
     elastic: sizes.ElasticSites
     names: dict[str, tuple[int, ...]]
     """Nodes that a tap may name: by parameter key, instance, output or input name."""
@@ -84,10 +86,10 @@ class Blueprint:
         return self
 
     def plan(self, running: tuple[tuple[int, ...], ...]) -> Plan:
-        """The plan where each choice (in order of ``chooses``) runs these candidates; the most recent are kept."""
+        """The plan where each choice, then each switch (in order), runs these candidates; the most recent are kept."""
         found = self.plans.get(running)
         if found is None:
-            by_node = dict(zip(self.chooses, running, strict=True))
+            by_node = dict(zip((*self.chooses, *self.switches.nodes), running, strict=True))
             found = self.plans[running] = make_plan(self.flat, by_node.__getitem__)
             if len(self.plans) > PLANS_KEPT:
                 self.plans.popitem(last=False)
@@ -112,7 +114,7 @@ def head_keys(flat: FlatGraph, lowered: dict[int, Layer | Call]) -> frozenset[st
                 found.add(node.key)
             else:
                 stack.extend(node.inputs)
-        elif isinstance(node, FlatChoose):
+        elif isinstance(node, FlatChoose | FlatSwitch):
             stack.extend(a for a in node.alternatives if a is not None)
     return frozenset(found)
 
@@ -132,9 +134,8 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:
     check_keys(layers)
     _check_elastic(flat, elastic, lowered)
     chooses = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
-    return Blueprint(
-        flat, table, lowered, layers, _slots(table, chooses), chooses, elastic, _names(flat), OrderedDict()
-    )
+    slots, switches = _slots(table, chooses), Switches.of(flat, table)
+    return Blueprint(flat, table, lowered, layers, slots, chooses, switches, elastic, _names(flat), OrderedDict())
 
 
 def _check_elastic(flat: FlatGraph, elastic: sizes.ElasticSites, lowered: dict[int, Layer | Call]) -> None:
@@ -167,7 +168,15 @@ def _slots(table: DecisionTable, chooses: dict[int, FlatChoose]) -> dict[str, Sl
 def _names(flat: FlatGraph) -> dict[str, tuple[int, ...]]:
     names: dict[str, tuple[int, ...]] = {}
     for index, node in enumerate(flat.nodes):
-        name = node.key if isinstance(node, FlatOp) else node.instance if isinstance(node, FlatChoose) else node.name
+        match node:
+            case FlatOp():
+                name = node.key
+            case FlatChoose():
+                name = node.instance
+            case FlatInput():
+                name = node.name
+            case FlatSwitch():
+                continue
         if name:
             names[name] = (*names.get(name, ()), index)
     for name, index in flat.outputs.items():

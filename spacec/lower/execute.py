@@ -16,6 +16,8 @@ from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses
 from spacec.lower.plan import DROPS_ABSENT, ChooseStep, OpStep, Plan
+from spacec.lower.sizes import number
+from spacec.lower.switches import fitted
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,14 @@ class Machine:
 
 @dataclass
 class Pass:
-    """The state of one forward pass. ``selections`` by (slot, instance); ``taps``: nodes whose value is kept."""
+    """The state of one forward pass.
+
+    ``selections`` by (slot, instance), ``switched`` by node of a switch; ``taps``: nodes whose value is kept.
+    """
 
     machine: Machine
     selections: Mapping[tuple[str, str], Selection]
+    switched: Mapping[int, Selection]
     elastic: ElasticMask | None
     taps: Collection[int] = ()
     trace: Trace | None = None
@@ -80,10 +86,28 @@ class Pass:
             add_losses(self.losses, losses)
         return value
 
+    def selection(self, node: int) -> Selection:
+        """What runs of a choice or a switch."""
+        if node in self.switched:
+            return self.switched[node]
+        choice = self.machine.blueprint.chooses[node]
+        return self.selections[choice.slot, choice.instance]
+
+    def alternatives(self, node: int) -> tuple[int | None, ...]:
+        """Nodes of the candidates of a choice or a switch."""
+        blueprint = self.machine.blueprint
+        return (
+            blueprint.switches.nodes[node].alternatives
+            if node in self.switched
+            else blueprint.chooses[node].alternatives
+        )
+
     def _choose(self, step: ChooseStep) -> Tensor:
-        choice = self.machine.blueprint.chooses[step.node]
-        selection = self.selections[choice.slot, choice.instance]
         options = [(position, self.values[node]) for position, node in step.options]
+        selection = self.selection(step.node)
+        if step.node in self.switched:
+            return self.switch(step.node, selection, options)
+        choice = self.machine.blueprint.chooses[step.node]
         value = self.mix(selection, options)
         if self.trace is not None:
             value = watch(value, selection.weights is not None)
@@ -91,6 +115,13 @@ class Pass:
             record = GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates)
             self.trace.records.append(record)
         return value
+
+    def switch(self, node: int, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:
+        """:meth:`mix`, of candidates whose sizes may agree only where they count."""
+        if selection.weights is not None and self.elastic is not None:
+            channels = number(self.machine.blueprint.switches.nodes[node].type.channels, self.elastic.chosen)
+            options = [(position, fitted(value, channels)) for position, value in options]
+        return self.mix(selection, options)
 
     def mix(self, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:
         """The weighted sum of present candidates, or the only one."""
@@ -140,8 +171,8 @@ def _sources(run: Pass, node: int) -> list[int]:
     found = run.machine.blueprint.flat.nodes[node]
     if isinstance(found, FlatOp):
         return list(found.inputs)
-    choice = run.machine.blueprint.chooses[node]
-    return [s for k in run.selections[choice.slot, choice.instance].run if (s := choice.alternatives[k]) is not None]
+    alternatives = run.alternatives(node)
+    return [s for k in run.selection(node).run if (s := alternatives[k]) is not None]
 
 
 def _spared_value(run: Pass, node: int) -> Tensor | None:
@@ -151,11 +182,12 @@ def _spared_value(run: Pass, node: int) -> Tensor | None:
         inputs = [run.values[i] for i in found.inputs if i in run.values]
         some = found.spec.name in DROPS_ABSENT and inputs
         return run.apply(node, inputs, spare=True) if some or len(inputs) == len(found.inputs) else None
-    choice = run.machine.blueprint.chooses[node]
-    selection = run.selections[choice.slot, choice.instance]
+    selection, alternatives = run.selection(node), run.alternatives(node)
     options = [
         (position, run.values[source])
         for position, k in enumerate(selection.run)
-        if (source := choice.alternatives[k]) is not None and source in run.values
+        if (source := alternatives[k]) is not None and source in run.values
     ]
-    return run.mix(selection, options) if options else None
+    if not options:
+        return None
+    return run.switch(node, selection, options) if node in run.switched else run.mix(selection, options)

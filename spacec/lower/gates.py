@@ -6,6 +6,7 @@ did not run cost one forward pass without a graph.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from spacec.lower import errors
-from spacec.lower.masks import Out
+from spacec.lower.elastic import ElasticMask
+from spacec.lower.masks import Out, Selection
 
 
 @dataclass
@@ -30,10 +32,14 @@ class GateRecord:
 
 @dataclass
 class Trace:
-    """What gate gradients need of a forward pass: its choices, and the soft elastic masks (by slot)."""
+    """What gate gradients need of a forward pass.
+
+    Its choices; by slot, the soft elastic masks, and the soft masks of slots that switches depend on.
+    """
 
     records: list[GateRecord] = field(default_factory=list)
     elastic: dict[str, Tensor] = field(default_factory=dict)
+    switching: dict[str, Tensor] = field(default_factory=dict)
 
 
 def watch(y: Tensor, weighted: bool) -> Tensor:
@@ -43,25 +49,54 @@ def watch(y: Tensor, weighted: bool) -> Tensor:
     return y if weighted else y.view_as(y)
 
 
+def watch_masks(
+    trace: Trace, elastic: ElasticMask | None, decided: Mapping[str, Selection], slots: Mapping[str, str]
+) -> dict[str, Selection]:
+    """Make the gradient of soft elastic masks, and of what switches depend on, something to ask for.
+
+    ``decided`` are the selections of decisions that switches depend on, ``slots`` their slots; they
+    come back on the watched tensors.
+    """
+    if elastic is not None:
+        for name, weights in elastic.soft.items():
+            elastic.soft[name] = trace.elastic[elastic.blueprint.slot_of(name)] = _own(weights)
+    found: dict[str, Selection] = {}
+    for decision, selection in decided.items():
+        if selection.weights is None:
+            found[decision] = selection
+            continue
+        if elastic is not None and decision in elastic.soft:
+            whole = elastic.soft[decision]
+        else:
+            whole = trace.switching[slots[decision]] = _own(selection.vector(selection.weights))
+        run = torch.tensor(selection.run, dtype=torch.long, device=whole.device)
+        found[decision] = Selection(selection.size, selection.run, whole.index_select(0, run))
+    return found
+
+
+def _own(weights: Tensor) -> Tensor:
+    return weights.clone() if weights.requires_grad else weights.detach().requires_grad_()
+
+
 def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "slot") -> dict[str, Tensor]:
     """dL/dgate ``(n,)`` by slot (summed over its instances), or by instance.
 
     The forward pass must have been asked for ``gates``. Candidates that did not run have a zero
-    unless it was asked for ``gates="all"``; absent ones are zero by nature. A soft elastic mask has
-    one entry under its slot's name either way. The graph of ``loss`` is kept.
+    unless it was asked for ``gates="all"``; absent ones are zero by nature. A soft mask that is elastic,
+    or that switches depend on, has an entry under its slot's name either way. The graph of ``loss`` is kept.
     """
     if out.trace is None:
         raise errors.lowering_error(
             errors.MASK, "this output has no gates", help="ask the forward pass for them: net(x, mask, gates=True)"
         )
-    records, elastic = out.trace.records, out.trace.elastic
-    watched = [*(r.output for r in records), *elastic.values()]
+    records, direct = out.trace.records, [*out.trace.elastic.items(), *out.trace.switching.items()]
+    watched = [*(r.output for r in records), *(weights for _, weights in direct)]
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()
     gradients: dict[str, Tensor] = {}
     for record, gradient in zip(records, found, strict=False):
         name = record.slot if per == "slot" else record.instance
         _add(gradients, name, _products(record, gradient))
-    for (name, weights), gradient in zip(elastic.items(), found[len(records) :], strict=True):
+    for (name, weights), gradient in zip(direct, found[len(records) :], strict=True):
         _add(gradients, name, torch.zeros_like(weights) if gradient is None else gradient)
     return gradients
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatOp, FlatSwitch
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import add_layer, check_keys, head_keys
 from spacec.lower.elastic import make_slices
@@ -24,6 +24,7 @@ from spacec.lower.modules import attach
 from spacec.lower.plan import make_plan
 from spacec.lower.program import Program, make_program
 from spacec.lower.supernet import Supernet
+from spacec.lower.switches import Switches
 from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
@@ -55,9 +56,12 @@ def make_design(flat: FlatGraph, table: DecisionTable, architecture: Architectur
     """
     chosen = architecture_mask(table, architecture)
     given = sizes.architecture_sizes(table, architecture)
+    switched = Switches.of(flat, table).taken(dict(architecture.choices))
 
     def running(node: int) -> tuple[int, ...]:
         choice = flat.nodes[node]
+        if isinstance(choice, FlatSwitch):
+            return switched[node]
         assert isinstance(choice, FlatChoose), "only choices select"
         k = chosen.get(choice.slot)
         return () if k is None else (k,)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp, FlatSwitch
 from spacec.lower import errors
 
 DROPS_ABSENT = frozenset(("sum", "concat"))
@@ -48,7 +48,7 @@ class Plan:
 
 
 Running = Callable[[int], tuple[int, ...]]
-"""Node index of a choice to the candidates that run, in order."""
+"""Node index of a choice or a switch to the candidates that run, in order."""
 
 
 def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
@@ -112,7 +112,7 @@ def _present(flat: FlatGraph, running: Running, reached: list[bool]) -> list[boo
             case FlatOp():
                 some = (present[i] for i in node.inputs)
                 present[index] = any(some) if node.spec.name in DROPS_ABSENT else all(some)
-            case FlatChoose():
+            case FlatChoose() | FlatSwitch():
                 present[index] = any(
                     (source := node.alternatives[k]) is not None and present[source] for k in running(index)
                 )
@@ -127,7 +127,7 @@ def _void(flat: FlatGraph, running: Running, present: list[bool]) -> list[bool]:
             void[index] = all(void[i] for i in node.inputs if present[i])
         elif isinstance(node, FlatOp):
             void[index] = node.spec.name == "zero"
-        elif isinstance(node, FlatChoose):
+        elif isinstance(node, FlatChoose | FlatSwitch):
             chosen = [node.alternatives[k] for k in running(index)]
             void[index] = bool(chosen) and all(c is not None and void[c] for c in chosen)
     return void
@@ -140,7 +140,7 @@ def _step(flat: FlatGraph, index: int, running: Running, present: list[bool], vo
             if op.spec.name == "sum":
                 inputs = tuple(i for i in inputs if not void[i]) or inputs[:1]
             return OpStep(index, inputs)
-        case FlatChoose() as choice:
+        case FlatChoose() | FlatSwitch() as choice:
             run = enumerate(running(index))
             found = ((position, choice.alternatives[k]) for position, k in run)
             return ChooseStep(index, tuple((p, n) for p, n in found if n is not None and present[n]))

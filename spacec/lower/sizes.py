@@ -14,7 +14,7 @@ from functools import cached_property
 from math import lcm
 
 from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, symbols
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.sizes import evaluate, substitute
 from spacec.ir.types import TensorType
@@ -141,6 +141,8 @@ class ElasticSites:
             return whole
         if isinstance(node, FlatInput):
             return whole
+        if isinstance(node, FlatSwitch):
+            return self._switched(node, before)
         joined = node.inputs if isinstance(node, FlatOp) else [a for a in node.alternatives if a is not None]
         if isinstance(node, FlatOp) and node.spec.name == "concat":
             return tuple(segment for i in joined for segment in before[i])
@@ -157,6 +159,21 @@ class ElasticSites:
         if not joined or node.type.channels != self.flat.nodes[joined[0]].type.channels or "out" in node.attrs:
             return self._created(node, before)
         return before[joined[0]]
+
+    def _switched(self, node: FlatSwitch, before: list[Layout]) -> Layout:
+        """Candidates of a switch agree in size where they count, so one segment is laid out like any other."""
+        found = list(dict.fromkeys(before[a] for a in node.alternatives if a is not None))
+        if len(found) == 1:
+            return found[0]
+        for layout in found:
+            if len(layout) > 1:
+                raise errors.lowering_error(
+                    errors.ELASTIC,
+                    f"elastic channels laid out as {_layout_text(layout)} are a candidate beside other ones",
+                    node.span,
+                    notes=("slices of the largest tensors would pair different channels",),
+                )
+        return (node.type.channels,)
 
     def _created(self, node: FlatOp, before: list[Layout]) -> Layout:
         """Channels made by an op; a depthwise convolution keeps those of its input."""

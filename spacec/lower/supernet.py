@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from spacec.ir.flat import FlatGraph, FlatInput
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import make_blueprint
-from spacec.lower.elastic import ElasticLayers, ElasticMask, read_elastic
+from spacec.lower.elastic import ElasticLayers, read_elastic
 from spacec.lower.execute import Machine, Pass, run_spared
-from spacec.lower.gates import Trace, gate_gradients
+from spacec.lower.gates import Trace, gate_gradients, watch_masks
 from spacec.lower.layers import Call, build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach
@@ -83,18 +83,24 @@ class Supernet(nn.Module):
         blueprint = self.blueprint
         given = helpers.ordered_inputs(blueprint.flat.inputs, tensors, named_inputs)
         self._entry(*given)
-        selections = self._read_mask(mask)
-        plan = blueprint.plan(tuple(selections[c.slot, c.instance].run for c in blueprint.chooses.values()))
+        selections, trace = self._read_mask(mask), Trace() if gates else None
+        elastic = read_elastic(blueprint, selections)
+        decided = blueprint.switches.decided(selections)
+        if trace is not None:
+            decided = watch_masks(trace, elastic, decided, blueprint.switches.slots)
+        switched = blueprint.switches.read(decided)
+        chosen = (selections[c.slot, c.instance].run for c in blueprint.chooses.values())
+        plan = blueprint.plan((*chosen, *(s.run for s in switched.values())))
         tap_nodes = self._tap_nodes(taps)
         run = Pass(
             self._machine,
             selections,
-            read_elastic(blueprint, selections),
+            switched,
+            elastic,
             frozenset(i for nodes in tap_nodes.values() for i in nodes),
-            Trace() if gates else None,
+            trace,
             dict(zip(_input_nodes(blueprint.flat), given, strict=True)),
         )
-        _watch_elastic(run)
         run.tapped.update((i, v) for i, v in run.values.items() if i in run.taps)
         run.run(plan, keep=gates == "all")
         if gates == "all":
@@ -189,14 +195,3 @@ class _Shared(dict[int, Any]):
 def _input_nodes(flat: FlatGraph) -> list[int]:
     index = {n.name: i for i, n in enumerate(flat.nodes) if isinstance(n, FlatInput)}
     return [index[name] for name in flat.inputs]
-
-
-def _watch_elastic(run: Pass) -> None:
-    """Soft elastic masks become tensors whose gradient can be asked for."""
-    if run.trace is None or run.elastic is None:
-        return
-    mask: ElasticMask = run.elastic
-    for name, weights in mask.soft.items():
-        watched = weights.clone() if weights.requires_grad else weights.detach().requires_grad_()
-        mask.soft[name] = watched
-        run.trace.elastic[run.machine.blueprint.slot_of(name)] = watched

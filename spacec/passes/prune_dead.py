@@ -9,8 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from spacec.diagnostics.model import Diagnostic, Sink
+from spacec.ir.conditions import both, decisions
 from spacec.ir.dims import Dim, Poly, Symbol
-from spacec.ir.graph import CallNode, ChooseNode, DecisionDecl, Node, OpNode, Ref, Region, SpaceGraph
+from spacec.ir.graph import (
+    CallNode,
+    ChooseNode,
+    DecisionDecl,
+    DecisionRef,
+    Node,
+    OpNode,
+    Ref,
+    Region,
+    SpaceGraph,
+    SwitchNode,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ class _Pruning:
         match node:
             case OpNode():
                 return list(node.inputs)
-            case ChooseNode():
+            case ChooseNode() | SwitchNode():
                 return [a for a in node.alternatives if a is not None]
             case CallNode():
                 return [node.inputs[k] for k in sorted(self.needs(node.region, outs))]
@@ -123,6 +135,11 @@ class _Pruning:
                     nodes.append(
                         replace(node, alternatives=tuple(None if a is None else moved(a) for a in node.alternatives))
                     )
+                case SwitchNode():
+                    self._keep_conditions(node)
+                    nodes.append(
+                        replace(node, alternatives=tuple(None if a is None else moved(a) for a in node.alternatives))
+                    )
                 case CallNode():
                     outs = wanted.get(index, frozenset())
                     sources = self._sources(node, outs)
@@ -136,6 +153,11 @@ class _Pruning:
         for decision in (node.slot.decision, node.slot.pick):
             if decision is not None:
                 self.kept.add(id(decision))
+
+    def _keep_conditions(self, node: SwitchNode) -> None:
+        for ref in decisions(both(*node.conditions)):
+            if isinstance(ref, DecisionRef):
+                self.kept.add(id(ref.decision))
 
     def _keep_symbols(self, node: OpNode) -> None:
         sizes: list[Dim] = [*node.result.type.dims, node.result.params]

@@ -23,6 +23,7 @@ from spacec.ir.graph import (
     Region,
     SlotDecl,
     Step,
+    SwitchNode,
 )
 from spacec.ir.ops import AttrValue, OpResult, OpSpec
 from spacec.ir.types import TensorType
@@ -40,8 +41,8 @@ class Builder:
     pure: dict[Hashable, Ref] = field(default_factory=dict)
     symbols: list[int] = field(default_factory=lambda: [0])
     """How many size symbols the binder's body has made so far, shared with its callees."""
-    own_symbols: bool = False
-    """An elastic decision was declared here (or in a callee): the region stands for one activation only."""
+    own: bool = False
+    """A single decision was declared here (or in a callee): the region stands for one activation only."""
 
     def _append(self, node: Node) -> Ref:
         self.region.nodes.append(node)
@@ -72,6 +73,16 @@ class Builder:
     ) -> Ref:
         return self._append(ChooseNode(slot, alternatives, type, guard, span))
 
+    def switch(
+        self,
+        alternatives: tuple[Ref | None, ...],
+        conditions: tuple[Cond, ...],
+        type: TensorType,
+        guard: Cond,
+        span: Span,
+    ) -> Ref:
+        return self._append(SwitchNode(alternatives, conditions, type, guard, span))
+
     def call(
         self, region: Region, inputs: tuple[Ref, ...], step: Step, binder: Binder | None, guard: Cond, span: Span
     ) -> tuple[CallNode, int]:
@@ -87,12 +98,15 @@ class Builder:
         if region.stateful:
             self.region.stateful = True
         self.region.searches |= region.searches
+        self.region.singles |= region.singles
         node = CallNode(region, inputs, step, binder, guard, span)
         return node, self._append(node).node
 
     def decide(self, decision: DecisionDecl) -> DecisionDecl:
         decision.step.mark(decides=True)
         self.region.decides = self.region.searches = True
+        self.region.singles |= decision.single
+        self.own |= decision.single
         self.region.decisions.append(decision)
         return decision
 

@@ -10,7 +10,8 @@ from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
 from spacec.sema.presence import factored, presence_of
 from spacec.sema.stated import counterexample, same_type, truth
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Value, Want, describe, shape_of
+from spacec.sema.switches import Guarded, apply_switch
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Test, Value, Want, describe, shape_of
 from spacec.source import Span
 from spacec.syntax import ast
 from spacec.syntax.format import format_expression
@@ -18,11 +19,14 @@ from spacec.syntax.format import format_expression
 
 def apply_alternatives(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env, x: Value, want: Want | None) -> Value:
     """Static guards first; one survivor is no decision; several are one, with a result for each."""
-    live = _survivors(m, cx, expr, env)
-    if live is None:
+    guarded = _survivors(m, cx, expr, env)
+    if guarded is None:
         return UNKNOWN
-    if not live:
+    if not guarded:
         return m.fail("E0401", expr.span, "no candidate of this choice is left", "every `when` is false here")
+    if any(isinstance(test, Test) for _, test in guarded):
+        return apply_switch(m, cx, expr, guarded, env, x, want)
+    live = [candidate for candidate, _ in guarded]
     if len(live) == 1:
         only = live[0]
         return m.apply(m, cx if only.label is None else cx.alias(only.label), only.value, env, x, want)
@@ -46,17 +50,19 @@ def apply_alternatives(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env, x: 
     return join(m, cx, slot, ref, results, labels, places, expr.span)
 
 
-def _survivors(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env) -> list[ast.Candidate] | None:
-    live: list[ast.Candidate] = []
+def _survivors(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env) -> list[Guarded] | None:
+    """The candidates whose guards do not refuse them, each with when it is there."""
+    live: list[Guarded] = []
     for candidate in expr.candidates:
         if candidate.guard is None:
-            live.append(candidate)
+            live.append((candidate, True))
             continue
-        verdict = truth(m, m.evaluate(m, cx.inside(), candidate.guard, env), candidate.guard.span)
+        value = m.evaluate(m, cx.inside(), candidate.guard, env)
+        verdict = value if isinstance(value, Test) else truth(m, value, candidate.guard.span)
         if verdict is None:
             return None
-        if verdict:
-            live.append(candidate)
+        if verdict is not False:
+            live.append((candidate, verdict))
     return live
 
 

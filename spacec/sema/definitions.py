@@ -113,7 +113,7 @@ def _instantiate(
             "E0203", span, f"`{d.binding.name}` shares its decisions, so it cannot depend on tensors around its use"
         )
     instance = m.instances.get(key)
-    if instance is None or (instance.own_symbols and binder is None):
+    if instance is None or (instance.own and binder is None):
         if any(k == key for k, _, _ in m.active):
             return endless(m, d, span)
         instance = _elaborate(m, cx, d, bound, x, want, span, binder, key)
@@ -195,7 +195,7 @@ def _elaborate(
             return Instance(region, wrong, False)
         outputs.append(Output(leaf.ref, leaf.type, leaf.presence))
     builder.finish(tuple(outputs))
-    return Instance(region, result, builder.own_symbols and binder is None)
+    return Instance(region, result, builder.own and (binder is None or binder.local))
 
 
 def emit_call(m: Machine, cx: Cx, instance: Instance, x: Value, binder: Binder | None, span: Span) -> Value:
@@ -206,7 +206,7 @@ def emit_call(m: Machine, cx: Cx, instance: Instance, x: Value, binder: Binder |
         return UNKNOWN
     tensors = [p for p in leaves(x) if isinstance(p, Tensor)]
     entry = presence_of(x)
-    cx.builder.own_symbols |= instance.own_symbols
+    cx.builder.own |= instance.own
     node, index = cx.builder.call(
         instance.region, tuple(t.ref for t in tensors), cx.step, binder, both(cx.guard, entry), span
     )
@@ -219,7 +219,9 @@ def emit_call(m: Machine, cx: Cx, instance: Instance, x: Value, binder: Binder |
 
 def lifted(ref: Hashable, call: CallNode) -> Hashable:
     """A callee's decision as its caller sees it."""
-    return DecisionRef((call, *ref.calls), ref.decision) if isinstance(ref, DecisionRef) else ref
+    if not isinstance(ref, DecisionRef) or ref.decision.single:
+        return ref
+    return DecisionRef((call, *ref.calls), ref.decision)
 
 
 # ------------------------------------------------------------- data definitions
@@ -259,5 +261,5 @@ def _shared_data(m: Machine, cx: Cx, d: Definition, span: Span) -> Value:
         if key not in cx.builder.pure:
             _, index = cx.builder.call(region, (), cx.step, binder, cx.guard, span)
             cx.builder.pure[key] = Ref(index)
-        cx.builder.own_symbols |= binder.local
+        cx.builder.own |= binder.local
     return value

@@ -12,13 +12,14 @@ from spacec.ir.ops import OpSpec
 from spacec.sema.arithmetic import combine, relation
 from spacec.sema.builder import Cx
 from spacec.sema.classify import is_network
+from spacec.sema.conditional import MAX_CASES, negation, tabulate
 from spacec.sema.definitions import data_of_definition
 from spacec.sema.machine import Machine
 from spacec.sema.picks import evaluate_from
 from spacec.sema.primitive import apply_primitive
 from spacec.sema.stated import truth, typed
 from spacec.sema.value_choice import evaluate_braces
-from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, TypeView, Value, Want, describe
+from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, Test, TypeView, Value, Want, describe
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -276,7 +277,7 @@ def _unary(m: Machine, cx: Cx, expr: ast.Unary, env: Env) -> Value:
     if value is UNKNOWN:
         return UNKNOWN
     if expr.op == "not":
-        return not truth(m, value, expr.operand.span)
+        return negation(value) if isinstance(value, Test) else not truth(m, value, expr.operand.span)
     if isinstance(value, int | float | Poly):
         return -value
     return m.fail("E0203", expr.span, f"`-` of {describe(value)}")
@@ -286,24 +287,51 @@ def _unary(m: Machine, cx: Cx, expr: ast.Unary, env: Env) -> Value:
 
 
 def _logic(m: Machine, cx: Cx, expr: ast.Binary, env: Env) -> Value:
-    left = truth(m, m.evaluate(m, cx, expr.left, env), expr.left.span)
+    """``and``, ``or``: the right side is read only where the left leaves it open."""
+    left = _condition(m, cx, expr.left, env)
     if left is None:
         return UNKNOWN
     if left is (expr.op == "or"):
         return left
-    right = truth(m, m.evaluate(m, cx, expr.right, env), expr.right.span)
-    return UNKNOWN if right is None else right
+    right = _condition(m, cx, expr.right, env)
+    if right is None:
+        return UNKNOWN
+    both = _joined(m, expr, left, right, expr.op == "and")
+    return UNKNOWN if both is None else both
+
+
+def _condition(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> bool | Test | None:
+    value = m.evaluate(m, cx, expr, env)
+    return value if isinstance(value, Test) else truth(m, value, expr.span)
+
+
+def _joined(m: Machine, expr: ast.Expr, left: bool | Test, right: bool | Test, conjunction: bool) -> bool | Test | None:
+    """Both conditions, or either; ``None`` (reported) where they depend on too many decisions."""
+    if isinstance(left, bool) and isinstance(right, bool):
+        return (left and right) if conjunction else (left or right)
+    found = tabulate((left, right), all if conjunction else any)
+    if found is None:
+        m.fail("E0407", expr.span, f"a condition that depends on over {MAX_CASES:,} combinations of choices")
+    return found
 
 
 def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
     values = [m.evaluate(m, cx, e, env) for e in expr.operands]
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
+    held: bool | Test = True
     for left, op, right in zip(values, expr.ops, values[1:], strict=False):
-        verdict = relation(left, op, right)
+        verdict = _verdict(left, op, right)
         if verdict is None:
             text = f"`{op}` between {describe(left)} and {describe(right)} is not decided"
             return m.fail("E0407", expr.span, text, "conditions are static")
-        if not verdict:
-            return False
-    return True
+        both = _joined(m, expr, held, verdict, True)
+        if both is None or both is False:
+            return UNKNOWN if both is None else False
+        held = both
+    return held
+
+
+def _verdict(left: Value, op: ast.CompareOp, right: Value) -> bool | Test | None:
+    known = relation(left, op, right)
+    return tabulate((left, right), lambda pair: relation(pair[0], op, pair[1])) if known is None else known

@@ -57,7 +57,8 @@ class Instance:
 
     region: Region
     result: Value
-    own_symbols: bool
+    own: bool
+    """It stands for one activation only."""
 
 
 @dataclass(eq=False)

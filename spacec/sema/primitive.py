@@ -15,6 +15,7 @@ from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
 from spacec.sema.presence import factored
 from spacec.sema.stated import counterexample
+from spacec.sema.value_choice import evaluate_braces
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Options, Tensor, Value, Want, describe, leaves
 from spacec.source import Span
 from spacec.syntax import ast
@@ -34,7 +35,12 @@ def call_primitive(
             return UNKNOWN
         if param.name in given:
             return m.fail("E0204", arg.span, f"`{param.name}` of `{spec.name}` is given twice")
-        given[param.name] = m.evaluate(m, inner.enter(param.name), arg.value, env)
+        at = inner.enter(param.name)
+        given[param.name] = (
+            evaluate_braces(m, at, arg.value, env, handed_on=False)
+            if isinstance(arg.value, ast.Braces)
+            else m.evaluate(m, at, arg.value, env)
+        )
     return apply_primitive(m, inner, spec, given, x, want, span)
 
 

@@ -11,7 +11,7 @@ from spacec.ir.sizes import assignments, evaluate, same
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, TypeView, Value, Want, describe
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Test, TypeView, Value, Want, describe
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -138,5 +138,8 @@ def truth(m: Machine, value: Value, span: Span) -> bool | None:
         return bool(value)
     if isinstance(value, Pack):
         return bool(value.items)
-    m.fail("E0407", span, "a condition must be decided when the space is compiled", f"found {describe(value)}")
+    note = ("the guards of a choice may depend on other choices: `f when … | g when …`",)
+    notes = note if isinstance(value, Test) else ()
+    headline = "a condition must be decided when the space is compiled"
+    m.fail("E0407", span, headline, f"found {describe(value)}", notes=notes)
     return None

@@ -33,8 +33,11 @@ def braces_values(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> tuple[Value
     return value.items
 
 
-def evaluate_braces(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> Value:
-    """A decision over the listed values: a size symbol where elastic, else one option for each value."""
+def evaluate_braces(m: Machine, cx: Cx, expr: ast.Braces, env: Env, *, handed_on: bool = True) -> Value:
+    """A decision over the listed values: a size symbol where elastic, else one option for each value.
+
+    ``handed_on``: other text, perhaps in another region, may come to mention it.
+    """
     values = braces_values(m, cx, expr, env)
     if values is None:
         return UNKNOWN
@@ -43,7 +46,19 @@ def evaluate_braces(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> Value:
     step = cx.step if cx.fresh else cx.enter("value").step
     labels = tuple(str(v) for v in values)
     plain = tuple(v for v in values if isinstance(v, int | float | str))
-    decision = DecisionDecl("value", step, labels, plain, elastic=expr.elastic, condition=cx.guard, span=expr.span)
+    single = handed_on or expr.elastic
+    name = step.name or (cx.builder.region.name if cx.builder.binder else "value")
+    decision = DecisionDecl(
+        "value",
+        step,
+        labels,
+        plain,
+        elastic=expr.elastic,
+        condition=cx.guard,
+        span=expr.span,
+        name=name,
+        single=single,
+    )
     if not expr.elastic:
         cx.builder.decide(decision)
         cx.builder.slot(SlotDecl(step, labels, decision))
@@ -57,10 +72,7 @@ def evaluate_braces(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> Value:
             help="drop `elastic` to choose among other values",
         )
     cx.builder.decide(decision)
-    cx.builder.own_symbols = True
-    decision.symbol = _symbol(
-        m, cx, Symbol(step.name or (cx.builder.region.name if cx.builder.binder else "value"), sizes, decision)
-    )
+    decision.symbol = _symbol(m, cx, Symbol(name, sizes, decision))
     cx.builder.slot(SlotDecl(step, labels, decision))
     return poly(decision.symbol)
 

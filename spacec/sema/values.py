@@ -66,6 +66,14 @@ class Options:
     values: tuple[Value, ...]
 
 
+@dataclass(frozen=True)
+class Test:
+    """A condition over value decisions: the candidates, one for each of ``decisions``, for which it holds."""
+
+    decisions: tuple[DecisionRef, ...]
+    holds: frozenset[tuple[int, ...]]
+
+
 @dataclass(frozen=True, eq=False)
 class Definition:
     """A ``def``, ``let`` or ``tied`` with the scope it was written in."""
@@ -83,7 +91,7 @@ class Closure:
     env: Env
 
 
-Data = int | float | str | bool | Poly | Tensor | Pack | TypeView | Options | _Singleton
+Data = int | float | str | bool | Poly | Tensor | Pack | TypeView | Options | Test | _Singleton
 Value = Data | Closure | Definition | OpSpec
 
 
@@ -184,6 +192,8 @@ def describe(value: Value) -> str:
             return f"the type {value.type}"
         case Options():
             return "a choice of values"
+        case Test():
+            return "a condition on what an architecture chooses"
         case Definition():
             return f"the definition `{value.binding.name}`"
         case Closure():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, Cond, Has, both, either
 from spacec.ir.dims import Dim, Poly
-from spacec.ir.graph import Binder, CallNode, DecisionDecl, OpNode, Region, SlotDecl, SpaceGraph
+from spacec.ir.graph import Binder, CallNode, DecisionDecl, OpNode, Region, SlotDecl, SpaceGraph, SwitchNode
 from spacec.ir.naming import (
     Place,
     decision_path,
@@ -39,7 +39,7 @@ class _Walk:
     tied: dict[str, tuple[Place, list[Cond]]] = field(default_factory=dict)
     owners: dict[str, Place] = field(default_factory=dict)
     fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
-    tying: dict[int, bool] = field(default_factory=dict)
+    varying: dict[int, bool] = field(default_factory=dict)
 
     def dim(self, dim: Dim) -> Dim:
         return global_size(dim, self.names)
@@ -54,8 +54,8 @@ def build_table(
     gives the digests of lets that this form declares but does not use, from a form that does: the
     digest of a space does not depend on which of its lets a form reaches.
     """
-    walk = _Walk()
     root = root_place(graph.root)
+    walk = _Walk(names=root.shared)
     walk.owners[root.owner] = root
     _visit(walk, root, ALWAYS, count_params=True)
     for place, conditions in walk.tied.values():
@@ -93,8 +93,6 @@ def _terms(amounts: Mapping[Cond, Dim]) -> tuple[CostTerm, ...]:
 
 def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> None:
     region = place.region
-    for decision in region.decisions:
-        walk.names[id(decision)] = place.id_of(decision)
     for node in region.nodes:
         if isinstance(node, CallNode) and node.binder is not None and not node.region.inputs:
             _visit(walk, place.child(node), both(guard, place.absolute(node.guard)), count_params=False)
@@ -115,11 +113,11 @@ def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> Non
 def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: bool) -> None:
     child = place.child(node)
     if node.binder is not None:
-        walk.owners.setdefault(child.owner, owner_place(_named(node.binder, child.owner), node.region))
+        walk.owners.setdefault(child.owner, owner_place(_named(node.binder, child.owner), node.region, place.shared))
         if node.binder.kind == "tied":
             walk.tied.setdefault(child.owner, (child, []))[1].append(guard)
             count_params = False
-    if node.region.searches or _ties(walk, node.region):
+    if node.region.searches or _varies(walk, node.region):
         _visit(walk, child, guard, count_params=count_params)
         return
     params, macs = _fixed(walk, node.region)
@@ -141,18 +139,22 @@ def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
         _add(walk.params, when, amount)
 
 
-def _ties(walk: _Walk, region: Region) -> bool:
-    """Whether a tied member is used inside: its weights count once, so the region is no fixed amount."""
-    known = walk.tying.get(id(region))
+def _varies(walk: _Walk, region: Region) -> bool:
+    """Whether a region is no fixed amount, though it decides nothing.
+
+    A tied member is used inside, whose weights count once, or a switch, whose candidates count where they are taken.
+    """
+    known = walk.varying.get(id(region))
     if known is None:
         calls = [n for n in region.nodes if isinstance(n, CallNode)]
-        known = any((n.binder and n.binder.kind == "tied") or _ties(walk, n.region) for n in calls)
-        walk.tying[id(region)] = known
+        known = any(isinstance(n, SwitchNode) for n in region.nodes)
+        known = known or any((n.binder and n.binder.kind == "tied") or _varies(walk, n.region) for n in calls)
+        walk.varying[id(region)] = known
     return known
 
 
 def _fixed(walk: _Walk, region: Region) -> tuple[Dim, Dim]:
-    """Weights and multiplies of a region without decisions and tied members."""
+    """Weights and multiplies of a region that is the same in every architecture."""
     known = walk.fixed.get(id(region))
     if known is None:
         params: Dim = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spacec.ir.conditions import holds
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 from spacec.space.derive import slots_of
@@ -73,7 +73,14 @@ class Selected:
         if isinstance(found, FlatChoose):
             taken = self.taken(node)
             return () if taken is None else (taken,)
+        if isinstance(found, FlatSwitch):
+            return tuple(a for a in self._switched(found) if self._alive(a))
         return tuple(i for i in _reads(found) if self._alive(i))
+
+    def _switched(self, node: FlatSwitch) -> tuple[int, ...]:
+        """The candidate that a switch takes, if it is not absent."""
+        pairs = zip(node.alternatives, node.conditions, strict=True)
+        return tuple(a for a, c in pairs if a is not None and holds(c, self._value))
 
     def keyed(self, node: int) -> bool:
         """Whether a node has weights or state."""
@@ -147,7 +154,7 @@ class Selected:
             return reached < candidates
         return isinstance(found, FlatOp) and len(found.inputs) == 1
 
-    def _present(self, node: FlatChoose | FlatOp) -> bool:
+    def _present(self, node: FlatChoose | FlatSwitch | FlatOp) -> bool:
         return holds(node.guard, self._value)
 
     def _value(self, decision: object) -> int | tuple[int, ...] | None:
@@ -157,6 +164,8 @@ class Selected:
         node = self.flat.nodes[index]
         if isinstance(node, FlatChoose):
             return self.taken(index) is not None
+        if isinstance(node, FlatSwitch):
+            return bool(self._switched(node))
         return isinstance(node, FlatInput) or self._present(node)
 
 
@@ -168,5 +177,5 @@ def _reads(node: FlatNode) -> Iterator[int]:
     match node:
         case FlatOp():
             yield from node.inputs
-        case FlatChoose():
+        case FlatChoose() | FlatSwitch():
             yield from (a for a in node.alternatives if a is not None)

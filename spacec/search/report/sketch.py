@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from spacec.ir.dims import Dim, Symbol
-from spacec.ir.flat import FlatChoose, FlatInput, FlatOp
+from spacec.ir.flat import FlatChoose, FlatInput, FlatOp, FlatSwitch
 from spacec.ir.naming import DECISION
 from spacec.ir.sizes import evaluate
 from spacec.search.report.grid import Grid, Link, Skip, Stage
@@ -253,6 +253,8 @@ def _box(selected: Selected, id: str, nodes: list[int], chooses: Mapping[int, Gr
     first = selected.flat.nodes[nodes[0]]
     if isinstance(first, FlatInput):
         return Mark(id, (first.name,), "input")
+    if isinstance(first, FlatSwitch):
+        return Mark(id, ("determined",), "fixed")
     if isinstance(first, FlatChoose):
         return Mark(id, (chooses[nodes[0]].label,), "op")
     ops = [n for n in (selected.flat.nodes[i] for i in nodes) if isinstance(n, FlatOp)]

@@ -1,0 +1,174 @@
+"""Conditions over what an architecture chooses: tabulated over the decisions that they mention.
+
+A comparison that sizes and value choices leave open is settled for every assignment of their
+decisions, so what comes out is exact; sizes that the input decides stay undecided.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+
+from spacec.ir.conditions import ALWAYS, NEVER, Cond, Is, both, either
+from spacec.ir.dims import Dim, Poly, Symbol, poly, symbols
+from spacec.ir.graph import DecisionDecl, DecisionRef
+from spacec.ir.sizes import substitute
+from spacec.ir.types import TensorType
+from spacec.sema.values import Options, Pack, Tensor, Test, TypeView, Value
+
+MAX_CASES = 4_096
+"""Assignments that one condition is tabulated over."""
+
+Case = Mapping[DecisionRef, int]
+"""Decisions to the candidates that they take."""
+
+
+def variables_of(*values: Value) -> tuple[DecisionRef, ...]:
+    """The value decisions that some data depends on, in a stable order."""
+    found: dict[DecisionRef, None] = {}
+    for value in values:
+        match value:
+            case Test():
+                found.update(dict.fromkeys(value.decisions))
+            case Options():
+                found[value.decision] = None
+            case Pack():
+                found.update(dict.fromkeys(variables_of(*value.items)))
+            case Tensor() | TypeView():
+                found.update(dict.fromkeys(r for d in value.type.dims for r in _chosen(d)))
+            case Poly():
+                found.update(dict.fromkeys(_chosen(value)))
+            case _:
+                pass
+    return tuple(found)
+
+
+def _chosen(dim: Dim) -> list[DecisionRef]:
+    """The decisions of a size whose candidates are the values of its symbol."""
+    refs = (_decision(s) for s in sorted(symbols(dim), key=lambda s: s.name))
+    return [ref for ref in refs if ref is not None]
+
+
+def _decision(symbol: Symbol) -> DecisionRef | None:
+    declared = symbol.ref
+    if isinstance(declared, DecisionDecl) and declared.kind == "value" and declared.single:
+        return DecisionRef((), declared)
+    return None
+
+
+def cases(decisions: Sequence[DecisionRef]) -> Iterator[dict[DecisionRef, int]] | None:
+    """Every assignment, or ``None`` where there are too many."""
+    sizes = [len(ref.decision.labels) for ref in decisions]
+    if prod(sizes) > MAX_CASES:
+        return None
+    picks = itertools.product(*map(range, sizes))
+    return (dict(zip(decisions, pick, strict=True)) for pick in picks)
+
+
+def under(value: Value, case: Case) -> Value:
+    """Data with the decisions of ``case`` taken."""
+    match value:
+        case Options() if value.decision in case:
+            return value.values[case[value.decision]]
+        case Pack():
+            return Pack(tuple(under(v, case) for v in value.items))
+        case Tensor() | TypeView():
+            return TypeView(type_under(value.type, case))
+        case Poly():
+            return size_under(value, case)
+        case Test():
+            return tuple(case[d] for d in value.decisions) in value.holds
+        case _:
+            return value
+
+
+def size_under(dim: Dim, case: Case) -> Dim:
+    def taken(symbol: Symbol) -> Dim:
+        ref = _decision(symbol)
+        if ref is None or ref not in case:
+            return poly(symbol)
+        return (symbol.domain or ())[case[ref]]
+
+    return substitute(dim, taken)
+
+
+def type_under(type: TensorType, case: Case) -> TensorType:
+    if not type.symbols:
+        return type
+    return TensorType(size_under(type.channels, case), tuple(size_under(d, case) for d in type.space), type.kind)
+
+
+def tabulate(values: Sequence[Value], verdict: Callable[[Sequence[Value]], bool | None]) -> Test | bool | None:
+    """A condition over decisions; ``None`` where it is not decided by them, or where they have too many cases."""
+    decisions = variables_of(*values)
+    every = cases(decisions)
+    if not decisions or every is None:
+        return None
+    holds: set[tuple[int, ...]] = set()
+    count = 0
+    for case in every:
+        count += 1
+        found = verdict([under(v, case) for v in values])
+        if found is None:
+            return None
+        if found:
+            holds.add(tuple(case.values()))
+    if len(holds) in (0, count):
+        return bool(holds)
+    return Test(decisions, frozenset(holds))
+
+
+def negation(test: Test) -> Test:
+    """The test that holds where this one does not."""
+    every = itertools.product(*(range(len(ref.decision.labels)) for ref in test.decisions))
+    return Test(test.decisions, frozenset(every) - test.holds)
+
+
+def condition_of(test: Test) -> Cond:
+    """The test in the normal form of conditions: told apart decision by decision, equal cases together."""
+    return _split(test.decisions, test.holds)
+
+
+def _split(decisions: tuple[DecisionRef, ...], holds: frozenset[tuple[int, ...]]) -> Cond:
+    if not decisions:
+        return ALWAYS if holds else NEVER
+    rest: dict[int, set[tuple[int, ...]]] = {}
+    for row in holds:
+        rest.setdefault(row[0], set()).add(row[1:])
+    groups: dict[frozenset[tuple[int, ...]], list[int]] = {}
+    for candidate in sorted(rest):
+        groups.setdefault(frozenset(rest[candidate]), []).append(candidate)
+    size = len(decisions[0].decision.labels)
+    parts: list[Cond] = []
+    for rows, candidates in groups.items():
+        first = ALWAYS if len(candidates) == size else Is(decisions[0], frozenset(candidates))
+        parts.append(both(first, _split(decisions[1:], rows)))
+    return either(*parts)
+
+
+def holds_in(test: Test | bool, case: Case) -> bool:
+    """Whether a test holds in a case that assigns all its decisions."""
+    return test if isinstance(test, bool) else tuple(case[d] for d in test.decisions) in test.holds
+
+
+def equal_where(a: Dim, b: Dim, test: Test) -> bool:
+    """Whether two sizes are equal in every case in which the test holds."""
+    return a == b or difference_where(a, b, test) is None
+
+
+def difference_where(a: Dim, b: Dim, test: Test) -> Case | None:
+    """A case in which the test holds and two sizes differ; the empty one where nobody can tell."""
+    decisions = tuple(dict.fromkeys((*test.decisions, *_chosen(a), *_chosen(b))))
+    every = cases(decisions)
+    if every is None:
+        return {}
+    for case in every:
+        if holds_in(test, case) and size_under(a, case) != size_under(b, case):
+            return case
+    return None
+
+
+def case_text(case: Case) -> str:
+    """``w = 8, k = 3``, for the note of a diagnostic."""
+    return ", ".join(f"{ref.decision.name} = {ref.decision.labels[k]}" for ref, k in case.items())

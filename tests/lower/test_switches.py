@@ -1,0 +1,132 @@
+"""Choices that other decisions determine: law 4, soft masks at the corners, exact costs, gate gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+import torch
+
+import spacec
+from spacec.testing.equality import check_selected
+from spacec.testing.inputs import example_inputs
+from tests.lower.helpers import count_parameters, disturb
+
+HEAD = """space s(C = 4)
+input  x: [3, 6, 6]
+output y: [2]
+"""
+SHORTCUT = "net = conv(3, C) >> bn >> basic_block -> [w, 6, 6] >> basic_block -> [v, 3, 3] >> global_pool >> linear(2)"
+SPACES = {
+    "shortcut": HEAD + "let w = elastic {2, 4, 6}\nlet v = elastic {4, 6, 8}\n" + SHORTCUT.replace("3, 3]", "6, 6]"),
+    "strided": HEAD + "let w = elastic {2, 4}\nlet v = elastic {4, 8}\n" + SHORTCUT,
+    "value": HEAD
+    + "let k = {1, 3, 5}\n"
+    + "def f = small: conv(k) when k < 5 | large: max_pool(3) >> (conv(3) | conv(1)) when k == 5\n"
+    + "net = conv(k, C) >> bn >> f >> f >> relu >> global_pool >> linear(2)",
+    "list": HEAD
+    + "let w = elastic {2, 4, 6}\ndef f = one: bn when w in [2, 6] | two: bn >> relu when not w in [2, 6]\n"
+    + "net = conv(3, w) >> f >> conv(1, C) >> global_pool >> linear(2)",
+    "inside": HEAD
+    + "def wide = dag(x) { w = elastic {2, 4};  return x >> conv(1, w) >> basic_block -> [C, *x.hw] }\n"
+    + "net = conv(3, C) >> (wide | conv(3) | bn) * 2 >> global_pool >> linear(2)",
+    "argument": HEAD
+    + "def f(k) = conv(k) >> (bn when k == 3 | relu when k == 1)\n"
+    + "net = conv(3, C) >> f({1, 3}) * 2 >> global_pool >> linear(2)",
+}
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("training", [False, True])
+def test_law_4(name: str, training: bool) -> None:
+    space = spacec.loads(SPACES[name])
+    supernet = space.supernet(seed=0)
+    disturb(supernet, 0)
+    inputs = example_inputs(space)
+    assert count_parameters(supernet) == space.supernet_params()
+    assert space.count() == len(list(space.enumerate())) <= 40
+    for arch in space.enumerate():
+        check_selected(space, supernet, arch, inputs, training=training)
+        assert count_parameters(space.network(arch)) == space.params(arch)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_soft_masks_at_the_corners_are_the_architectures(name: str) -> None:
+    space = spacec.loads(SPACES[name])
+    supernet = space.supernet(seed=0).eval()
+    disturb(supernet, 0)
+    inputs = example_inputs(space)
+    for arch in islice(space.enumerate(), 12):
+        index = space.mask(arch)
+        soft = {
+            s.id: torch.eye(s.size)[index[s.id]] if index[s.id] is not None else torch.ones(s.size) / s.size  # type: ignore[index]  # an architecture's masks are indices
+            for s in space.slots
+        }
+        theirs, mine = supernet(**inputs, mask=index).prediction, supernet(**inputs, mask=soft).prediction
+        assert torch.allclose(mine, theirs, rtol=1e-10, atol=1e-10), arch.text()
+
+
+def test_expected_cost_at_the_corners_and_between() -> None:
+    space = spacec.loads(SPACES["shortcut"])
+    archs = list(space.enumerate())
+    for cost in ("params", "macs"):
+        for arch in archs:
+            assert space.expected_cost(space.mask(arch), cost) == space.cost(arch, cost)
+        mean = sum(space.cost(a, cost) for a in archs) / len(archs)
+        assert space.expected_cost({}, cost) == pytest.approx(mean)
+
+
+def test_gradients_of_masks_are_those_of_the_switch() -> None:
+    space = spacec.loads(SPACES["shortcut"])
+    supernet, inputs = space.supernet(seed=0).eval(), example_inputs(space)
+    disturb(supernet, 0)
+    masks = {s.id: torch.softmax(torch.arange(s.size) / 3.0, 0).requires_grad_() for s in space.slots}
+    out = supernet(**inputs, mask=masks, gates=True)
+    loss = out.prediction.square().sum()
+    found = supernet.gate_gradients(loss, out)
+    plain = supernet(**inputs, mask=masks).prediction.square().sum()
+    expected = torch.autograd.grad(plain, list(masks.values()))
+    for name, gradient in zip(masks, expected, strict=True):
+        assert torch.allclose(found[name], gradient, rtol=1e-8), name
+
+
+def test_a_value_that_switches_read_has_its_gradient_too() -> None:
+    space = spacec.loads(SPACES["value"])
+    supernet, inputs = space.supernet(seed=0).eval(), example_inputs(space)
+    masks = {s.id: torch.softmax(torch.arange(s.size) / 3.0, 0).requires_grad_() for s in space.slots}
+    out = supernet(**inputs, mask=masks, gates="all")
+    found = supernet.gate_gradients(out.prediction.square().sum(), out)
+    plain = supernet(**inputs, mask=masks).prediction.square().sum()
+    expected = torch.autograd.grad(plain, list(masks.values()))
+    for name, gradient in zip(masks, expected, strict=True):
+        assert torch.allclose(found[name], gradient, rtol=1e-8), name
+
+
+def test_a_switch_is_no_decision() -> None:
+    space = spacec.loads(SPACES["shortcut"])
+    assert [d.id for d in space.decisions] == ["w", "v"]
+    assert [s.id for s in space.slots] == ["w", "v"]
+    assert space.count() == 9
+    wide = spacec.loads(SPACES["inside"])
+    assert wide.count() == 16
+
+
+def test_the_exported_file_runs_what_the_switch_takes() -> None:
+    space = spacec.loads(SPACES["shortcut"])
+    inputs = example_inputs(space)
+    for arch in space.enumerate():
+        network = space.network(arch, seed=0).eval()
+        scope: dict[str, object] = {"__name__": "exported"}
+        exec(compile(space.source(arch), "network.py", "exec"), scope)
+        model = scope["build"]()  # type: ignore[operator]  # a scope holds anything
+        model.load_state_dict(network.state_dict())
+        assert torch.equal(model.eval()(**inputs), network(**inputs))
