@@ -18,7 +18,7 @@ from spacec.ir.ops import OpTable
 from spacec.sema.apply import apply
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.evaluate import evaluate
-from spacec.sema.header import bind_parameters, check_presets, read_defaults, read_port, size_symbols
+from spacec.sema.header import bind_parameters, check_presets, plain_value, read_defaults, read_port, size_symbols
 from spacec.sema.limits import read_limits
 from spacec.sema.machine import Machine
 from spacec.sema.scopes import report_duplicates, report_unknown
@@ -26,7 +26,8 @@ from spacec.sema.stated import check_type
 from spacec.sema.statements import run_dag
 from spacec.sema.values import ABSENT, UNKNOWN, Definition, Env, Home, Pack, Tensor, Value
 from spacec.source import NOWHERE
-from spacec.space.decisions import Constraint
+from spacec.space.decisions import Limit
+from spacec.space.measures import Measure
 from spacec.syntax import ast
 
 _FRAMES = 40_000
@@ -39,7 +40,9 @@ class Elaborated:
 
     graph: SpaceGraph
     parameters: dict[str, object]
-    limits: tuple[Constraint, ...]
+    limits: tuple[Limit, ...]
+    measures: tuple[Measure, ...]
+    """What the cost symbols of the limits stand for."""
     unused: tuple[str, ...]
     """Lets and tieds that this form does not reach."""
     presets: tuple[str, ...]
@@ -82,11 +85,6 @@ def as_value(value: object) -> ast.Expr | Value:
     raise TypeError(f"a parameter is a number, a text or a list of these, not {type(value).__name__}")
 
 
-def plain(value: Value) -> object:
-    """The Python value of static data."""
-    return [plain(v) for v in value.items] if isinstance(value, Pack) else value
-
-
 class _Run:
     """One elaboration from start to end."""
 
@@ -112,7 +110,7 @@ class _Run:
         check_presets(m, file.header, presets)
         arguments = {k: as_value(v) for k, v in given.items()}
         self.names.update(bind_parameters(m, file.header, self.env, presets, preset, arguments))
-        parameters = {p.name: plain(self.names[p.name]) for p in file.header.params}
+        parameters = {p.name: plain_value(self.names[p.name]) for p in file.header.params}
         self.names.update(_definitions(file.items, self.env))
         ports = [i for i in file.items if isinstance(i, ast.Port)]
         self.names.update(size_symbols(m, ports, self.env))
@@ -156,10 +154,11 @@ class _Run:
         for item in self.file.items:
             if isinstance(item, ast.Binding) and item.kind != "def" and id(item) not in m.uses:
                 unused.append(item.name)
-        limits = read_limits(m, self.file.items, self.env)
+        assert self.file.header is not None
+        limits, measures = read_limits(m, self.file.items, self.file.header, self.env)
         if graph is None or m.sink.failed:
             return None
-        return Elaborated(graph, parameters, limits, tuple(unused), tuple(presets))
+        return Elaborated(graph, parameters, limits, measures, tuple(unused), tuple(presets))
 
     def _build(self, name: str, inputs: list[Port], outputs: list[Port]) -> SpaceGraph | None:
         m = self.m

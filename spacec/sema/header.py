@@ -32,13 +32,19 @@ def static_value(m: Machine, expr: ast.Expr, env: Env, what: str) -> Value:
     value = m.evaluate(m, cx, expr, env)
     if value is UNKNOWN:
         return UNKNOWN
-    if region.decisions or not _plain(value):
+    if region.decisions or not is_plain(value):
         return m.fail("E0503", expr.span, f"{what} is a number, a text or a list of these", f"found {describe(value)}")
     return value
 
 
-def _plain(value: Value) -> bool:
-    return isinstance(value, bool | int | float | str) or (isinstance(value, Pack) and all(map(_plain, value.items)))
+def is_plain(value: Value) -> bool:
+    """Whether it is a number, a text, or a list of these."""
+    return isinstance(value, bool | int | float | str) or (isinstance(value, Pack) and all(map(is_plain, value.items)))
+
+
+def plain_value(value: Value) -> object:
+    """The Python value of static data."""
+    return [plain_value(v) for v in value.items] if isinstance(value, Pack) else value
 
 
 def bind_parameters(

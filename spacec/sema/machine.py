@@ -82,6 +82,8 @@ class Machine:
     shared_data: dict[int, tuple[Value, Region]] = field(default_factory=dict)
     shared_symbols: dict[tuple[int, int], Symbol] = field(default_factory=dict)
     surveyed: set[int] = field(default_factory=set)
+    bodies: dict[int, Region] = field(default_factory=dict)
+    """The first region of each let and tied that is a network, by id of its binder."""
     uses: set[int] = field(default_factory=set)
     """Bindings (by id of their syntax) that some live text reached."""
     inline_bindings: dict[int, ast.Binding] = field(default_factory=dict)

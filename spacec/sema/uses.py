@@ -78,6 +78,7 @@ def instance_key(
 
 def lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
     """The skeleton law: every use of a binder yields the same decisions."""
+    m.bodies.setdefault(id(binder), region)
     text = skeleton_text(region)
     known = m.skeletons.setdefault(id(binder), (text, span))
     if known[0] == text:

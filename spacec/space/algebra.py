@@ -15,12 +15,12 @@ from math import prod
 
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.components import Component, components, concerns
-from spacec.space.constraints import linear
+from spacec.space.constraints import linear_limit, linear_parts
 from spacec.space.decisions import DecisionTable
 from spacec.space.diagram import DEAD, LIMIT, Allowed, Diagram, TooManyStates, assignment
 from spacec.space.explore import explore
 from spacec.space.planner import plan
-from spacec.space.restrict import restrict
+from spacec.space.impose import impose
 from spacec.space.schedule import IN, OUT, Step
 from spacec.space.validate import validate
 from spacec.space.values import Value
@@ -136,7 +136,7 @@ def enumerate_architectures(table: DecisionTable, where: bool = True, start: int
 
 def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:
     decisions = [d for d in table.decisions if owner in (None, d.owner)]
-    constraints = [linear(table, c) for c in table.constraints] if where else []
+    constraints = [linear_limit(table, c) for c in table.constraints] if where else []
     if owner is not None:
         own = {d.id for d in decisions}
         constraints = [c for c in constraints if own.issuperset(concerns(c, table.by_id))]
@@ -145,8 +145,8 @@ def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) 
 
 
 def _diagram(component: Component, limit: int) -> Diagram:
-    decisions, constraints = component
-    diagram = explore(plan(decisions, constraints), limit)
-    for constraint in constraints:
-        diagram = restrict(diagram, constraint.op, limit, constraint.text)
+    decisions, limits = component
+    diagram = explore(plan(decisions, [part for each in limits for part in linear_parts(each)]), limit)
+    for each in limits:
+        diagram = impose(diagram, each, limit)
     return diagram

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from spacec.ir.dims import symbols
 from spacec.space.activity import ConditionPool
-from spacec.space.constraints import Linear
+from spacec.space.constraints import LinearLimit, linear_parts
 from spacec.space.decisions import Decision
 
-Component = tuple[list[Decision], list[Linear]]
+Component = tuple[list[Decision], list[LinearLimit]]
 
 
-def components(decisions: Sequence[Decision], constraints: Sequence[Linear]) -> list[Component]:
+def components(decisions: Sequence[Decision], constraints: Sequence[LinearLimit]) -> list[Component]:
     """The groups with their constraints, in order of their first decisions.
 
     Constraints that concern no decision form a group of their own, without decisions.
@@ -27,19 +27,21 @@ def components(decisions: Sequence[Decision], constraints: Sequence[Linear]) -> 
     found: dict[str, Component] = {}
     for decision in decisions:
         found.setdefault(groups.leader(decision.id), ([], []))[0].append(decision)
-    bare: list[Linear] = []
+    bare: list[LinearLimit] = []
     for constraint, names in zip(constraints, concerned, strict=True):
         (found[groups.leader(names[0])][1] if names else bare).append(constraint)
     return [*found.values(), *([([], bare)] if bare else [])]
 
 
-def concerns(constraint: Linear, known: Iterable[str]) -> list[str]:
+def concerns(limit: LinearLimit, known: Iterable[str]) -> list[str]:
     """Ids of the ``known`` decisions that a constraint depends on, those inside its costs included."""
-    pool, names = ConditionPool(), set(constraint.mentioned)
-    for term in constraint.terms:
-        if term.amount != 0:
-            pool.add(term.when)
-            names |= {s.name for s in symbols(term.amount)}
+    pool, names = ConditionPool(), set[str]()
+    for part in linear_parts(limit):
+        names |= part.mentioned
+        for term in part.terms:
+            if term.amount != 0:
+                pool.add(term.when)
+                names |= {s.name for s in symbols(term.amount)}
     names |= {n.decision for n in pool.nodes if n.kind in ("is", "has")}
     return sorted(names & set(known))
 

@@ -1,22 +1,24 @@
 """The ``where`` of a space: what a constraint mentions, whether it holds, and its linear form.
 
-A constraint compares polynomials over decision symbols and costs. It holds vacuously where one of
+A comparison is between polynomials over decision symbols and costs. It holds vacuously where one of
 the decisions that it names itself is inactive; decisions inside a cost do not count, since a cost
-is what the active ones add up to.
+is what the active ones add up to. Comparisons join by *and* and *or*; a negation is gone by now
+(the comparison under it is turned round), so vacuity means the same everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.conditions import ALWAYS
+from spacec.ir.conditions import ALWAYS, holds
+from spacec.ir.conditions import text as condition_text
 from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, symbols
 from spacec.ir.sizes import evaluate
 from spacec.space.cost import evaluate_cost, free_sizes
-from spacec.space.decisions import Constraint, CostTerm, DecisionTable
+from spacec.space.decisions import Constraint, CostTerm, DecisionTable, Forbidden, Junction, Limit
 from spacec.space.values import Number, Value, number
 
 COST = "cost"
@@ -33,13 +35,43 @@ class Linear:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class LinearJunction:
+    """All or any of linear parts."""
+
+    conjunction: bool
+    parts: tuple[LinearLimit, ...]
+    text: str = ""
+
+
+LinearLimit = Linear | LinearJunction
+
+
+def linear_parts(limit: LinearLimit) -> Iterator[Linear]:
+    """The comparisons of a limit, as written."""
+    if isinstance(limit, Linear):
+        yield limit
+        return
+    for part in limit.parts:
+        yield from linear_parts(part)
+
+
+def comparisons(limit: Limit) -> Iterator[Constraint]:
+    """The comparisons of numbers in a limit, as written."""
+    if isinstance(limit, Constraint):
+        yield limit
+    elif isinstance(limit, Junction):
+        for part in limit.parts:
+            yield from comparisons(part)
+
+
 def mentioned(constraint: Constraint) -> frozenset[str]:
-    """Ids of the decisions that a constraint names itself."""
+    """Ids of the decisions that a comparison names itself."""
     return frozenset(s.name for s in symbols(constraint.left) | symbols(constraint.right) if s.ref != COST)
 
 
 def sides(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Value]) -> tuple[Number, Number] | None:
-    """Both sides under an assignment of the active decisions, or ``None`` where the constraint is void.
+    """Both sides under an assignment of the active decisions, or ``None`` where the comparison is void.
 
     Raises :class:`SpacecError` (E0512) where a side needs the size of an input.
     """
@@ -55,10 +87,16 @@ def sides(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Val
     return evaluate(constraint.left, value), evaluate(constraint.right, value)
 
 
-def satisfied(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Value]) -> bool:
-    """Whether the constraint holds under an assignment of the active decisions."""
-    both = sides(table, constraint, chosen)
-    return both is None or compare(both[0], constraint.op, both[1])
+def satisfied(table: DecisionTable, limit: Limit, chosen: Mapping[str, Value]) -> bool:
+    """Whether a limit holds under an assignment of the active decisions."""
+    match limit:
+        case Constraint():
+            both = sides(table, limit, chosen)
+            return both is None or compare(both[0], limit.op, both[1])
+        case Forbidden():
+            return not holds(limit.when, lambda name: chosen.get(str(name)))
+        case Junction():
+            return (all if limit.conjunction else any)(satisfied(table, p, chosen) for p in limit.parts)
 
 
 def all_satisfied(table: DecisionTable, chosen: Mapping[str, Value]) -> bool:
@@ -82,8 +120,20 @@ def compare(left: Number, op: str, right: Number) -> bool:
             return left != right
 
 
+def linear_limit(table: DecisionTable, limit: Limit) -> LinearLimit:
+    """A limit with every comparison in its linear form. Raises as :func:`linear` does."""
+    match limit:
+        case Constraint():
+            return linear(table, limit)
+        case Forbidden():
+            return Linear("<=", (CostTerm(limit.when, 1),), frozenset(), constraint_text(limit))
+        case Junction():
+            parts = tuple(linear_limit(table, p) for p in limit.parts)
+            return parts[0] if len(parts) == 1 else LinearJunction(limit.conjunction, parts, limit.text)
+
+
 def linear(table: DecisionTable, constraint: Constraint) -> Linear:
-    """The constraint as one sum of conditional amounts against zero.
+    """The comparison as one sum of conditional amounts against zero.
 
     Raises :class:`SpacecError`: E0512 where it needs the size of an input, E0513 where costs are
     multiplied with each other, so that no sum over decisions represents it.
@@ -120,9 +170,18 @@ def linear(table: DecisionTable, constraint: Constraint) -> Linear:
     return Linear(op, tuple(terms), mentioned(constraint), constraint_text(constraint))
 
 
-def constraint_text(constraint: Constraint) -> str:
+def constraint_text(limit: Limit) -> str:
     """As written in the source, where that is known."""
-    return constraint.text or f"{constraint.left} {constraint.op} {constraint.right}"
+    if limit.text:
+        return limit.text
+    match limit:
+        case Constraint():
+            return f"{limit.left} {limit.op} {limit.right}"
+        case Forbidden():
+            return f"not ({condition_text(limit.when)})"
+        case Junction():
+            word = " and " if limit.conjunction else " or "
+            return word.join(map(constraint_text, limit.parts)) or ("true" if limit.conjunction else "false")
 
 
 def _poly(monomial: Monomial, coefficient: Number) -> Dim:
@@ -141,20 +200,31 @@ def check_symbols(table: DecisionTable) -> None:
     """Raise E0512 where a constraint mentions something that no decision sets; looked at once per table."""
     if "where checked" in table.memo:
         return
-    for constraint in table.constraints:
-        free: set[str] = set()
-        for symbol in symbols(constraint.left) | symbols(constraint.right):
-            if symbol.ref == COST:
-                free |= set(free_sizes(table, symbol.name))
-            elif symbol.name not in table.by_id:
-                free.add(symbol.name)
-        if free:
-            raise SpacecError(
-                Diagnostic(
-                    "E0512",
-                    f"`{constraint_text(constraint)}` depends on {', '.join(sorted(free))}, which no decision sets",
-                    constraint.span,
-                    notes=("a constraint must be decided once every decision is taken",),
-                )
-            )
+    for limit in table.constraints:
+        for constraint in comparisons(limit):
+            _check_symbols(table, constraint)
     table.memo["where checked"] = True
+
+
+def _check_symbols(table: DecisionTable, constraint: Constraint) -> None:
+    free: set[str] = set()
+    costs: list[str] = []
+    for symbol in symbols(constraint.left) | symbols(constraint.right):
+        if symbol.ref == COST:
+            sizes = free_sizes(table, symbol.name)
+            costs += [symbol.name] if sizes else []
+            free |= set(sizes)
+        elif symbol.name not in table.by_id:
+            free.add(symbol.name)
+    if free:
+        stated = ", ".join(f"{name} = 64" for name in sorted(free))
+        bare = len(costs) == 1 and costs[0].isidentifier()
+        raise SpacecError(
+            Diagnostic(
+                "E0512",
+                f"`{constraint_text(constraint)}` depends on {', '.join(sorted(free))}, which no decision sets",
+                constraint.span,
+                notes=("a constraint must be decided once every decision is taken",),
+                help=f"say at which size, such as `{costs[0]}({stated})`" if bare else "",
+            )
+        )

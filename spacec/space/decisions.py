@@ -98,6 +98,29 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class Forbidden:
+    """Fails exactly where ``when`` holds: what a comparison of texts or labels comes to."""
+
+    when: Cond
+    text: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Junction:
+    """All (``conjunction``) or any of the parts hold; without parts it is true, or false."""
+
+    conjunction: bool
+    parts: tuple[Limit, ...]
+    text: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+Limit = Constraint | Forbidden | Junction
+"""One condition of a ``where``."""
+
+
+@dataclass(frozen=True)
 class DecisionTable:
     """Everything the space algebra needs. ``decisions`` are in a stable order, conditions refer to earlier ones."""
 
@@ -106,7 +129,7 @@ class DecisionTable:
     decisions: tuple[Decision, ...]
     slots: tuple[Slot, ...] = ()
     costs: Mapping[str, tuple[CostTerm, ...]] = field(default_factory=dict)
-    constraints: tuple[Constraint, ...] = ()
+    constraints: tuple[Limit, ...] = ()
     owner_digests: Mapping[str, str] = field(default_factory=dict)
     memo: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What the algebra has derived from this table (compiled diagrams, text tokens): never part of its value."""

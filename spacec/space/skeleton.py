@@ -7,12 +7,22 @@ decisions is one amount, however often it is called.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from spacec.ir.conditions import ALWAYS, Cond, Has, both, either
-from spacec.ir.dims import Dim, Poly
-from spacec.ir.graph import Binder, CallNode, DecisionDecl, OpNode, Region, SlotDecl, SpaceGraph, SwitchNode
+from spacec.ir.conditions import ALWAYS, Cond, both, either, rename
+from spacec.ir.dims import Dim
+from spacec.ir.graph import (
+    Binder,
+    CallNode,
+    DecisionDecl,
+    DecisionRef,
+    OpNode,
+    Region,
+    SlotDecl,
+    SpaceGraph,
+    SwitchNode,
+)
 from spacec.ir.naming import (
     Place,
     decision_path,
@@ -23,7 +33,7 @@ from spacec.ir.naming import (
     owner_place,
     root_place,
 )
-from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Slot
+from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Slot
 
 
 @dataclass
@@ -46,7 +56,7 @@ class _Walk:
 
 
 def build_table(
-    graph: SpaceGraph, limits: Iterable[Constraint] = (), dormant: Mapping[str, str] | None = None
+    graph: SpaceGraph, limits: Iterable[Limit] = (), dormant: Mapping[str, str] | None = None
 ) -> DecisionTable:
     """The decision table of a graph.
 
@@ -64,12 +74,26 @@ def build_table(
     digests = dict(dormant or {})
     digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
     costs = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
-    constraints = tuple(replace(c, left=walk.dim(c.left), right=walk.dim(c.right)) for c in limits)
-    for name in sorted(_pick_costs(constraints)):
-        costs[name] = _picks(walk, name.removeprefix("picks:"))
+    constraints = tuple(_global_limit(walk, c) for c in limits)
     return DecisionTable(
         graph.name, space_digest(digests), decisions, tuple(walk.slots.values()), costs, constraints, digests
     )
+
+
+def _global_limit(walk: _Walk, limit: Limit) -> Limit:
+    """A limit with decisions called by their global ids."""
+    match limit:
+        case Constraint():
+            return replace(limit, left=walk.dim(limit.left), right=walk.dim(limit.right))
+        case Forbidden():
+            return replace(limit, when=rename(limit.when, lambda ref: _global_name(walk, ref)))
+        case Junction():
+            return replace(limit, parts=tuple(_global_limit(walk, p) for p in limit.parts))
+
+
+def _global_name(walk: _Walk, ref: Hashable) -> str:
+    assert isinstance(ref, DecisionRef)
+    return walk.names[id(ref.decision)]
 
 
 def space_digest(owners: Mapping[str, str]) -> str:
@@ -189,17 +213,3 @@ def _slot(walk: _Walk, place: Place, s: SlotDecl) -> None:
         decision = place.id_of(s.decision) if s.decision else None
         pick = place.id_of(s.pick) if s.pick else None
         walk.slots[name] = Slot(name, s.labels, decision, pick, s.element, s.absent, s.priors)
-
-
-# ------------------------------------------------------------------ pick counts
-
-
-def _pick_costs(constraints: Iterable[Constraint]) -> set[str]:
-    mentioned = [side for c in constraints for side in (c.left, c.right) if isinstance(side, Poly)]
-    return {s.name for side in mentioned for s in side.symbols if s.ref == "cost" and s.name.startswith("picks:")}
-
-
-def _picks(walk: _Walk, owner: str) -> tuple[CostTerm, ...]:
-    """One for each element that the owner's picks choose."""
-    picks = [d for d in walk.decisions.values() if d.kind == "subset" and d.owner == owner]
-    return tuple(CostTerm(both(either(*walk.active[d.id]), Has(d.id, k)), 1) for d in picks for k in range(d.size))

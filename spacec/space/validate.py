@@ -9,8 +9,8 @@ from spacec.diagnostics.suggest import nearest
 from spacec.source import Span
 from spacec.space.activity import walk
 from spacec.space.architecture import Architecture, spelling_of
-from spacec.space.constraints import compare, constraint_text, sides
-from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.constraints import comparisons, constraint_text, satisfied, sides
+from spacec.space.decisions import Constraint, Decision, DecisionTable
 from spacec.space.values import Number, Value, is_value
 
 SHOWN = 5
@@ -59,21 +59,27 @@ def findings(
 
 
 def violations(table: DecisionTable, chosen: Mapping[str, Value]) -> list[Diagnostic]:
-    """One E0606 per constraint that does not hold."""
+    """One E0606 per constraint that does not hold, with the numbers that it compares."""
     found = []
-    for constraint in table.constraints:
-        both = sides(table, constraint, chosen)
-        if both is None or compare(both[0], constraint.op, both[1]):
+    for limit in table.constraints:
+        if satisfied(table, limit, chosen):
             continue
-        text = constraint_text(constraint)
-        found.append(
-            Diagnostic(
-                "E0606",
-                f"this architecture violates `{text}`: {_number(both[0])} {constraint.op} {_number(both[1])} is false",
-                constraint.span if constraint.text else None,
-            )
-        )
+        text = constraint_text(limit)
+        headline = f"this architecture violates `{text}`"
+        notes: tuple[str, ...] = ()
+        if isinstance(limit, Constraint):
+            headline += f": {_shown(table, limit, chosen)} is false"
+        else:
+            notes = tuple(f"`{constraint_text(c)}`: {_shown(table, c, chosen)}" for c in comparisons(limit))
+        found.append(Diagnostic("E0606", headline, limit.span if limit.text else None, notes=notes))
     return found
+
+
+def _shown(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Value]) -> str:
+    both = sides(table, constraint, chosen)
+    if both is None:
+        return "holds, since it is about an inactive decision"
+    return f"{_number(both[0])} {constraint.op} {_number(both[1])}"
 
 
 def unknown_decision(table: DecisionTable, name: str, span: Span | None = None) -> Diagnostic:
@@ -123,4 +129,4 @@ def _declared(decision: Decision) -> tuple[Label, ...]:
 
 
 def _number(value: Number) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{float(value):g}"

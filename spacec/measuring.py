@@ -1,0 +1,145 @@
+"""The costs of a ``where`` that need more than the loaded form: other forms, input sizes, latency tables.
+
+Assumes a table whose constraints mention cost symbols and the measures that say what they stand for.
+Guarantees: every cost symbol has its terms, keyed by the decisions of the loaded form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spacec.diagnostics.model import Diagnostic, Label, SpacecError
+from spacec.diagnostics.suggest import nearest
+from spacec.ir.conditions import text
+from spacec.ir.flatten import flatten
+from spacec.ir.graph import SpaceGraph
+from spacec.ir.sizes import evaluate
+from spacec.space.constraints import check_symbols
+from spacec.space.decisions import CostTerm, Decision, DecisionTable
+from spacec.space.latency import latency_terms, read_latencies
+from spacec.space.measures import Measure, at_sizes, counted, owned
+from spacec.syntax.read import source_from_path
+
+SHOWN = 5
+"""Names that a message lists before it says how many more there are."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of a space: its graph and its decisions."""
+
+    graph: SpaceGraph
+    table: DecisionTable
+
+
+Forms = Callable[[Mapping[str, object]], Form]
+"""Compiles another form: values of header parameters in, defaults elsewhere."""
+
+
+def with_costs(loaded: Form, measures: Sequence[Measure], folder: Path, forms: Forms) -> DecisionTable:
+    """The table with the terms of every measured cost; ``folder`` is where paths of tables begin.
+
+    Raises :class:`SpacecError`: E0530 where a latency table cannot be read, E0531 and E0532 for what
+    it says, E0533 where a form decides otherwise, E0505 for a label that no choice has, E0512 where
+    the size of an input is missing or does not fit.
+    """
+    known: dict[tuple[tuple[str, object], ...], Form] = {(): loaded}
+    costs = dict(loaded.table.costs)
+    for measure in measures:
+        if measure.kind in ("picks", "depth", "count"):
+            _check_label(loaded.table, measure)
+            costs[measure.name] = counted(loaded.table, measure)
+            continue
+        if measure.form not in known:
+            known[measure.form] = _form(loaded.table, measure, forms)
+        costs[measure.name] = _measured(known[measure.form], measure, folder)
+    table = replace(loaded.table, costs=costs)
+    check_symbols(table)
+    return table
+
+
+def _measured(form: Form, measure: Measure, folder: Path) -> tuple[CostTerm, ...]:
+    sizes = dict(measure.sizes)
+    for needed in form.graph.root.preconditions:
+        free = {s.name for s in getattr(needed.dim, "symbols", ())}
+        if free and free <= set(sizes) and evaluate(needed.dim, lambda s: sizes[s.name]) % needed.divisor:
+            headline = f"the network of `{measure.name}` does not take this size: {needed}"
+            raise SpacecError(Diagnostic("E0512", headline, measure.span))
+    if measure.kind != "latency":
+        return at_sizes(form.table.costs[measure.kind], sizes)
+    try:
+        source = source_from_path(folder / measure.path)
+    except SpacecError as error:
+        raise SpacecError(_unreadable(measure, folder, error.diagnostics[0])) from None
+    table = read_latencies(source, measure.span)
+    return latency_terms(flatten(form.graph), form.table.by_id, table, sizes, measure.span)
+
+
+def _unreadable(measure: Measure, folder: Path, why: Diagnostic) -> Diagnostic:
+    beside = (folder / measure.path).parent
+    names = sorted(p.name for p in beside.glob("*.csv")) if beside.is_dir() else []
+    close = nearest(Path(measure.path).name, names)
+    return Diagnostic(
+        "E0530",
+        f"the latency table cannot be read: {why.headline}",
+        measure.span,
+        notes=("its path is relative to the grammar's file",),
+        help=f"did you mean `{Path(measure.path).parent / close}`?" if close else "",
+    )
+
+
+def _check_label(table: DecisionTable, measure: Measure) -> None:
+    """A label that no choice of its owner has is a slip; an owner without choices in this form is not."""
+    labels = [label for d in table.decisions if owned(d, measure.owner) for label in d.labels]
+    if measure.kind != "count" or measure.label in labels or not labels:
+        return
+    close = nearest(measure.label, labels)
+    whose = f"`{measure.owner}`" if measure.owner else "the space"
+    raise SpacecError(
+        Diagnostic(
+            "E0505",
+            f'no choice of {whose} has a candidate "{measure.label}"',
+            measure.span,
+            notes=(f"its candidates are {_listed(dict.fromkeys(labels))}",),
+            help=f'did you mean "{close}"?' if close else "",
+        )
+    )
+
+
+def _form(table: DecisionTable, measure: Measure, forms: Forms) -> Form:
+    """Another form, which must decide what the loaded one decides."""
+    try:
+        form = forms(dict(measure.form))
+    except SpacecError as error:
+        seen = Label(measure.span, "this form of the space is measured")
+        raise SpacecError([replace(d, labels=(*d.labels, seen)) for d in error.diagnostics]) from None
+    names = differing(table, form.table)
+    if names or form.table.digest != table.digest:
+        raise SpacecError(
+            Diagnostic(
+                "E0533",
+                f"`{measure.name}` is measured in a form with other decisions ({form.table.digest}, not {table.digest})",
+                measure.span,
+                notes=(f"they differ in {_listed(names)}",) if names else (),
+            )
+        )
+    return form
+
+
+def differing(loaded: DecisionTable, other: DecisionTable) -> list[str]:
+    """Ids of decisions that the other form has and the loaded one has not, or that differ; both ways where it matters."""
+    names = [d.id for d in other.decisions if d.id not in loaded.by_id or _told(d) != _told(loaded.by_id[d.id])]
+    own = set(other.owners)
+    return names + [d.id for d in loaded.decisions if d.owner in own and d.id not in other.by_id]
+
+
+def _told(d: Decision) -> tuple[object, ...]:
+    return d.kind, d.labels, d.low, d.high, d.size, d.elastic, text(d.active)
+
+
+def _listed(names: object) -> str:
+    every = [str(n) for n in names] if isinstance(names, list | dict) else []
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
