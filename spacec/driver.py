@@ -20,6 +20,7 @@ from spacec.facade import Space
 from spacec.hooks import LibraryDescriptor, Registry, installed
 from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.ops import OpTable
+from spacec.measuring import Form, with_costs
 from spacec.passes.prune_dead import PruneDead
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.source import SourceFile, Span
@@ -54,22 +55,34 @@ class Session:
         sink.check()
         file, libraries = self._libraries(file, sink)
         given = {name: as_expression(name, value) for name, value in (params or {}).items()}
+        found, form = self._form(file, libraries, sink, given, preset)
+
+        def other(arguments: Mapping[str, object]) -> Form:
+            stated = {name: as_expression(name, value) for name, value in arguments.items()}
+            needed = {p.name for p in file.header.params if p.default is None} if file.header else set()
+            kept = {name: value for name, value in given.items() if name in needed}
+            return self._form(file, libraries, Sink(), {**kept, **stated}, None)[1]
+
+        table = with_costs(form, found.measures, Path(source.name).parent, other)
+        warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
+        return Space(form.graph.name, source.text, found.parameters, found.presets, form.graph, table, warnings)
+
+    def _form(
+        self,
+        file: ast.File,
+        libraries: tuple[ast.File, ...],
+        sink: Sink,
+        given: Mapping[str, ast.Expr],
+        preset: str | None,
+    ) -> tuple[Elaborated, Form]:
+        """One form of the space; its table has the weights and multiplies of that form."""
         found = elaborate(file, (self.prelude, *libraries), self.ops, sink, given, preset)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
         graph = PruneDead().apply(found.graph, sink)
         sink.check()
-        dormant = self._dormant(file, libraries, found)
-        table = build_table(graph, found.limits, dormant)
-        return Space(
-            graph.name,
-            source.text,
-            found.parameters,
-            found.presets,
-            graph,
-            table,
-            tuple(d for d in sink.diagnostics if d.severity == "warning"),
-        )
+        table = build_table(graph, found.limits, self._dormant(file, libraries, found))
+        return found, Form(graph, table)
 
     def _dormant(self, file: ast.File, libraries: tuple[ast.File, ...], found: Elaborated) -> dict[str, str]:
         """Digests of the lets that this form does not reach, from the default form or a preset that does."""

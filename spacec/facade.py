@@ -26,6 +26,7 @@ from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
 from spacec.space.decisions import Decision, DecisionTable, Slot
 from spacec.space.derive import derive
+from spacec.space.feasible import infeasible, violated
 from spacec.space.sample import sample
 from spacec.space.validate import validate
 
@@ -128,6 +129,14 @@ class Space:
         """Raise :class:`SpacecError` where ``arch`` is no valid architecture of this form."""
         validate(self.table, arch, where)
 
+    def infeasible(self) -> Diagnostic | None:
+        """A warning (W0511) where the constraints are known, after bounded work, to leave no architecture."""
+        return infeasible(self.table)
+
+    def violated(self, arch: Architecture) -> tuple[Diagnostic, ...]:
+        """Warnings (W0606) for the constraints that ``arch`` does not satisfy: it is built all the same."""
+        return violated(self.table, arch.values)
+
     def mutate(self, arch: Architecture, seed: int = 0) -> Architecture:
         """A valid architecture that differs in one decision (and what that makes active)."""
         return variation.mutate(self.table, arch, seed)
@@ -148,14 +157,17 @@ class Space:
 
     def params(self, arch: Architecture) -> int:
         """Number of weights of the network of ``arch``."""
-        return self.cost(arch, "params")
+        return int(self.cost(arch, "params"))
 
     def macs(self, arch: Architecture, **sizes: int) -> int:
         """Multiplies of convolutions and linear maps for one sample; ``sizes`` gives free input sizes (``H=64``)."""
-        return self.cost(arch, "macs", **sizes)
+        return int(self.cost(arch, "macs", **sizes))
 
-    def cost(self, arch: Architecture, name: str, **sizes: int) -> int:
-        """A cost by name, exactly. Raises :class:`SpacecError` (E0512) for an unknown one or a missing size."""
+    def cost(self, arch: Architecture, name: str, **sizes: int) -> int | float:
+        """A cost by name, exactly (a latency: in milliseconds).
+
+        Raises :class:`SpacecError` (E0512) for an unknown one or a missing size.
+        """
         return cost(self.table, arch, name, sizes)
 
     def expected_cost(self, mask: Mapping[str, Any], name: str, **sizes: int) -> Any:

@@ -120,7 +120,7 @@ def _form(table: DecisionTable, measure: Measure, forms: Forms) -> Form:
         raise SpacecError(
             Diagnostic(
                 "E0533",
-                f"`{measure.name}` is measured in a form with other decisions ({form.table.digest}, not {table.digest})",
+                f"the form of `{measure.name}` has other decisions ({form.table.digest}, not {table.digest})",
                 measure.span,
                 notes=(f"they differ in {_listed(names)}",) if names else (),
             )
@@ -129,7 +129,7 @@ def _form(table: DecisionTable, measure: Measure, forms: Forms) -> Form:
 
 
 def differing(loaded: DecisionTable, other: DecisionTable) -> list[str]:
-    """Ids of decisions that the other form has and the loaded one has not, or that differ; both ways where it matters."""
+    """Ids of decisions that the other form has and the loaded one has not, or has otherwise; and the reverse."""
     names = [d.id for d in other.decisions if d.id not in loaded.by_id or _told(d) != _told(loaded.by_id[d.id])]
     own = set(other.owners)
     return names + [d.id for d in loaded.decisions if d.owner in own and d.id not in other.by_id]

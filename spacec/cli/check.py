@@ -51,6 +51,9 @@ def check(
             found.extend(error.diagnostics)
             continue
         found.extend(space.warnings)
+        nothing_left = space.infeasible()
+        if nothing_left is not None:
+            found.append(nothing_left)
         sound.append(f"{file}: no errors")
     text = _rendered(found, form)
     if text:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spacec.cli.output import say
-from spacec.cli.spaces import arch_option, file_argument, open_space, space_options
+from spacec.cli.spaces import arch_option, file_argument, named_architecture, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.hooks import installed
 
@@ -54,7 +54,7 @@ def compile_(
     if path.suffix == ".py" and weights is not None:
         raise click.UsageError("--weights needs a format that holds weights: -o network.pt")
     space = open_space(file, params, preset, ops)
-    chosen = space.architecture(arch)
+    chosen = named_architecture(space, arch)
     facts = (f"{space.params(chosen):,} weights.", f"Made from {Path(file).name} with {_header(space)}.")
     if path.suffix == ".py":
         from spacec.search.files import write_text  # torch: the rest of the command needs it too

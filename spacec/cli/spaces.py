@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from spacec.cli.output import show
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.source import SourceFile
 from spacec.syntax import ast
@@ -14,6 +15,7 @@ from spacec.syntax.parse import parse_expression
 
 if TYPE_CHECKING:
     from spacec.driver import Space
+    from spacec.space.architecture import Architecture
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +50,15 @@ def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tupl
     from spacec.driver import load  # the compiler is not needed for --help
 
     return load(file, preset=preset, ops=ops, **read_params(params))
+
+
+def named_architecture(space: Space, spec: str) -> Architecture:
+    """The architecture that ``--arch`` names; constraints that it violates are shown as warnings, no more."""
+    arch = space.architecture(spec)
+    warnings = space.violated(arch)
+    if warnings:
+        show(warnings)
+    return arch
 
 
 def read_params(items: tuple[str, ...]) -> dict[str, Any]:

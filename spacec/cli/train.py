@@ -9,7 +9,7 @@ import click
 from spacec.cli.output import tell
 from spacec.cli.progress import watching
 from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, run_options
-from spacec.cli.spaces import arch_option, file_argument, space_options
+from spacec.cli.spaces import arch_option, file_argument, named_architecture, space_options
 
 
 def help_options(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -69,7 +69,7 @@ def train(
     config = parse_options(TrainConfig, texts, "training")
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
-    chosen = space.architecture(arch)
+    chosen = named_architecture(space, arch)
     with watching() as progress:
         found = run(space, chosen, task, config, Path(out), resume=resume, progress=progress)
     assert isinstance(found.model, Network), "the space builds its networks itself"

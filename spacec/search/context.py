@@ -94,7 +94,7 @@ class SearchContext:
         """Values of the space's free input sizes on the training data."""
         return free_sizes(self.space.flat, self.wiring, self.stream("weights", "sizes", batch_size=1).batch(0, 0))
 
-    def cost(self, arch: Architecture, name: str = "params") -> int:
+    def cost(self, arch: Architecture, name: str = "params") -> int | float:
         """An entry of the space's costs, exactly, at the size of the training data."""
         return self.space.cost(arch, name, **self.sizes)
 

@@ -144,7 +144,7 @@ def _train(
     return TrainResult(trainer.model, arch, epoch, valid, test, out_dir)
 
 
-def _costs(space: SpaceLike, arch: Architecture, wiring: Wiring, splits: Splits) -> dict[str, int]:
+def _costs(space: SpaceLike, arch: Architecture, wiring: Wiring, splits: Splits) -> dict[str, int | float]:
     """Weights, and multiplies at the size of the first test sample where that settles every free size."""
     sample = splits.test.fetch([0], torch.Generator(), train=False)
     sizes = free_sizes(space.flat, wiring, sample)

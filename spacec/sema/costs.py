@@ -20,7 +20,7 @@ MEASURED: tuple[Kind, ...] = ("params", "macs", "latency")
 ADDED: tuple[Kind, ...] = ("picks", "depth", "count")
 """Costs that add up over the decisions of a let, or of the whole space."""
 
-SIGNATURES = "`params`, `macs`, `latency(\"FILE.csv\")`, `picks(let)`, `depth(let)` and `count(let, \"label\")`"
+SIGNATURES = '`params`, `macs`, `latency("FILE.csv")`, `picks(let)`, `depth(let)` and `count(let, "label")`'
 
 
 class Costs:
@@ -82,12 +82,16 @@ class Costs:
         given = [f'"{path}"'] if path else []
         given += [f"{k} = {_written(v)}" for k, v in sorted({**form, **sizes}.items())]
         name = f"{kind}({', '.join(given)})" if given else kind
-        return Measure(name, kind, path=path, form=tuple(sorted(form.items())), sizes=tuple(sorted(sizes.items())), span=span)
+        return Measure(
+            name, kind, path=path, form=tuple(sorted(form.items())), sizes=tuple(sorted(sizes.items())), span=span
+        )
 
     def _argument(self, kind: str, arg: ast.Arg, taken: list[str]) -> Value:
         """The value of ``C = 36`` or ``H = 64``, checked to be a parameter or a size of an input."""
         if arg.name is None:
-            return self._fail(arg.span, f"an argument of `{kind}` has a name", "a parameter or a size: `C = 36`, `H = 64`")
+            return self._fail(
+                arg.span, f"an argument of `{kind}` has a name", "a parameter or a size: `C = 36`, `H = 64`"
+            )
         if arg.name in taken:
             return self._fail(arg.span, f"`{arg.name}` is given twice")
         sizes = self.sizes()
@@ -136,7 +140,9 @@ class Costs:
         """The name of a let or tied, with the indices of a member."""
         target = self._target(expr)
         if target is None:
-            what = {"picks": "the elements picked by", "depth": "the copies decided by", "count": "the choices of"}[kind]
+            what = {"picks": "the elements picked by", "depth": "the copies decided by", "count": "the choices of"}[
+                kind
+            ]
             self._fail(expr.span, f"`{kind}` counts {what} a let or tied, and `{expr.span.text}` is none")
             return None
         if not isinstance(expr, ast.Index):

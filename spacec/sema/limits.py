@@ -8,6 +8,7 @@ comparisons, which it turns round.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
 
 from spacec.ir.conditions import Cond, Is, both, either
 from spacec.ir.dims import Dim, Poly, Symbol, poly
@@ -22,7 +23,9 @@ from spacec.space.decisions import Constraint, Forbidden, Junction, Limit
 from spacec.space.measures import Measure
 from spacec.syntax import ast
 
-_OPPOSITE = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "==": "!=", "!=": "=="}
+Op = Literal["<=", ">=", "==", "!=", "<", ">"]
+
+_OPPOSITE: dict[str, Op] = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "==": "!=", "!=": "=="}
 
 
 def read_limits(
@@ -75,10 +78,7 @@ class _Reader:
             case ast.Unary(op="not"):
                 return self.condition(expr.operand, not positive)
             case ast.Compare():
-                parts = [
-                    self.comparison(expr, k, op, positive)
-                    for k, op in enumerate(expr.ops)
-                ]
+                parts = [self.comparison(expr, k, op, positive) for k, op in enumerate(expr.ops)]
                 told = tuple(p for p in parts if p is not None)
                 if len(told) < len(parts):
                     return None
@@ -106,14 +106,14 @@ class _Reader:
             return Junction(True, (), text, span)
         if op in ("in", "not in"):
             return self.membership(left, right, (op == "in") == positive, text, span)
-        op = op if positive else _OPPOSITE[op]
+        kept = _OPPOSITE[op] if not positive else _OPPOSITE[_OPPOSITE[op]]
         labelled = [self.candidates(e) for e in (left, right)]
         if any(c is not None for c in labelled):
-            return self.labels(expr, (left, right), labelled, op, text, span)
+            return self.labels(expr, (left, right), labelled, kept, text, span)
         sides = [self.side(left), self.side(right)]
         if sides[0] is None or sides[1] is None:
             return None
-        return _numeric(sides[0], op, sides[1], text, span)
+        return _numeric(sides[0], kept, sides[1], text, span)
 
     # -------------------------------------------------------------- candidates
 
@@ -124,7 +124,7 @@ class _Reader:
         found = self.costs.choice(expr)
         if found is not None:
             return found
-        if isinstance(expr, ast.Name) and isinstance(self.env.get(expr.id), Definition) and not self.m.sink.failed:
+        if isinstance(expr, ast.Name) and isinstance(self.env.get(expr.id), Definition):
             value = self.data(expr)
             if isinstance(value, Options) and any(isinstance(v, str) for v in value.values):
                 return value.decision, value.values
@@ -147,8 +147,8 @@ class _Reader:
         if any(values is None for _, values in known):
             return None
         (first, mine), (second, theirs) = known
-        one = first or second
-        assert mine is not None and theirs is not None and one is not None
+        assert mine is not None
+        assert theirs is not None
         if first is None or second is None:
             among, wanted, at = (theirs, mine, sides[0]) if first is None else (mine, theirs, sides[1])
             if not self.among(among, wanted, at):
@@ -223,7 +223,9 @@ class _Reader:
             return self.option_symbol(value, expr)
         number = _number(value)
         if number is None:
-            self.m.fail("E0505", expr.span, "a constraint compares costs, sizes and numbers", f"found {describe(value)}")
+            self.m.fail(
+                "E0505", expr.span, "a constraint compares costs, sizes and numbers", f"found {describe(value)}"
+            )
         return number
 
     def option_symbol(self, value: Options, expr: ast.Expr) -> Dim | None:
@@ -251,8 +253,7 @@ class _Reader:
         return value
 
 
-def _numeric(left: Dim, op: str, right: Dim, text: str, span: Span) -> Limit:
-    assert op in ("<=", ">=", "==", "!=", "<", ">")
+def _numeric(left: Dim, op: Op, right: Dim, text: str, span: Span) -> Limit:
     difference = left - right
     if isinstance(difference, int) or not difference.symbols:
         number = difference if isinstance(difference, int) else Fraction(difference.terms[0][1])

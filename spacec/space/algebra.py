@@ -17,10 +17,10 @@ from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.components import Component, components, concerns
 from spacec.space.constraints import linear_limit, linear_parts
 from spacec.space.decisions import DecisionTable
-from spacec.space.diagram import DEAD, LIMIT, Allowed, Diagram, TooManyStates, assignment
+from spacec.space.diagram import DEAD, LIMIT, Allowed, Diagram, Meter, TooManyStates, assignment
 from spacec.space.explore import explore
-from spacec.space.planner import plan
 from spacec.space.impose import impose
+from spacec.space.planner import plan
 from spacec.space.schedule import IN, OUT, Step
 from spacec.space.validate import validate
 from spacec.space.values import Value
@@ -85,7 +85,7 @@ def algebra(table: DecisionTable, where: bool = True, owner: str | None = None, 
     """The compiled algebra of a table (once per table and arguments).
 
     ``where=False`` leaves the constraints out; ``owner`` keeps the decisions of one owner, see
-    :func:`count`. Raises :class:`TooManyStates` (E0510) beyond ``limit`` states, and E0512 or E0513
+    :func:`count`. Raises :class:`TooManyStates` (E0510) beyond ``limit`` steps of work, and E0512 or E0513
     where a constraint cannot be counted under.
     """
     key = ("algebra", where and bool(table.constraints), owner, limit)
@@ -140,13 +140,14 @@ def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) 
     if owner is not None:
         own = {d.id for d in decisions}
         constraints = [c for c in constraints if own.issuperset(concerns(c, table.by_id))]
-    diagrams = tuple(_diagram(component, limit) for component in components(decisions, constraints))
+    meter = Meter(limit)
+    diagrams = tuple(_diagram(component, meter) for component in components(decisions, constraints))
     return Algebra(diagrams, tuple(d.counts() for d in diagrams))
 
 
-def _diagram(component: Component, limit: int) -> Diagram:
+def _diagram(component: Component, meter: Meter) -> Diagram:
     decisions, limits = component
-    diagram = explore(plan(decisions, [part for each in limits for part in linear_parts(each)]), limit)
+    diagram = explore(plan(decisions, [part for each in limits for part in linear_parts(each)]), meter)
     for each in limits:
-        diagram = impose(diagram, each, limit)
+        diagram = impose(diagram, each, meter)
     return diagram

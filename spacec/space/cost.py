@@ -27,16 +27,22 @@ class CompiledCost:
     pool: ConditionPool
     groups: tuple[tuple[int, int, tuple[Poly, ...]], ...]
     free: tuple[str, ...]
+    measured: bool
+    """Some amounts are no whole numbers by themselves."""
 
 
-def cost(table: DecisionTable, arch: Architecture, name: str, sizes: Mapping[str, int] | None = None) -> int:
+def cost(table: DecisionTable, arch: Architecture, name: str, sizes: Mapping[str, int] | None = None) -> int | float:
     """The cost ``name`` (``"params"``: weights, ``"macs"``: multiplies per sample) of an architecture.
+
+    A whole number, unless it adds up measurements (milliseconds of a latency table).
 
     ``sizes`` gives the input sizes that the cost is a polynomial of. Raises :class:`SpacecError`
     (E0512) where there is no such cost, a size is missing, or the sizes do not fit the network.
     """
     _check_sizes(table, name, sizes or {})
     total = evaluate_cost(table, name, arch.values, sizes)
+    if not isinstance(total, int) and compiled_cost(table, name).measured:
+        return float(total)
     if not isinstance(total, int):
         raise SpacecError(Diagnostic("E0512", f"{name} is no whole number ({total}) under these sizes"))
     return total
@@ -130,5 +136,6 @@ def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:
             polys.setdefault(place, []).append(amount)
             free |= {s.name for s in symbols(amount)} - table.by_id.keys()
     groups = tuple((place, constant, tuple(polys.get(place, ()))) for place, constant in constants.items())
-    found = table.memo[key] = CompiledCost(pool, groups, tuple(sorted(free)))
+    measured = any(isinstance(t.amount, Poly) and not t.amount.symbols for t in table.costs[name])
+    found = table.memo[key] = CompiledCost(pool, groups, tuple(sorted(free)), measured)
     return found

@@ -17,8 +17,8 @@ from spacec.space.values import Value
 
 DEAD = -1
 END = 0
-LIMIT = 2_000_000
-"""States that exact counting may tell apart before it gives up."""
+LIMIT = 700_000
+"""Work that exact counting may do before it gives up: ways from state to state, dear ones counted several times."""
 
 Delta = tuple[int | Fraction | None, ...]
 """Per constraint, what is added on the way; ``None``: from here on the constraint holds vacuously."""
@@ -28,7 +28,7 @@ Allowed = Callable[[Step, int], bool]
 
 
 class TooManyStates(SpacecError):
-    """E0510: the diagram would be larger than its limit."""
+    """E0510: making the diagram would take more work than its limit."""
 
     def __init__(self, limit: int, text: str = "") -> None:
         self.limit, self.text = limit, text
@@ -36,10 +36,24 @@ class TooManyStates(SpacecError):
         super().__init__(
             Diagnostic(
                 "E0510",
-                f"counting this space{under} exactly needs more than {limit:,} states",
+                f"counting this space{under} exactly takes more than {limit:,} steps",
                 notes=("decisions far apart are coupled by their conditions, or by too many different partial costs",),
             )
         )
+
+
+@dataclass
+class Meter:
+    """The work of one count, over all its components and constraints, so that it ends in bounded time."""
+
+    limit: int
+    spent: int = 0
+
+    def spend(self, steps: int, text: str = "") -> None:
+        """Raise :class:`TooManyStates` once the limit is passed; ``text`` is the constraint at hand."""
+        self.spent += steps
+        if self.spent > self.limit:
+            raise TooManyStates(self.limit, text)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spacec.space.diagram import DEAD, END, Builder, Delta, Diagram, TooManyStates
+from spacec.space.diagram import DEAD, END, Builder, Delta, Diagram, Meter
 from spacec.space.schedule import IN, OUT, Action, Bounds, Schedule, State
 from spacec.space.values import Number
 
@@ -15,23 +15,20 @@ _Ways = _Way | list[_Way | None]
 """Per class of outcomes; a single way where the decision is inactive."""
 
 
-def explore(schedule: Schedule, limit: int) -> Diagram:
+def explore(schedule: Schedule, meter: Meter) -> Diagram:
     """The diagram of a schedule, before any constraint is imposed.
 
-    Raises :class:`TooManyStates` beyond ``limit`` ways from state to state.
+    Raises :class:`TooManyStates` where the ways from state to state pass the limit of ``meter``.
     """
     layer: dict[State, int] = {(0, *(None,) * (schedule.width - 1)): 0}
     layers: list[list[_Ways]] = []
-    total = 0
     for action in schedule.actions:
-        runner = _Runner(action, len(schedule.constraints))
+        runner = _Runner(action, len(schedule.constraints), schedule.width)
         layers.append([])
         for state in layer:
             ways = runner.ways(state)
             layers[-1].append(ways)
-            total += len(ways)
-            if total > limit:
-                raise TooManyStates(limit)
+            meter.spend(len(ways) * runner.price)
         layer = runner.after
     return _merged(schedule, layers)
 
@@ -39,10 +36,13 @@ def explore(schedule: Schedule, limit: int) -> Diagram:
 class _Runner:
     """One layer: the ways out of its states, and the states they lead to."""
 
-    def __init__(self, action: Action, constraints: int) -> None:
+    def __init__(self, action: Action, constraints: int, width: int) -> None:
         self.action = action
         self.constraints = constraints
         self.after: dict[State, int] = {}
+        terms = sum(1 if isinstance(a.amount, int) else 2 * len(a.amount.terms) for a in action.additions)
+        self.price = 1 + (width + constraints + len(action.pushes) + terms) // 8
+        """How many plain ways one way costs."""
 
     def ways(self, state: State) -> _Ways:
         action = self.action

@@ -8,25 +8,25 @@ which one was made from the other, so that both ask the same steps in the same o
 from __future__ import annotations
 
 from spacec.space.constraints import Linear, LinearLimit, linear_parts
-from spacec.space.diagram import DEAD, END, Builder, Diagram, TooManyStates
+from spacec.space.diagram import DEAD, END, Builder, Diagram, Meter
 from spacec.space.restrict import restrict
 
 
-def impose(diagram: Diagram, limit: LinearLimit, states: int) -> Diagram:
+def impose(diagram: Diagram, limit: LinearLimit, meter: Meter) -> Diagram:
     """The paths on which a limit holds, whose comparisons are the diagram's first.
 
-    The result carries the remaining comparisons. Raises :class:`TooManyStates` beyond ``states`` nodes.
+    The result carries the remaining comparisons. Raises :class:`TooManyStates` beyond the limit of ``meter``.
     """
     if isinstance(limit, Linear):
-        return restrict(diagram, limit.op, states, limit.text)
+        return restrict(diagram, limit.op, meter, limit.text)
     if limit.conjunction:
         for part in limit.parts:
-            diagram = impose(diagram, part, states)
+            diagram = impose(diagram, part, meter)
         return diagram
     failing = diagram
     for part in limit.parts:
-        failing = minus(without(failing, _width(part)), impose(failing, part, states), states, limit.text)
-    return minus(without(diagram, _width(limit)), failing, states, limit.text)
+        failing = minus(without(failing, _width(part)), impose(failing, part, meter), meter, limit.text)
+    return minus(without(diagram, _width(limit)), failing, meter, limit.text)
 
 
 def _width(limit: LinearLimit) -> int:
@@ -44,7 +44,7 @@ def without(diagram: Diagram, columns: int) -> Diagram:
     return builder.build(root, diagram.offset[columns:])
 
 
-def minus(diagram: Diagram, other: Diagram, states: int, text: str = "") -> Diagram:
+def minus(diagram: Diagram, other: Diagram, meter: Meter, text: str = "") -> Diagram:
     """The paths of ``diagram`` that are not among those of ``other``, which are among its own."""
     builder, known = Builder(), {(END, END): DEAD, (END, DEAD): END}
     root = (diagram.root, other.root)
@@ -66,8 +66,5 @@ def minus(diagram: Diagram, other: Diagram, states: int, text: str = "") -> Diag
         stack.pop()
         new = tuple(DEAD if p[0] == DEAD else known[p] for p in pairs)
         known[mine, theirs] = builder.add(step, new, diagram.deltas[mine])
-        if len(builder.steps) > states:
-            raise TooManyStates(states, text)
+        meter.spend(1 + len(new), text)
     return builder.build(DEAD if diagram.root == DEAD else known[root], diagram.offset)
-
-

@@ -74,7 +74,7 @@ class LatencyTable:
 
 
 def read_latencies(source: SourceFile, use: Span | None = None) -> LatencyTable:
-    """The rows of a file. Raises :class:`SpacecError` (E0531) with every line that is no row; ``use`` names the table."""
+    """The rows of a file, which ``use`` names. Raises :class:`SpacecError` (E0531) with every line that is no row."""
     seen = (Label(use, "the table is used here"),) if use is not None else ()
     found: list[Diagnostic] = []
 

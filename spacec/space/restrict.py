@@ -13,20 +13,23 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf, lcm
 
-from spacec.space.diagram import DEAD, END, Builder, Diagram, TooManyStates
+from spacec.space.diagram import DEAD, END, Builder, Diagram, Meter
 
 _Interval = tuple[float, float]
 """Partial sums, both ends included; finite ends are exact integers."""
 
+_MOVED = 2_000
+"""Entries of a list that one step of work moves."""
+
 _EVERYWHERE: _Interval = (-inf, inf)
 
 
-def restrict(diagram: Diagram, op: str, limit: int, text: str = "") -> Diagram:
+def restrict(diagram: Diagram, op: str, meter: Meter, text: str = "") -> Diagram:
     """The paths on which the first constraint's sum is ``<=``, ``<``, ``==`` or ``!=`` zero, or is void.
 
-    The result carries the remaining constraints. Raises :class:`TooManyStates` beyond ``limit`` nodes.
+    The result carries the remaining constraints. Raises :class:`TooManyStates` beyond the limit of ``meter``.
     """
-    return _Restriction(diagram, op, limit, text).run()
+    return _Restriction(diagram, op, meter, text).run()
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class _Frame:
 
 
 class _Restriction:
-    def __init__(self, diagram: Diagram, op: str, limit: int, text: str) -> None:
-        self.diagram, self.op, self.limit, self.text = diagram, op, limit, text
+    def __init__(self, diagram: Diagram, op: str, meter: Meter, text: str) -> None:
+        self.diagram, self.op, self.meter, self.text = diagram, op, meter, text
         self.offset, self.sums = _whole_numbers(diagram)
         if op == "<":
             self.op = "<="
@@ -95,13 +98,13 @@ class _Restriction:
         assert step is not None
         deltas = tuple(d[1:] for d in self.diagram.deltas[frame.node])
         node = self.builder.add(step, tuple(frame.children), deltas)
-        if len(self.builder.steps) > self.limit:
-            raise TooManyStates(self.limit, self.text)
+        self.meter.spend(1 + len(frame.children), self.text)
         if frame.total is None:
             self.free[frame.node] = node
             return
         starts = self.starts.setdefault(frame.node, [])
         at = bisect_right(starts, frame.interval[0])
+        self.meter.spend(len(starts) // _MOVED, self.text)
         starts.insert(at, frame.interval[0])
         self.known.setdefault(frame.node, []).insert(at, (frame.interval[1], node))
 

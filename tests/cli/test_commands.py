@@ -116,6 +116,26 @@ def test_info_for_people(spacec: Run) -> None:
     )
 
 
+def test_check_warns_where_the_constraints_leave_nothing(spacec: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tight.space"
+    path.write_text(
+        "space s\ninput x: [3, 8, 8]\noutput y: [4, 8, 8]\nnet = conv({3, 5}, 4) >> (skip | relu)\nwhere params <= 9\n"
+    )
+    done = spacec("check", path)
+    assert done.code == 0
+    assert "warning[W0511]: no architecture satisfies `params <= 9`" in done.out
+    assert f"{path}: no errors" in done.out
+
+
+def test_a_named_architecture_is_built_with_a_warning(spacec: Run, tmp_path: Path) -> None:
+    free = package.load(TABULAR, features=9)
+    arch = next(a for a in free.enumerate(where=False) if free.params(a) > 41_153).text()
+    done = spacec("compile", TABULAR, "-p", "features=9", "--arch", arch, "-o", tmp_path / "n.py")
+    assert done.code == 0
+    assert "warning[W0606]: this architecture violates `params <= limit`: " in done.err
+    assert (tmp_path / "n.py").exists()
+
+
 def test_samples_are_seeded_and_read_back(spacec: Run) -> None:
     lines = spacec("sample", NB201, "-n", "4", "--seed", "3").out.splitlines()
     assert lines == spacec("sample", NB201, "-n", "4", "--seed", "3").out.splitlines()

@@ -5,20 +5,21 @@ Run ``python -m tests.sema.test_errors`` from the root to write the golden texts
 
 from __future__ import annotations
 
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from spacec.diagnostics.render import render_text
-from tests.sema.compile import front_end
+from tests.sema.compile import findings
 
 ERRORS = Path(__file__).parent / "errors"
 FILES = sorted(ERRORS.glob("*.space"))
 
 
 def report(file: Path) -> str:
-    sink, _, _ = front_end(file.read_text(encoding="utf-8"), file.name)
-    return render_text(sink.ordered()) + "\n"
+    with chdir(file.parent):  # latency tables stand beside the file
+        return render_text(findings(file.read_text(encoding="utf-8"), file.name)) + "\n"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)

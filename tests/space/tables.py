@@ -18,7 +18,7 @@ from spacec.ir.conditions import ALWAYS, NEVER, Cond, Has, Is, both, either, hol
 from spacec.ir.dims import Dim, Symbol, ceil_div, extreme, poly, symbols
 from spacec.ir.graph import DecisionKind
 from spacec.ir.sizes import evaluate
-from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Slot
+from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Slot
 
 Values = dict[str, "int | tuple[int, ...]"]
 
@@ -113,7 +113,16 @@ def brute_cost(table: DecisionTable, name: str, chosen: Mapping[str, int | tuple
     return total
 
 
-def brute_holds(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, int | tuple[int, ...]]) -> bool:
+def brute_holds(table: DecisionTable, limit: Limit, chosen: Mapping[str, int | tuple[int, ...]]) -> bool:
+    if isinstance(limit, Junction):
+        verdicts = [brute_holds(table, part, chosen) for part in limit.parts]
+        return (False not in verdicts) if limit.conjunction else (True in verdicts)
+    if isinstance(limit, Forbidden):
+        return not holds(limit.when, chosen.get)
+    return brute_compares(table, limit, chosen)
+
+
+def brute_compares(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, int | tuple[int, ...]]) -> bool:
     used = symbols(constraint.left) | symbols(constraint.right)
     sizes = {s: brute_cost(table, s.name, chosen) if s.ref == "cost" else size_of(table, chosen, s.name) for s in used}
     if None in sizes.values():
@@ -151,7 +160,7 @@ def random_table(size: int, seed: int, constrained: bool | None = None) -> Decis
     }
     least = 0 if constrained is None else 1
     limits = 0 if constrained is False else rng.randint(least, 2)
-    where = tuple(random_constraint(rng, numbered) for _ in range(limits))
+    where = tuple(random_limit(rng, found, numbered) for _ in range(limits))
     owners = {o: f"{i:08x}" for i, o in enumerate(dict.fromkeys(d.owner for d in found))}
     return DecisionTable("random", "abcdef01", tuple(found), random_slots(rng, found), costs, where, owners)
 
@@ -191,6 +200,16 @@ def random_amount(rng: Random, numbered: list[Decision]) -> Dim:
     a, b = (poly(Symbol(rng.choice(numbered).id, None, "decision")) for _ in range(2))
     k = rng.randint(-2, 3)
     return rng.choice((a * k, a * b + b * k + k, extreme("max", (a, b)) + ceil_div(a, 2) * b))
+
+
+def random_limit(rng: Random, found: list[Decision], numbered: list[Decision], parts: int = 4) -> Limit:
+    """A comparison, a forbidden condition, or an *and* or *or* of a few of these."""
+    if parts >= 2 and rng.random() < 0.4:
+        inner = (random_limit(rng, found, numbered, parts // 2) for _ in range(rng.randint(0, 3)))
+        return Junction(rng.random() < 0.5, tuple(inner))
+    if rng.random() < 0.2:
+        return Forbidden(random_condition(rng, found))
+    return random_constraint(rng, numbered)
 
 
 def random_constraint(rng: Random, numbered: list[Decision]) -> Constraint:

@@ -151,7 +151,7 @@ def test_beyond_the_limit_is_a_clear_error_and_found_once() -> None:
     late = tuple(Decision(f"e{i}", "net", "op", ("a", "b"), active=both(zero[i], zero[i + 1])) for i in range(9))
     table = DecisionTable("coupled", "0", (*hidden, *late))
     for _ in range(2):
-        with pytest.raises(TooManyStates, match="more than 100 states") as caught:
+        with pytest.raises(TooManyStates, match="more than 100 steps") as caught:
             algebra.algebra(table, limit=100)
         assert caught.value.diagnostics[0].code == "E0510"
     assignments = product((False, True), repeat=10)
