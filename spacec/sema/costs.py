@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from spacec.diagnostics.suggest import nearest
 from spacec.ir.dims import Dim, Poly, Symbol, poly
-from spacec.ir.graph import DecisionRef
 from spacec.sema.classify import BUILTINS
 from spacec.sema.header import plain_value, static_value
 from spacec.sema.machine import Machine
@@ -166,8 +167,8 @@ class Costs:
 
     # ----------------------------------------------------------------- choices
 
-    def choice(self, expr: ast.Name | ast.Index) -> tuple[DecisionRef, tuple[Value, ...]] | None:
-        """The decision of a let (or member) that is one choice among networks, and its labels."""
+    def choice(self, expr: ast.Name | ast.Index) -> tuple[Hashable, tuple[Value, ...]] | None:
+        """The id of the decision of a let (or member) that is one choice among networks, and its labels."""
         target = self._target(expr)
         if target is None:
             return None
@@ -175,9 +176,10 @@ class Costs:
         if isinstance(expr, ast.Index):
             values = [static_value(self.m, i, self.env, "an index") for i in expr.items]
             indices = tuple(v for v in values if isinstance(v, int | str))
-        body = self.m.bodies.get(id(binder_of(self.m, target, indices)))
+        binder = binder_of(self.m, target, indices)
+        body = self.m.bodies.get(id(binder))
         own = [d for d in body.decisions if d.kind == "op" and not d.step.name] if body is not None else []
-        return (DecisionRef((), own[0]), own[0].labels) if own else None
+        return (binder.name, own[0].labels) if own else None
 
     def near(self, wanted: Value, candidates: tuple[Value, ...]) -> str:
         close = nearest(wanted, [c for c in candidates if isinstance(c, str)]) if isinstance(wanted, str) else None

@@ -7,12 +7,12 @@ comparisons, which it turns round.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from fractions import Fraction
 from typing import Literal
 
 from spacec.ir.conditions import Cond, Is, both, either
 from spacec.ir.dims import Dim, Poly, Symbol, poly
-from spacec.ir.graph import DecisionRef
 from spacec.sema.costs import Costs
 from spacec.sema.header import scratch
 from spacec.sema.machine import Machine, mentions
@@ -117,7 +117,7 @@ class _Reader:
 
     # -------------------------------------------------------------- candidates
 
-    def candidates(self, expr: ast.Expr) -> tuple[DecisionRef, tuple[Value, ...]] | None:
+    def candidates(self, expr: ast.Expr) -> tuple[Hashable, tuple[Value, ...]] | None:
         """The decision and candidates of a choice among texts, or of a let that is a choice of networks."""
         if not isinstance(expr, ast.Name | ast.Index):
             return None
@@ -134,7 +134,7 @@ class _Reader:
         self,
         expr: ast.Compare,
         sides: tuple[ast.Expr, ast.Expr],
-        labelled: list[tuple[DecisionRef, tuple[Value, ...]] | None],
+        labelled: list[tuple[Hashable, tuple[Value, ...]] | None],
         op: str,
         text: str,
         span: Span,
@@ -269,7 +269,7 @@ def _number(value: Value) -> Dim | None:
     return value if isinstance(value, int | Poly) and not isinstance(value, bool) else None
 
 
-def _pair(first: DecisionRef | None, a: int, second: DecisionRef | None, b: int) -> Cond:
+def _pair(first: Hashable | None, a: int, second: Hashable | None, b: int) -> Cond:
     atoms = [Is(ref, frozenset((k,))) for ref, k in ((first, a), (second, b)) if ref is not None]
     return both(*atoms)
 

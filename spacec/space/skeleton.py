@@ -92,8 +92,8 @@ def _global_limit(walk: _Walk, limit: Limit) -> Limit:
 
 
 def _global_name(walk: _Walk, ref: Hashable) -> str:
-    assert isinstance(ref, DecisionRef)
-    return walk.names[id(ref.decision)]
+    """A value's decision by its declaration; the one decision of a let of networks is called as the let."""
+    return walk.names[id(ref.decision)] if isinstance(ref, DecisionRef) else str(ref)
 
 
 def space_digest(owners: Mapping[str, str]) -> str:
