@@ -176,7 +176,16 @@ class Space:
 
     def supernet_params(self) -> int:
         """Number of weights of the supernet, without building it."""
-        return sum(_largest(term.amount) for term in self.table.costs["params"])
+        return sum(self._largest(term.amount) for term in self.table.costs["params"])
+
+    def _largest(self, amount: Dim) -> int:
+        """An amount where every size in it is largest."""
+
+        def value(symbol: Symbol) -> int:
+            smallest = self.table.by_id[symbol.name].grows is False
+            return (min if smallest else max)(symbol.domain or (0,))
+
+        return int(evaluate(amount, value))
 
     # networks
 
@@ -230,12 +239,3 @@ class Space:
             return self.architecture(arch)
         self.validate(arch, where=False)
         return arch
-
-
-def _largest(amount: Dim) -> int:
-    """An amount at the largest value of every decision in it."""
-
-    def value(symbol: Symbol) -> int:
-        return max(symbol.domain or (0,))
-
-    return int(evaluate(amount, value))

@@ -34,7 +34,7 @@ class Symbol:
 class Apply:
     """An opaque function of sizes that the polynomial form cannot hold."""
 
-    fn: Literal["ceil_div", "floor_div", "mod", "max", "min"]
+    fn: Literal["ceil_div", "floor_div", "mod", "max", "min", "round_to"]
     args: tuple[Dim, ...]
 
     def __str__(self) -> str:
@@ -269,3 +269,17 @@ def extreme(fn: Literal["max", "min"], dims: tuple[Dim, ...]) -> Dim:
     if all(isinstance(d, int) for d in distinct):
         return (max if fn == "max" else min)(d for d in distinct if isinstance(d, int))
     return poly(Apply(fn, distinct))
+
+
+def round_to(a: Dim | Fraction, n: int) -> Dim:
+    """The multiple of ``n`` nearest to ``a``, at least ``n`` and not below 90% of ``a``; opaque for symbols.
+
+    The rule of MobileNets (``make_divisible``; Sandler et al., CVPR 2018, in the authors' code).
+    """
+    if not isinstance(a, int | Fraction):
+        constant = Fraction(a.terms[0][1]) if len(a.terms) == 1 and not a.terms[0][0] else None
+        if constant is None:
+            return poly(Apply("round_to", (a, n)))
+        a = constant
+    near = max(n, (2 * a + n) // (2 * n) * n)
+    return near + n if 10 * near < 9 * a else near

@@ -16,7 +16,9 @@ from spacec.ir.dims import (
     floor_div,
     modulo,
     poly,
+    round_to,
     scaled,
+    symbols,
     tidy,
 )
 
@@ -44,9 +46,11 @@ def _apply(atom: Apply, value: Callable[[Symbol], int | Fraction]) -> int | Frac
             return args[0] // args[1]
         case "mod":
             return args[0] % args[1]
+        case "round_to":
+            return evaluate(round_to(Fraction(args[0]), int(args[1])), value)
         case "max":
             return max(args)
-        case _:
+        case "min":
             return min(args)
 
 
@@ -73,6 +77,8 @@ def _rebuild(atom: Apply, replace: Callable[[Symbol], Dim]) -> Dim:
             return floor_div(args[0], args[1])
         case "mod":
             return modulo(args[0], args[1])
+        case "round_to":
+            return round_to(args[0], args[1]) if isinstance(args[1], int) else poly(Apply("round_to", args))
         case "max" | "min":
             return extreme(atom.fn, args)
 
@@ -117,6 +123,15 @@ def _product(ordered: list[Symbol]) -> Iterator[dict[Symbol, int]]:
     for rest in _product(tail):
         for v in head.domain or ():
             yield {head: v, **rest}
+
+
+def divides(dim: Dim, by: Dim) -> bool | None:
+    """Whether ``by`` divides ``dim`` for every value of symbols with finite domains; ``None`` where nobody can tell."""
+    free = symbols(dim) | symbols(by)
+    choices = assignments(free)
+    if choices is None:
+        return None
+    return all(Fraction(evaluate(dim, c.__getitem__)) % evaluate(by, c.__getitem__) == 0 for c in choices)
 
 
 def _one_sign(difference: Poly) -> bool:

@@ -132,10 +132,21 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:
             if isinstance(found, Layer):
                 add_layer(layers, op, found)
     check_keys(layers)
+    _check_growth(flat, table)
     _check_elastic(flat, elastic, lowered)
     chooses = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
     slots, switches = _slots(table, chooses), Switches.of(flat, table)
     return Blueprint(flat, table, lowered, layers, slots, chooses, switches, elastic, _names(flat), OrderedDict())
+
+
+def _check_growth(flat: FlatGraph, table: DecisionTable) -> None:
+    for decision in table.decisions:
+        if decision.grows is None:
+            raise errors.lowering_error(
+                errors.ELASTIC,
+                f"some sizes grow with `{decision.id}` and others shrink, so no tensor holds all of them as slices",
+                decision.span,
+            )
 
 
 def _check_elastic(flat: FlatGraph, elastic: sizes.ElasticSites, lowered: dict[int, Layer | Call]) -> None:

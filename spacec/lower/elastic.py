@@ -10,7 +10,7 @@ tap are multiplied by the probability that the kernel reaches it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -21,7 +21,7 @@ from spacec.ir.dims import Dim, Poly, symbols
 from spacec.ir.flat import FlatOp
 from spacec.lower import sizes
 from spacec.lower.blueprint import Blueprint
-from spacec.lower.layers import Axis, Layer, lower
+from spacec.lower.layers import Axis, Call, Layer, lower
 from spacec.lower.masks import Selection
 from spacec.lower.modules import ChannelNorm
 from spacec.lower.sizes import Layout, Sizes
@@ -180,6 +180,7 @@ class ElasticLayers:
 
     blueprint: Blueprint
     shells: dict[tuple[int, tuple[sizes.Size, ...]], tuple[nn.Module, Slices]] = field(default_factory=dict)
+    functions: dict[tuple[int, tuple[sizes.Size, ...]], Callable[..., Tensor]] = field(default_factory=dict)
 
     def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Tensor:
         """The layer at ``node`` on its inputs, under ``mask``; ``spare`` leaves its buffers as they are."""
@@ -207,8 +208,22 @@ class ElasticLayers:
                 slices.put(name, module.get_buffer(name), part)
         return y
 
+    def function(self, node: int, mask: ElasticMask) -> Callable[..., Tensor]:
+        """The function at ``node``, which has no weights, at the sizes of ``mask``."""
+        key = self._key(node, mask.chosen)
+        if key not in self.functions:
+            op = self.blueprint.flat.nodes[node]
+            assert isinstance(op, FlatOp), "only ops are lowered"
+            small = lower(op, sizes.site(self.blueprint.flat, node, mask.chosen))
+            assert isinstance(small, Call), "a lowering gives a call at every size or at none"
+            self.functions[key] = small.bind()
+        return self.functions[key]
+
+    def _key(self, node: int, chosen: Sizes) -> tuple[int, tuple[sizes.Size, ...]]:
+        return node, tuple(chosen[name] for name in sorted(self.blueprint.elastic.symbols[node]))
+
     def _shell(self, node: int, chosen: Sizes) -> tuple[nn.Module, Slices]:
-        key = node, tuple(chosen[name] for name in sorted(self.blueprint.elastic.symbols[node]))
+        key = self._key(node, chosen)
         if key not in self.shells:
             op, _ = elastic_layer(self.blueprint, node)
             small = lower(op, sizes.site(self.blueprint.flat, node, chosen))

@@ -66,13 +66,16 @@ class Pass:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""
         blueprint = self.machine.blueprint
         layer = blueprint.lowered[node]
+        sizes = self.elastic if node in blueprint.elastic.symbols else None
         if not isinstance(layer, Layer):
+            if sizes is not None:
+                return self.machine.elastic.function(node, sizes)(*inputs)
             return self.machine.functions[node](*inputs)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
         module = self.machine.modules[op.key]
-        if self.elastic is not None and node in blueprint.elastic.symbols:
-            return self.machine.elastic.run(node, module, inputs, self.elastic, spare)
+        if sizes is not None:
+            return self.machine.elastic.run(node, module, inputs, sizes, spare)
         if spare:
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
             result = torch.func.functional_call(module, buffers, tuple(inputs))

@@ -43,8 +43,8 @@ def candidate_sizes(decision: Decision) -> tuple[Size, ...]:
 
 
 def largest(table: DecisionTable) -> dict[str, Size]:
-    """Every elastic decision at its largest value."""
-    return {name: max(candidate_sizes(d)) for name, d in elastic_decisions(table).items()}
+    """Every elastic decision at the value at which the sizes that mention it are largest."""
+    return {n: (min if d.grows is False else max)(candidate_sizes(d)) for n, d in elastic_decisions(table).items()}
 
 
 def architecture_sizes(table: DecisionTable, architecture: Architecture) -> dict[str, Size]:
@@ -266,6 +266,10 @@ def _apply_text(atom: Apply) -> str:
             return f"({args[0]} // {args[1]})"
         case "mod":
             return f"({args[0]} % {args[1]})"
+        case "round_to":
+            a, n = args
+            near = f"max({n}, (2 * {a} + {n}) // (2 * {n}) * {n})"
+            return f"({near} + {n} * (10 * {near} < 9 * {a}))"
         case "max" | "min":
             return f"{atom.fn}({', '.join(args)})"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from spacec.diagnostics.suggest import nearest
 from spacec.sema.builder import Cx
+from spacec.sema.conditional import possible
 from spacec.sema.machine import Machine
 from spacec.sema.uses import may_enter
 from spacec.sema.values import UNKNOWN, Definition, Env, Value
@@ -43,7 +44,7 @@ def _bound(
         if name in bound:
             m.fail("E0204", arg.span, f"`{name}` of `{d.binding.name}` is given twice")
             return None
-        bound[name] = m.evaluate(m, cx.inside().enter(name), arg.value, env)
+        bound[name] = possible(m.evaluate(m, cx.inside().enter(name), arg.value, env), cx.guard)
     for param in params:
         if param.name in bound:
             continue

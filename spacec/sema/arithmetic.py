@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from math import isfinite
 
-from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo
+from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, symbols
 from spacec.ir.ops import Precondition
-from spacec.ir.sizes import same
+from spacec.ir.sizes import assignments, divides, evaluate, same
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
+from spacec.sema.conditional import under
 from spacec.sema.machine import Machine
 from spacec.sema.primitive import apply_primitive
 from spacec.sema.stated import same_type
@@ -32,10 +36,8 @@ def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> 
         return UNKNOWN if spec is None else apply_primitive(m, cx, spec, {}, Pack((left, right)), None, expr.span)
     if isinstance(left, Pack) or isinstance(right, Pack):
         return _elementwise(m, cx, expr, left, right)
-    if isinstance(left, Options):
-        return Options(left.decision, tuple(combine(m, cx, expr, v, right) for v in left.values))
-    if isinstance(right, Options):
-        return Options(right.decision, tuple(combine(m, cx, expr, left, v) for v in right.values))
+    if isinstance(left, Options) or isinstance(right, Options):
+        return each_option((left, right), lambda pair: combine(m, cx, expr, pair[0], pair[1]))
     if not isinstance(left, int | float | Poly) or not isinstance(right, int | float | Poly):
         return m.fail("E0203", expr.span, f"`{expr.op}` between {describe(left)} and {describe(right)}")
     if isinstance(left, float) or isinstance(right, float):
@@ -43,6 +45,16 @@ def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> 
     if expr.op == "*" and not _bounded(left, right):
         return m.fail("E0306", expr.span, f"this number needs more than {MAX_BITS:,} bits or {MAX_TERMS:,} terms")
     return _exact(m, expr, left, right)
+
+
+def each_option(values: Sequence[Value], function: Callable[[Sequence[Value]], Value]) -> Value:
+    """A function of data of which some is chosen: its result for each candidate."""
+    choice = next((v for v in values if isinstance(v, Options)), None)
+    if choice is None:
+        return function(values)
+    cases = ({choice.decision: k} for k in range(len(choice.values)))
+    results = tuple(each_option([under(v, case) for v in values], function) for case in cases)
+    return UNKNOWN if any(r is UNKNOWN for r in results) else replace(choice, values=results)
 
 
 def _bounded(left: Dim, right: Dim) -> bool:
@@ -66,7 +78,7 @@ def _elementwise(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value
 
 def _float(m: Machine, expr: ast.Binary, left: Number, right: Number) -> Value:
     if isinstance(left, Poly) or isinstance(right, Poly):
-        return m.fail("E0306", expr.span, "sizes are exact: a fraction cannot scale a symbol")
+        return _scaled(m, expr, left, right)
     match expr.op:
         case "+":
             return left + right
@@ -84,6 +96,19 @@ def _float(m: Machine, expr: ast.Binary, left: Number, right: Number) -> Value:
             return left // right
         case _:
             return left % right
+
+
+def _scaled(m: Machine, expr: ast.Binary, left: Number, right: Number) -> Value:
+    """A size times or divided by a decimal number: exact, and only for sizes that an architecture chooses."""
+    size, factor = (left, right) if isinstance(left, Poly) else (right, left)
+    divided = expr.op == "/" and size is left
+    scales = (expr.op == "*" or divided) and isinstance(factor, float) and isfinite(factor)
+    if not scales or not isinstance(size, Poly) or any(s.domain is None for s in size.symbols):
+        return m.fail("E0306", expr.span, "sizes are exact: a fraction cannot scale a symbol")
+    ratio = Fraction(str(factor))
+    if divided and ratio == 0:
+        return m.fail("E0306", expr.span, "division by zero")
+    return size * Poly((((), 1 / ratio if divided else ratio),)) if ratio else 0
 
 
 def _exact(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
@@ -104,17 +129,29 @@ def _exact(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
     if expr.op == "%":
         return modulo(left, right)
     quotient = exact_div(left, right)
-    if quotient is None:
+    chosen = divides(left, right) if symbols(left) | symbols(right) else None
+    if chosen:
+        return quotient[0] if quotient else floor_div(left, right)
+    if quotient is None or chosen is False:
         return m.fail(
             "E0303",
             expr.span,
             f"{left} does not divide by {right}",
             "an explicit `/` is exact",
-            help="use `//` to round down" if isinstance(left, int) else "",
+            notes=_remainder(left, right) if chosen is False else (),
+            help="use `//` to round down" if isinstance(left, int) or chosen is False else "",
         )
     if not quotient[1] and isinstance(right, int):
         m.preconditions.setdefault(Precondition(left, right), expr.span)
     return quotient[0]
+
+
+def _remainder(left: Dim, right: Dim) -> tuple[str, ...]:
+    """A note with sizes for which a division leaves a remainder."""
+    for case in assignments(symbols(left) | symbols(right)) or ():
+        if Fraction(evaluate(left, case.__getitem__)) % evaluate(right, case.__getitem__):
+            return (f"a counterexample: any architecture with {', '.join(f'{s} = {v}' for s, v in case.items())}",)
+    return ()
 
 
 def _power(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:

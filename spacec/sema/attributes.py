@@ -7,6 +7,7 @@ from math import isfinite
 from spacec.diagnostics.model import Label
 from spacec.ir.dims import Dim, Poly, ceil_div, exact_div
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpSpec
+from spacec.ir.sizes import divides
 from spacec.ir.types import TensorType
 from spacec.sema.machine import Machine
 from spacec.sema.values import Pack, Tensor, Value, Want, describe
@@ -44,6 +45,10 @@ def read_attributes(
         if value is _BAD or not _fits(param, value):
             found = describe(given[param.name]) if param.name in given else repr(value)
             m.fail("E0306", span, f"`{param.name}` of `{spec.name}` cannot be {found}")
+            return None
+        if isinstance(value, Poly) and divides(value, 1) is False:
+            headline = f"`{param.name}` of `{spec.name}` is {value}, not a whole number in every architecture"
+            m.fail("E0306", span, headline, help="round it: `round_to(…, 8)`, or `//`")
             return None
         attrs[param.name] = value
     return attrs

@@ -9,7 +9,7 @@ from spacec.ir.ops import OPEN, OpSpec
 from spacec.sema.values import Closure, Definition, Env, Value
 from spacec.syntax import ast
 
-BUILTINS = frozenset({"len", "max", "min", "abs", "round", "normal"})
+BUILTINS = frozenset({"len", "max", "min", "abs", "round", "round_to", "normal"})
 """Functions of data; a file's own names may shadow them."""
 
 _NETWORK_DEPTH = 60
@@ -27,7 +27,7 @@ def is_network(expr: ast.Expr, env: Env, depth: int = 0) -> bool:
         case ast.Call():
             return _call_is_network(expr, env, depth)
         case ast.Index():
-            return isinstance(expr.base, ast.Name) and _family(env.get(expr.base.id))
+            return isinstance(expr.base, ast.Name) and _family(env.get(expr.base.id), depth)
         case ast.Pipe():
             return is_network(expr.stages[0], env, depth + 1)
         case ast.Typed():
@@ -42,8 +42,9 @@ def is_network(expr: ast.Expr, env: Env, depth: int = 0) -> bool:
             return False
 
 
-def _family(value: Value | None) -> bool:
-    return isinstance(value, Definition) and bool(value.binding.indices)
+def _family(value: Value | None, depth: int) -> bool:
+    """Whether the members of a family are networks; a value that is no family at all has elements."""
+    return isinstance(value, Definition) and bool(value.binding.indices) and _value_is_network(value, depth)
 
 
 def _value_is_network(value: Value | None, depth: int) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
-from spacec.ir.conditions import ALWAYS, NEVER, Cond, Is, both, either
+from spacec.ir.conditions import ALWAYS, NEVER, All, Cond, Is, both, either
 from spacec.ir.dims import Dim, Poly, Symbol, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef
 from spacec.ir.sizes import substitute
@@ -33,6 +34,7 @@ def variables_of(*values: Value) -> tuple[DecisionRef, ...]:
                 found.update(dict.fromkeys(value.decisions))
             case Options():
                 found[value.decision] = None
+                found.update(dict.fromkeys(variables_of(*value.values)))
             case Pack():
                 found.update(dict.fromkeys(variables_of(*value.items)))
             case Tensor() | TypeView():
@@ -70,7 +72,9 @@ def under(value: Value, case: Case) -> Value:
     """Data with the decisions of ``case`` taken."""
     match value:
         case Options() if value.decision in case:
-            return value.values[case[value.decision]]
+            return under(value.values[case[value.decision]], case)
+        case Options():
+            return replace(value, values=tuple(under(v, case) for v in value.values))
         case Pack():
             return Pack(tuple(under(v, case) for v in value.items))
         case Tensor() | TypeView():
@@ -145,6 +149,22 @@ def _split(decisions: tuple[DecisionRef, ...], holds: frozenset[tuple[int, ...]]
         first = ALWAYS if len(candidates) == size else Is(decisions[0], frozenset(candidates))
         parts.append(both(first, _split(decisions[1:], rows)))
     return either(*parts)
+
+
+def excludes(guard: Cond, decision: DecisionRef, candidate: int) -> bool:
+    """Whether a conjunction visibly rules out that a decision takes a candidate."""
+    parts = guard.parts if isinstance(guard, All) else (guard,)
+    return any(isinstance(p, Is) and p.decision == decision and candidate not in p.candidates for p in parts)
+
+
+def possible(value: Value, guard: Cond) -> Value:
+    """Data that is handed on under a guard, with the options that the guard rules out."""
+    if isinstance(value, Pack):
+        return Pack(tuple(possible(v, guard) for v in value.items))
+    if not isinstance(value, Options):
+        return value
+    ruled_out = frozenset(k for k in range(len(value.values)) if excludes(guard, value.decision, k))
+    return replace(value, values=tuple(possible(v, guard) for v in value.values), ruled_out=value.ruled_out | ruled_out)
 
 
 def holds_in(test: Test | bool, case: Case) -> bool:

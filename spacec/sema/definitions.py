@@ -57,11 +57,7 @@ def apply_definition(
             target, members = alias, ()
             m.uses.add(id(alias.binding))
     if len(members) != len(target.binding.indices):
-        return m.fail(
-            "E0204",
-            span,
-            f"`{target.binding.name}` has {len(target.binding.indices)} indices, {len(members)} are given",
-        )
+        return wrong_indices(m, target, len(members), span)
     inner = cx.alias(d.binding.name)
     bound = bind_arguments(m, inner, target, args, env, span)
     if bound is None:
@@ -227,9 +223,19 @@ def lifted(ref: Hashable, call: CallNode) -> Hashable:
 # ------------------------------------------------------------- data definitions
 
 
-def data_of_definition(m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, ...], env: Env, span: Span) -> Value:
-    """A definition whose body is data: evaluated at each use (``def``) or once for all uses (``let``)."""
+def data_of_definition(
+    m: Machine,
+    cx: Cx,
+    d: Definition,
+    args: tuple[ast.Arg, ...],
+    indices: tuple[int | str, ...],
+    env: Env,
+    span: Span,
+) -> Value:
+    """A definition whose body is data: evaluated at each use (``def``), or once for all uses (``let``) of a member."""
     m.uses.add(id(d.binding))
+    if len(indices) != len(d.binding.indices):
+        return wrong_indices(m, d, len(indices), span)
     if d.binding.kind == "def":
         inner = cx.alias(d.binding.name)
         bound = bind_arguments(m, inner, d, args, env, span)
@@ -241,17 +247,27 @@ def data_of_definition(m: Machine, cx: Cx, d: Definition, args: tuple[ast.Arg, .
         return value
     if args or d.binding.params:
         return m.fail("E0204", span, f"`{d.binding.name}` is one value for all its uses and takes no arguments")
-    return _shared_data(m, cx, d, span)
+    return _shared_data(m, cx, d, indices, span)
 
 
-def _shared_data(m: Machine, cx: Cx, d: Definition, span: Span) -> Value:
-    binder = binder_of(m, d, ())
+def wrong_indices(m: Machine, d: Definition, given: int, span: Span) -> Value:
+    """Report a member of a family that is named by too few or too many indices."""
+    count = len(d.binding.indices)
+    headline = f"`{d.binding.name}` has {count} {'index' if count == 1 else 'indices'}, {given or 'none'} given"
+    names = ", ".join(d.binding.indices)
+    notes = (f"a family has one member for each index: `{d.binding.name}[{names}]`",) if count else ()
+    return m.fail("E0204", span, headline, notes=notes)
+
+
+def _shared_data(m: Machine, cx: Cx, d: Definition, indices: tuple[int | str, ...], span: Span) -> Value:
+    binder = binder_of(m, d, indices)
     known = m.shared_data.get(id(binder))
     if known is None:
-        region = Region(d.binding.name, ())
+        region = Region(binder.name, ())
         step = Step("")
         builder = Builder(region, binder=binder)
-        value = m.evaluate(m, Cx(builder, step), d.binding.body, d.env.nest({}, Home(region, step)))
+        members = dict(zip(d.binding.indices, indices, strict=True))
+        value = m.evaluate(m, Cx(builder, step), d.binding.body, d.env.nest(members, Home(region, step)))
         builder.finish(())
         known = (value, region)
         m.shared_data[id(binder)] = known

@@ -6,12 +6,16 @@ expression that makes tensors leaves its nodes in the region of ``cx``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isfinite
+
 from spacec.diagnostics.suggest import nearest
-from spacec.ir.dims import Poly, extreme
+from spacec.ir.dims import Poly, extreme, round_to
 from spacec.ir.ops import OpSpec
-from spacec.sema.arithmetic import combine, relation
+from spacec.sema.arithmetic import combine, each_option, relation
 from spacec.sema.builder import Cx
-from spacec.sema.classify import is_network
+from spacec.sema.classify import BUILTINS, is_network
 from spacec.sema.conditional import MAX_CASES, negation, tabulate
 from spacec.sema.definitions import data_of_definition
 from spacec.sema.machine import Machine
@@ -19,7 +23,20 @@ from spacec.sema.picks import evaluate_from
 from spacec.sema.primitive import apply_primitive
 from spacec.sema.stated import truth, typed
 from spacec.sema.value_choice import evaluate_braces
-from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, Test, TypeView, Value, Want, describe
+from spacec.sema.values import (
+    UNKNOWN,
+    Closure,
+    Definition,
+    Env,
+    Options,
+    Pack,
+    Tensor,
+    Test,
+    TypeView,
+    Value,
+    Want,
+    describe,
+)
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -91,7 +108,7 @@ def _name(m: Machine, cx: Cx, expr: ast.Name, env: Env) -> Value:
     if value is None:
         return unknown_name(m, expr, env)
     if isinstance(value, Definition):
-        return data_of_definition(m, cx, value, (), env, expr.span)
+        return data_of_definition(m, cx, value, (), (), env, expr.span)
     return value
 
 
@@ -150,7 +167,7 @@ def _call(m: Machine, cx: Cx, expr: ast.Call, env: Env, want: Want | None) -> Va
     if isinstance(callee, OpSpec):
         return _call_variadic(m, cx.inside(), callee, expr, env, want)
     if isinstance(callee, Definition):
-        return data_of_definition(m, cx, callee, expr.args, env, expr.span)
+        return data_of_definition(m, cx, callee, expr.args, (), env, expr.span)
     if callee is None:
         return _builtin(m, cx.inside(), expr, name, env)
     return m.fail("E0203", expr.callee.span, f"{describe(callee)} cannot be called")
@@ -171,6 +188,13 @@ def _builtin(m: Machine, cx: Cx, expr: ast.Call, name: str, env: Env) -> Value:
     values = [m.evaluate(m, cx, a.value, env) for a in expr.args]
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
+    if any(isinstance(v, Options) for v in values):
+        return each_option(values, lambda chosen: _data_function(m, expr, name, chosen, env))
+    return _data_function(m, expr, name, values, env)
+
+
+def _data_function(m: Machine, expr: ast.Call, name: str, values: Sequence[Value], env: Env) -> Value:
+    """A built-in function of data."""
     match name, values:
         case "len", [Pack() as pack]:
             return len(pack.items)
@@ -186,9 +210,13 @@ def _builtin(m: Machine, cx: Cx, expr: ast.Call, name: str, env: Env) -> Value:
             return Pack(("normal", float(std)))
         case "abs" | "round", [int() | float() as number]:
             return abs(number) if name == "abs" else round(number)
+        case "round_to", [int() | float() as number, int(step)] if step > 0 and isfinite(number):
+            return round_to(Fraction(str(number)), step)
+        case "round_to", [Poly() as size, int(step)] if step > 0:
+            return round_to(size, step)
         case _:
             pass
-    if name in ("len", "max", "min", "normal", "abs", "round"):
+    if name in BUILTINS:
         return m.fail(
             "E0204", expr.span, f"`{name}` does not take {', '.join(map(describe, values)) or 'no arguments'}"
         )
@@ -209,6 +237,11 @@ def _static_index(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> int | None:
 
 
 def _index(m: Machine, cx: Cx, expr: ast.Index, env: Env) -> Value:
+    family = env.get(expr.base.id) if isinstance(expr.base, ast.Name) else None
+    if isinstance(family, Definition) and family.binding.indices:
+        indices = [_static_index(m, cx, item, env) for item in expr.items]
+        known = tuple(i for i in indices if i is not None)
+        return data_of_definition(m, cx, family, (), known, env, expr.span) if len(known) == len(indices) else UNKNOWN
     base = m.evaluate(m, cx, expr.base, env)
     position = _static_index(m, cx, expr.items[0], env)
     if base is UNKNOWN or position is None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spacec.diagnostics.model import Label
-from spacec.ir.conditions import Is, both
+from spacec.ir.conditions import ALWAYS, Is, both
+from spacec.ir.graph import CallNode, OpNode, Ref, Region
 from spacec.ir.ops import OpSpec, Precondition, RuleError
 from spacec.ir.sizes import same, settle
 from spacec.ir.types import TensorType
 from spacec.sema.arguments import refuse_argument
 from spacec.sema.attributes import read_attributes
 from spacec.sema.builder import Cx
+from spacec.sema.conditional import excludes, under
 from spacec.sema.machine import Machine
 from spacec.sema.presence import factored
 from spacec.sema.stated import counterexample
@@ -84,12 +86,14 @@ def _emit(
 ) -> Value:
     if not m.count_nodes(cx.builder, span):
         return UNKNOWN
+    if spec.name == "sum":
+        if _sum_disagrees(m, tensors, span):
+            return UNKNOWN
+        tensors = _without_zeros(cx, tensors)
     if spec.inputs is None:
         if len(tensors) == 1:
             return tensors[0]
         presence = factored([t.presence for t in tensors])
-        if spec.name == "sum" and _sum_disagrees(m, tensors, span):
-            return UNKNOWN
         if spec.name == "concat" and any(t.presence != presence for t in tensors):
             return m.fail(
                 "E0309",
@@ -115,6 +119,23 @@ def _emit(
     result = replace(result, type=_settled(m, result.type))
     ref = cx.builder.op(spec, attrs, tuple(t.ref for t in tensors), result, cx.step, both(cx.guard, presence), span)
     return Tensor(ref, result.type, presence, span)
+
+
+def _without_zeros(cx: Cx, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The terms of a sum without those that always are the op ``zero``, if others are always there."""
+    kept = tuple(t for t in tensors if not _is_zero(cx.builder.region, t.ref))
+    if not kept or any(t.presence != ALWAYS for t in kept):
+        return tensors
+    return kept
+
+
+def _is_zero(region: Region, ref: Ref) -> bool:
+    if ref.node < len(region.inputs):
+        return False
+    node = region.nodes[ref.node - len(region.inputs)]
+    if isinstance(node, CallNode):
+        return _is_zero(node.region, node.region.outputs[ref.out].ref)
+    return isinstance(node, OpNode) and node.spec.name == "zero"
 
 
 def _settled(m: Machine, type: TensorType) -> TensorType:
@@ -163,17 +184,19 @@ def _each_option(
     """One application for each value of a separate choice, joined by a choice node."""
     results: list[Value] = []
     for index in range(len(choice.values)):
-        now = {k: _at(v, choice, index) for k, v in given.items()}
+        if index in choice.ruled_out or excludes(cx.guard, choice.decision, index):
+            results.append(ABSENT)  # a guard around this place rules the value out
+            continue
+        now = {k: under(v, {choice.decision: index}) for k, v in given.items()}
         branch = cx.under(Is(choice.decision, frozenset((index,)))).enter("option")
         results.append(apply_primitive(m, branch, spec, now, x, want, span))
     if any(r is UNKNOWN for r in results):
         return UNKNOWN
-    tensors = [r for r in results if isinstance(r, Tensor)]
-    if len(tensors) < len(results):
+    first = next((r for r in results if isinstance(r, Tensor)), None)
+    if first is None:
         return ABSENT
-    first = tensors[0]
-    for label, other in zip(choice.decision.decision.labels, tensors, strict=True):
-        if other.type != first.type:
+    for label, other in zip(choice.decision.decision.labels, results, strict=True):
+        if isinstance(other, Tensor) and other.type != first.type:
             return m.fail(
                 "E0301",
                 span,
@@ -185,9 +208,6 @@ def _each_option(
     if slot is None:
         raise AssertionError("a value decision has its slot from the start")
     presence = first.presence
-    ref = cx.builder.choose(slot, tuple(t.ref for t in tensors), first.type, both(cx.guard, presence), span)
+    refs = tuple(r.ref if isinstance(r, Tensor) else None for r in results)
+    ref = cx.builder.choose(slot, refs, first.type, both(cx.guard, presence), span)
     return Tensor(ref, first.type, presence, span)
-
-
-def _at(value: Value, choice: Options, index: int) -> Value:
-    return value.values[index] if isinstance(value, Options) and value.decision == choice.decision else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spacec.diagnostics.model import Label
-from spacec.ir.conditions import Cond, both, either
+from spacec.ir.conditions import both, either
 from spacec.ir.dims import Dim
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
@@ -52,10 +52,9 @@ def apply_switch(
     if _ambiguous(m, expr, live):
         return UNKNOWN
     tests = [(c, t) for c, t in live if isinstance(t, Test)]
-    conditions = tuple(condition_of(t) for _, t in tests)
     results: list[Value] = []
-    for (candidate, test), condition in zip(tests, conditions, strict=True):
-        branch = cx.inside().under(condition)
+    for candidate, test in tests:
+        branch = cx.inside().under(condition_of(test))
         if candidate.label is not None:
             branch = branch.enter(candidate.label)
         scope, wanted = _narrowed(env, x, want, test)
@@ -63,7 +62,7 @@ def apply_switch(
     if any(r is UNKNOWN for r in results):
         return UNKNOWN
     places = tuple(c.value.span for c, _ in tests)
-    return _join(m, cx, results, tuple(t for _, t in tests), conditions, places, expr.span)
+    return join_switch(m, cx, results, tuple(t for _, t in tests), places, expr.span)
 
 
 def _ambiguous(m: Machine, expr: ast.Alternatives, live: list[Guarded]) -> bool:
@@ -122,16 +121,10 @@ def _type_like(asked: TensorType, given: TensorType, test: Test) -> TensorType:
 # ---------------------------------------------------------------------- joining
 
 
-def _join(
-    m: Machine,
-    cx: Cx,
-    results: list[Value],
-    tests: tuple[Test, ...],
-    conditions: tuple[Cond, ...],
-    places: tuple[Span, ...],
-    span: Span,
+def join_switch(
+    m: Machine, cx: Cx, results: list[Value], tests: tuple[Test, ...], places: tuple[Span, ...], span: Span
 ) -> Value:
-    """One value out of the candidates' results."""
+    """One value out of the results of candidates that exclude each other: a switch for each tensor."""
     present = [(k, r) for k, r in enumerate(results) if r is not ABSENT]
     if not present:
         return ABSENT
@@ -147,23 +140,18 @@ def _join(
         parts = []
         for k in range(len(first.items)):
             column = [r.items[k] if isinstance(r, Pack) else ABSENT for r in results]
-            parts.append(_join(m, cx, column, tests, conditions, places, span))
+            parts.append(join_switch(m, cx, column, tests, places, span))
         return Pack(tuple(parts)) if UNKNOWN not in parts else UNKNOWN
     wrong = next((k for k, r in present if not isinstance(r, Tensor)), None)
     if wrong is not None:
         return m.fail("E0203", places[wrong], f"this candidate gives {describe(results[wrong])}, not a tensor")
-    return _join_tensors(m, cx, results, tests, conditions, places, span)
+    return _join_tensors(m, cx, results, tests, places, span)
 
 
 def _join_tensors(
-    m: Machine,
-    cx: Cx,
-    results: list[Value],
-    tests: tuple[Test, ...],
-    conditions: tuple[Cond, ...],
-    places: tuple[Span, ...],
-    span: Span,
+    m: Machine, cx: Cx, results: list[Value], tests: tuple[Test, ...], places: tuple[Span, ...], span: Span
 ) -> Value:
+    conditions = tuple(map(condition_of, tests))
     found = [(k, r) for k, r in enumerate(results) if isinstance(r, Tensor)]
     type = next((r.type for _, r in found if all(_fits(o.type, r.type, tests[j]) for j, o in found)), None)
     if type is None:

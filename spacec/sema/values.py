@@ -60,10 +60,14 @@ class TypeView:
 
 @dataclass(frozen=True)
 class Options:
-    """A value choice that is not elastic: one value for each candidate of a decision."""
+    """A value choice that is not elastic: one value for each candidate of a decision.
+
+    ``ruled_out``: candidates that a guard around the text at hand excludes; nothing is built for them.
+    """
 
     decision: DecisionRef
     values: tuple[Value, ...]
+    ruled_out: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Decision:
     elastic: bool = False
     active: Cond = field(default=ALWAYS, repr=False)
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+    grows: bool | None = True
+    """Of an elastic value: whether sizes that mention it grow with it; ``False``: shrink, ``None``: some do each."""
 
     @property
     def cardinality(self) -> int:

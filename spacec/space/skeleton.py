@@ -34,6 +34,7 @@ from spacec.ir.naming import (
     root_place,
 )
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Slot
+from spacec.space.growth import growth_of_sizes
 
 
 @dataclass
@@ -70,7 +71,10 @@ def build_table(
     _visit(walk, root, ALWAYS, count_params=True)
     for place, conditions in walk.tied.values():
         _tied_params(walk, place, either(*conditions))
-    decisions = tuple(replace(d, active=either(*walk.active[i])) for i, d in walk.decisions.items())
+    growth = growth_of_sizes(graph, root.shared)
+    decisions = tuple(
+        replace(d, active=either(*walk.active[i]), grows=growth.get(i, True)) for i, d in walk.decisions.items()
+    )
     digests = dict(dormant or {})
     digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
     costs = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
@@ -119,7 +123,9 @@ def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> Non
     region = place.region
     for node in region.nodes:
         if isinstance(node, CallNode) and node.binder is not None and not node.region.inputs:
-            _visit(walk, place.child(node), both(guard, place.absolute(node.guard)), count_params=False)
+            child = place.child(node)
+            _own(walk, child, node)
+            _visit(walk, child, both(guard, place.absolute(node.guard)), count_params=False)
     for decision in region.decisions:
         _decision(walk, place, decision, guard)
     for slot in region.slots:
@@ -137,7 +143,7 @@ def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> Non
 def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: bool) -> None:
     child = place.child(node)
     if node.binder is not None:
-        walk.owners.setdefault(child.owner, owner_place(_named(node.binder, child.owner), node.region, place.shared))
+        _own(walk, child, node)
         if node.binder.kind == "tied":
             walk.tied.setdefault(child.owner, (child, []))[1].append(guard)
             count_params = False
@@ -150,9 +156,11 @@ def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: 
         _add(walk.params, guard, walk.dim(params))
 
 
-def _named(binder: Binder, name: str) -> Binder:
-    """The binder under its global name."""
-    return Binder(binder.kind, name, binder.span)
+def _own(walk: _Walk, child: Place, node: CallNode) -> None:
+    """Record the owner of a let's or tied's decisions, under its global name."""
+    if node.binder is not None and child.owner not in walk.owners:
+        binder = Binder(node.binder.kind, child.owner, node.binder.span)
+        walk.owners[child.owner] = owner_place(binder, node.region, child.shared)
 
 
 def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:

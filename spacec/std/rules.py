@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div
 from spacec.ir.ops import AttrValue, OpResult, Precondition, RuleError
-from spacec.ir.sizes import same
+from spacec.ir.sizes import divides, same
 from spacec.ir.types import TensorType
 
 Attrs = Mapping[str, AttrValue]
@@ -103,7 +103,10 @@ def conv(attrs: Attrs, types: Types) -> OpResult:
         quotient = exact_div(channels, groups)
         if quotient is None:
             raise RuleError(f"{channels} {name} channels do not split into {groups} groups")
-        if not quotient[1] and isinstance(groups, int):
+        exact = quotient[1] or divides(channels, groups)
+        if exact is False:
+            raise RuleError(f"{channels} {name} channels do not split into {groups} groups in every architecture")
+        if exact is None and isinstance(groups, int):
             pre.append(Precondition(channels, groups))
     per_group = exact_div(x.channels, groups)
     weights = out * (per_group[0] if per_group else 1) * product((kernel,) * x.rank)
