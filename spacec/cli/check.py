@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ def check(
     """
     found: list[Diagnostic] = []
     sound: list[str] = []
+    only = len(files) == 1
+    if only:
+        gc.disable()
     for file in files:
         try:
             space = open_space(file, params, preset, ops)
@@ -55,6 +59,9 @@ def check(
         if nothing_left is not None:
             found.append(nothing_left)
         sound.append(f"{file}: no errors")
+    if only:
+        gc.freeze()  # the process ends soon: no need to look through all that was made
+        gc.enable()
     text = _rendered(found, form)
     if text:
         tell(text)

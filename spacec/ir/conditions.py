@@ -64,7 +64,7 @@ NEVER = Any(frozenset())
 
 def both(*conditions: Cond) -> Cond:
     """Conjunction, flattened, with constants removed."""
-    told = [c for c in conditions if not (isinstance(c, All) and not c.parts)]
+    told = [c for c in conditions if c is not ALWAYS and not (isinstance(c, All) and not c.parts)]
     if len(told) < 2:
         return told[0] if told else ALWAYS
     parts: set[Cond] = set()

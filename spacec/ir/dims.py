@@ -8,7 +8,7 @@ All sizes are assumed to be positive integers. :mod:`spacec.ir.sizes` evaluates,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -170,14 +170,29 @@ def _combine(a: Dim, b: Dim, sign: int) -> Dim:
     return _normal(out)
 
 
+def total(dims: Iterable[Dim]) -> Dim:
+    """The sum of many sizes, collected once."""
+    out: dict[Monomial, int | Fraction] = {}
+    for dim in dims:
+        for monomial, coefficient in _terms(dim):
+            out[monomial] = out.get(monomial, 0) + coefficient
+    return _normal(out)
+
+
 def _normal(terms: Mapping[Monomial, int | Fraction]) -> Dim:
     kept = [(m, tidy(c)) for m, c in terms.items() if c]
     if not kept:
         return 0
     if len(kept) == 1 and kept[0][0] == () and isinstance(kept[0][1], int):
         return kept[0][1]
-    kept.sort(key=lambda t: (-sum(p for _, p in t[0]), [(str(a), p) for a, p in t[0]]))
+    if len(kept) > 1:
+        kept.sort(key=_term_key)
     return Poly(tuple(kept))
+
+
+def _term_key(term: tuple[Monomial, int | Fraction]) -> tuple[int, list[tuple[str, int]]]:
+    """Highest degree first, then by the atoms' names."""
+    return -sum([p for _, p in term[0]]), [(str(a), p) for a, p in term[0]]
 
 
 def tidy(c: int | Fraction) -> int | Fraction:

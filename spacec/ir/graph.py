@@ -9,6 +9,7 @@ global names. Nodes are in topological order; a :class:`Ref` names one output of
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from spacec.ir.conditions import ALWAYS, Cond
@@ -117,8 +118,12 @@ class DecisionRef:
             and all(a is b for a, b in zip(self.calls, other.calls, strict=True))
         )
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
         return hash((id(self.decision), *map(id, self.calls)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(eq=False)

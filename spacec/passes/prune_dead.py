@@ -72,7 +72,7 @@ class _Pruning:
 
     done: dict[tuple[int, frozenset[int]], Region] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
-    needed: dict[tuple[int, frozenset[int]], frozenset[int]] = field(default_factory=dict)
+    known: dict[tuple[int, frozenset[int]], dict[int, frozenset[int]]] = field(default_factory=dict)
 
     def prune(self, region: Region, live: frozenset[int], inputs: frozenset[int] | None = None) -> Region:
         """The region with only ``live`` outputs and the inputs they need (``inputs``: these, needed or not)."""
@@ -83,25 +83,28 @@ class _Pruning:
 
     def needs(self, region: Region, live: frozenset[int]) -> frozenset[int]:
         """The inputs that the live outputs of a region depend on."""
-        key = (id(region), live)
-        if key not in self.needed:
-            self.needed[key] = frozenset(r.node for r in self.read(region, live) if r.node < len(region.inputs))
-        return self.needed[key]
+        return frozenset(k for k in self.read(region, live) if k < len(region.inputs))
 
-    def read(self, region: Region, live: frozenset[int]) -> set[Ref]:
-        """Every value that the live outputs need. Nodes are ordered, so one sweep from the end suffices."""
+    def read(self, region: Region, live: frozenset[int]) -> dict[int, frozenset[int]]:
+        """The outputs of each node that the live outputs need; nodes that none needs are left out."""
+        key = (id(region), live)
+        if key not in self.known:
+            self.known[key] = self._read(region, live)
+        return self.known[key]
+
+    def _read(self, region: Region, live: frozenset[int]) -> dict[int, frozenset[int]]:
+        """Nodes are ordered, so one sweep from the end suffices."""
         first = len(region.inputs)
-        read = {region.outputs[k].ref for k in live}
         wanted: dict[int, set[int]] = {}
-        for ref in read:
+        for k in live:
+            ref = region.outputs[k].ref
             wanted.setdefault(ref.node, set()).add(ref.out)
         for index in range(first + len(region.nodes) - 1, first - 1, -1):
             if index not in wanted:
                 continue
             for ref in self._sources(region.nodes[index - first], frozenset(wanted[index])):
-                read.add(ref)
                 wanted.setdefault(ref.node, set()).add(ref.out)
-        return read
+        return {node: frozenset(outs) for node, outs in wanted.items()}
 
     def _sources(self, node: Node, outs: frozenset[int]) -> list[Ref]:
         match node:
@@ -113,14 +116,13 @@ class _Pruning:
                 return [node.inputs[k] for k in sorted(self.needs(node.region, outs))]
 
     def _prune(self, region: Region, live: frozenset[int], inputs: frozenset[int]) -> Region:
-        read = self.read(region, live)
-        wanted = _outputs_read(read)
+        wanted = self.read(region, live)
         place: dict[int, int] = {old: new for new, old in enumerate(sorted(inputs))}
         renumber: dict[Ref, Ref] = {}
         nodes: list[Node] = []
 
         def moved(ref: Ref) -> Ref:
-            return renumber.get(ref) or Ref(place[ref.node], ref.out)
+            return renumber.get(ref) or (ref if place[ref.node] == ref.node else Ref(place[ref.node], ref.out))
 
         for index, node in enumerate(region.nodes, len(region.inputs)):
             if index not in wanted and not _is_shared_value(node):
@@ -129,12 +131,13 @@ class _Pruning:
             match node:
                 case OpNode():
                     self._keep_symbols(node)
-                    nodes.append(replace(node, inputs=tuple(map(moved, node.inputs))))
+                    sources = tuple(map(moved, node.inputs))
+                    nodes.append(node if sources == node.inputs else replace(node, inputs=sources))
                 case ChooseNode():
                     self._keep_slot(node)
-                    nodes.append(
-                        replace(node, alternatives=tuple(None if a is None else moved(a) for a in node.alternatives))
-                    )
+                    alternatives = tuple(None if a is None else moved(a) for a in node.alternatives)
+                    same = alternatives == node.alternatives
+                    nodes.append(node if same else replace(node, alternatives=alternatives))
                 case SwitchNode():
                     self._keep_conditions(node)
                     nodes.append(
@@ -142,9 +145,10 @@ class _Pruning:
                     )
                 case CallNode():
                     outs = wanted.get(index, frozenset())
-                    sources = self._sources(node, outs)
+                    inner = self.prune(node.region, outs)
+                    arguments = tuple(map(moved, self._sources(node, outs)))
                     renumber.update({Ref(index, k): Ref(place[index], new) for new, k in enumerate(sorted(outs))})
-                    nodes.append(replace(node, region=self.prune(node.region, outs), inputs=tuple(map(moved, sources))))
+                    nodes.append(replace(node, region=inner, inputs=arguments))
         outputs = tuple(replace(region.outputs[k], ref=moved(region.outputs[k].ref)) for k in sorted(live))
         kept = tuple(region.inputs[k] for k in sorted(inputs))
         return replace(region, inputs=kept, nodes=nodes, outputs=outputs)
@@ -169,14 +173,6 @@ class _Pruning:
     def _keep_symbol(self, symbol: Symbol) -> None:
         if isinstance(symbol.ref, DecisionDecl):
             self.kept.add(id(symbol.ref))
-
-
-def _outputs_read(read: set[Ref]) -> dict[int, frozenset[int]]:
-    """The outputs that are read, by node."""
-    found: dict[int, set[int]] = {}
-    for ref in read:
-        found.setdefault(ref.node, set()).add(ref.out)
-    return {node: frozenset(outs) for node, outs in found.items()}
 
 
 def _is_shared_value(node: Node) -> bool:

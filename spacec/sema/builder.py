@@ -151,9 +151,12 @@ class PickContext:
     taken: list[SlotDecl] = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Cx:
-    """Where elaboration stands: region, path, condition, and what the enclosing text asks for."""
+    """Where elaboration stands: region, path, condition, and what the enclosing text asks for.
+
+    Nothing changes one; it is not frozen because one is made at every step and freezing would triple the time.
+    """
 
     builder: Builder
     step: Step
@@ -180,7 +183,9 @@ class Cx:
 
     def lend(self, pick: PickContext) -> Cx:
         """Offer the slot of a picked element to the body about to be applied."""
-        return replace(self, pick=pick)
+        return Cx(self.builder, self.step, self.guard, self.fresh, pick)
 
     def under(self, condition: Cond) -> Cx:
-        return self if condition == ALWAYS else replace(self, guard=both(self.guard, condition))
+        if condition is ALWAYS:
+            return self
+        return Cx(self.builder, self.step, both(self.guard, condition), self.fresh, self.pick)

@@ -156,14 +156,11 @@ def _tail(expr: ast.Expr) -> ast.Expr:
     return expr
 
 
-def _mentions_out(node: object) -> bool:
-    stack: list[object] = [node]
+def _mentions_out(body: tuple[ast.Stmt, ...]) -> bool:
+    stack: list[ast.Node] = list(body)
     while stack:
         item = stack.pop()
         if isinstance(item, ast.Attribute) and isinstance(item.base, ast.Name) and item.base.id == "out":
             return True
-        if isinstance(item, tuple):
-            stack.extend(item)
-        elif isinstance(item, ast.Node):
-            stack.extend(v for k, v in vars(item).items() if not k.endswith("span"))
+        stack.extend(ast.parts(item))
     return False

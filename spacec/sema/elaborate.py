@@ -7,9 +7,7 @@ alike. All errors found are in the sink.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spacec.diagnostics.model import Sink
@@ -22,6 +20,7 @@ from spacec.sema.header import bind_parameters, check_presets, plain_value, read
 from spacec.sema.limits import read_limits
 from spacec.sema.machine import Machine
 from spacec.sema.scopes import report_duplicates, report_unknown
+from spacec.sema.stack import on_deep_stack
 from spacec.sema.stated import check_type
 from spacec.sema.statements import run_dag
 from spacec.sema.values import ABSENT, UNKNOWN, Definition, Env, Home, Pack, Tensor, Value
@@ -29,9 +28,6 @@ from spacec.source import NOWHERE
 from spacec.space.decisions import Limit
 from spacec.space.measures import Measure
 from spacec.syntax import ast
-
-_FRAMES = 40_000
-"""Python frames that the deepest legal nesting needs; frames of pure Python take no C stack."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +56,7 @@ def elaborate(
 
     ``given`` maps header parameters to values (numbers, texts, tuples) or expressions.
     """
-    with _deep_stack():
-        return _Run(file, libraries, ops, sink).run(given or {}, preset)
-
-
-@contextmanager
-def _deep_stack() -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, _FRAMES))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
+    return on_deep_stack(lambda: _Run(file, libraries, ops, sink).run(given or {}, preset))
 
 
 def as_value(value: object) -> ast.Expr | Value:

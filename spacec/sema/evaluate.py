@@ -45,13 +45,11 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
     """The data that ``expr`` denotes; a network comes back as a :class:`Closure`."""
     if not m.spend(expr.span):
         return UNKNOWN
+    if isinstance(expr, ast.Number | ast.String):
+        return expr.value
     if is_network(expr, env):
         return Closure(expr, env)
     match expr:
-        case ast.Number():
-            return expr.value
-        case ast.String():
-            return expr.value
         case ast.Name():
             return _name(m, cx, expr, env)
         case ast.TupleOf() | ast.ListOf():

@@ -79,6 +79,8 @@ class Machine:
     preconditions: dict[Precondition, Span] = field(default_factory=dict)
     binders: dict[Hashable, Binder] = field(default_factory=dict)
     skeletons: dict[int, tuple[str, Span]] = field(default_factory=dict)
+    lawful: dict[int, Region] = field(default_factory=dict)
+    """The region that a binder's last lawful use gave."""
     shared_data: dict[int, tuple[Value, Region]] = field(default_factory=dict)
     shared_symbols: dict[tuple[int, int], Symbol] = field(default_factory=dict)
     surveyed: set[int] = field(default_factory=set)
@@ -192,18 +194,13 @@ def mentions(m: Machine, node: ast.Node) -> Mentions:
 def _mentions(node: ast.Node) -> Mentions:
     found: set[str] = set()
     inline = False
-    stack: list[object] = [node]
+    stack = [node]
     while stack:
         item = stack.pop()
-        if isinstance(item, tuple):
-            stack.extend(item)
-            continue
-        if not isinstance(item, ast.Node):
-            continue
         if isinstance(item, ast.Name):
             found.add(item.id)
         elif isinstance(item, ast.Append):
             found.add(item.target)
         inline |= isinstance(item, ast.Inline)
-        stack.extend(v for v in vars(item).values() if isinstance(v, tuple | ast.Node))
+        stack.extend(ast.parts(item))
     return Mentions(node, tuple(sorted(found)), inline)

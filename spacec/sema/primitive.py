@@ -37,7 +37,8 @@ def call_primitive(
             return UNKNOWN
         if param.name in given:
             return m.fail("E0204", arg.span, f"`{param.name}` of `{spec.name}` is given twice")
-        at = inner.enter(param.name)
+        literal = isinstance(arg.value, ast.Number)  # decides nothing: no step is needed
+        at = inner if literal else inner.enter(param.name)
         given[param.name] = (
             evaluate_braces(m, at, arg.value, env, handed_on=False)
             if isinstance(arg.value, ast.Braces)
@@ -116,7 +117,9 @@ def _emit(
         return m.fail(error.code, span, f"`{spec.name}`: {error.message}", "applied here", labels=seen, notes=note)
     for p in result.preconditions:
         m.preconditions.setdefault(p, span)
-    result = replace(result, type=_settled(m, result.type))
+    settled = _settled(m, result.type)
+    if settled is not result.type:
+        result = replace(result, type=settled)
     ref = cx.builder.op(spec, attrs, tuple(t.ref for t in tensors), result, cx.step, both(cx.guard, presence), span)
     return Tensor(ref, result.type, presence, span)
 

@@ -73,18 +73,19 @@ def _binding(m: Machine, binding: ast.Binding, env: Env) -> None:
     names.update({p.name: 0 for p in binding.params or ()})
     names.update(dict.fromkeys(binding.indices, 0))
     for param in binding.params or ():
-        _walk(m, param.default, env.nest(names))
+        _walk(m, param, env.nest(names))
     _walk(m, binding.body, env.nest(names))
 
 
-def _walk(m: Machine, node: object, env: Env) -> None:
+def _walk(m: Machine, node: ast.Node, env: Env) -> None:
     match node:
         case ast.Name():
             if env.get(node.id) is None and node.id not in BUILTINS:
                 unknown_name(m, node, env)
         case ast.Dag():
             inner = env.nest(dict.fromkeys((*node.params, *_assigned(node.body)), 0))
-            _walk(m, node.body, inner)
+            for statement in node.body:
+                _walk(m, statement, inner)
         case ast.From():
             _walk(m, node.source, env)
             _walk(m, node.body, env.nest({node.name: 0}) if node.name else env)
@@ -94,15 +95,9 @@ def _walk(m: Machine, node: object, env: Env) -> None:
             _walk(m, node.value, env)
         case ast.Attribute():
             _walk(m, node.base, env)
-        case tuple():
-            for part in node:
-                _walk(m, part, env)
-        case ast.Node():
-            for key, value in vars(node).items():
-                if not key.endswith("span") and isinstance(value, ast.Node | tuple):
-                    _walk(m, value, env)
         case _:
-            return
+            for part in ast.parts(node):
+                _walk(m, part, env)
 
 
 def _assigned(body: tuple[ast.Stmt, ...]) -> list[str]:

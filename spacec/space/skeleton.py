@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, Cond, both, either, rename
-from spacec.ir.dims import Dim
+from spacec.ir.dims import Dim, total
 from spacec.ir.graph import (
     Binder,
     CallNode,
@@ -45,8 +45,8 @@ class _Walk:
     active: dict[str, list[Cond]] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
-    params: dict[Cond, Dim] = field(default_factory=dict)
-    macs: dict[Cond, Dim] = field(default_factory=dict)
+    params: dict[Cond, list[Dim]] = field(default_factory=dict)
+    macs: dict[Cond, list[Dim]] = field(default_factory=dict)
     tied: dict[str, tuple[Place, list[Cond]]] = field(default_factory=dict)
     owners: dict[str, Place] = field(default_factory=dict)
     fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
@@ -112,8 +112,9 @@ def _owner_digest(place: Place) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
 
 
-def _terms(amounts: Mapping[Cond, Dim]) -> tuple[CostTerm, ...]:
-    return tuple(CostTerm(when, amount) for when, amount in amounts.items() if amount != 0)
+def _terms(amounts: Mapping[Cond, list[Dim]]) -> tuple[CostTerm, ...]:
+    sums = ((when, total(parts)) for when, parts in amounts.items())
+    return tuple(CostTerm(when, amount) for when, amount in sums if amount != 0)
 
 
 # ------------------------------------------------------------------- the walk
@@ -130,14 +131,22 @@ def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> Non
         _decision(walk, place, decision, guard)
     for slot in region.slots:
         _slot(walk, place, slot)
+    known: dict[int, Cond] = {}  # most nodes of a region stand under a few guards
+
+    def absolute(condition: Cond) -> Cond:
+        if id(condition) not in known:
+            known[id(condition)] = both(guard, place.absolute(condition))
+        return known[id(condition)]
+
     for node in region.nodes:
         if isinstance(node, OpNode):
-            here = both(guard, place.absolute(node.guard))
-            _add(walk.macs, here, walk.dim(node.result.macs))
-            if count_params:
-                _add(walk.params, here, walk.dim(node.result.params))
+            cost = node.result
+            if cost.macs != 0:
+                _add(walk.macs, absolute(node.guard), walk.dim(cost.macs))
+            if count_params and cost.params != 0:
+                _add(walk.params, absolute(node.guard), walk.dim(cost.params))
         elif isinstance(node, CallNode) and (node.region.inputs or node.binder is None):
-            _call(walk, place, node, both(guard, place.absolute(node.guard)), count_params)
+            _call(walk, place, node, absolute(node.guard), count_params)
 
 
 def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: bool) -> None:
@@ -167,8 +176,8 @@ def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
     """The weights of a tied member, once, wherever any of its uses is; those of tied members inside are their own."""
     inner = _Walk(names=walk.names, fixed=walk.fixed)
     _visit(inner, place, guard, count_params=True)
-    for when, amount in inner.params.items():
-        _add(walk.params, when, amount)
+    for when, amounts in inner.params.items():
+        walk.params.setdefault(when, []).extend(amounts)
 
 
 def _varies(walk: _Walk, region: Region) -> bool:
@@ -201,9 +210,9 @@ def _fixed(walk: _Walk, region: Region) -> tuple[Dim, Dim]:
     return known
 
 
-def _add(amounts: dict[Cond, Dim], when: Cond, amount: Dim) -> None:
+def _add(amounts: dict[Cond, list[Dim]], when: Cond, amount: Dim) -> None:
     if amount != 0:
-        amounts[when] = amounts.get(when, 0) + amount
+        amounts.setdefault(when, []).append(amount)
 
 
 def _decision(walk: _Walk, place: Place, d: DecisionDecl, guard: Cond) -> None:

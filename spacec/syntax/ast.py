@@ -7,7 +7,8 @@ resolved: a name is a name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from spacec.source import NOWHERE, Span
@@ -323,3 +324,23 @@ Item = Use | Port | Default | Where | Preset | Net | Binding
 class File(Node):
     header: Header | None
     items: tuple[Item, ...]
+
+
+_PLAIN = ("str", "str | None", "int", "int | None", "int | float", "bool", "Span", "BinaryOp")
+_PARTS = {
+    kind: tuple(f.name for f in fields(kind) if not str(f.type).startswith("Literal") and f.type not in _PLAIN)
+    for kind in vars().copy().values()
+    if isinstance(kind, type) and issubclass(kind, Node)
+}
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """The nodes directly below a node, in the order of the text."""
+    for name in _PARTS[type(node)]:
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, tuple):
+            for part in value:
+                if isinstance(part, Node):
+                    yield part

@@ -63,6 +63,19 @@ def _run(source: SourceFile, sink: Sink | None, lead: tuple[Token, ...]) -> File
     return tree
 
 
+def _chosen(rule: Rule, values: list[Any]) -> list[Any]:
+    """The children of a node, those of spliced symbols among them."""
+    children: list[Any] = []
+    for child in rule.children:
+        if child is None:
+            children.append(None)
+        elif child < 0:
+            children.extend(values[~child])
+        else:
+            children.append(values[child])
+    return children
+
+
 class _Stop(Exception):
     """Nothing more can be said about this text."""
 
@@ -94,11 +107,18 @@ class _Parser:
             return File(None, (), span=Span(self.source, 0, len(self.source.text)))
 
     def _loop(self) -> File:
-        tokens, actions = self.lexed.tokens, self.tables.actions
+        tokens, actions, rules = self.lexed.tokens, self.tables.actions, self.tables.rules
+        states = self.states
+        chains: dict[tuple[int, int, str], tuple[int, int | None]] = {}
         at, settled = 0, -1
         while True:
             token = tokens[at]
-            action = actions[self.states[-1]].get(token.kind)
+            action = actions[states[-1]].get(token.kind)
+            if action is not None and action < 0 and rules[~action].unit:
+                key = (states[-2], states[-1], token.kind)
+                if key not in chains:
+                    chains[key] = self.tables.after_units(*key)
+                states[-1], action = chains[key]
             if action is None:
                 stuck = at == settled
                 if not stuck and token.kind != BAD:
@@ -113,7 +133,7 @@ class _Parser:
                 self.settled = self.states.copy()
                 at += 1
             else:
-                rule = self.tables.rules[~action]
+                rule = rules[~action]
                 self._reduce(rule)
                 if rule.origin == "start":
                     return cast(File, self.values[-1])
@@ -135,14 +155,7 @@ class _Parser:
         values = self.values[-count:] if count else []
         start = self.starts[-count] if count else self.ends[-1]
         end, depth = self.ends[-1], max(self.depths[-count:]) if count else 0
-        children: list[Any] = []
-        for child in rule.children:
-            if child is None:
-                children.append(None)
-            elif child < 0:
-                children.extend(values[~child])
-            else:
-                children.append(values[child])
+        children = [values[c] for c in rule.plain] if rule.plain is not None else _chosen(rule, values)
         if not rule.action:
             value: Any = children
         elif rule.single and len(children) == 1:

@@ -25,6 +25,10 @@ class Rule:
     action: str
     single: bool
     children: tuple[int | None, ...]
+    unit: str
+    """``origin`` where the rule only renames its one symbol, else empty."""
+    plain: tuple[int, ...] | None
+    """``children`` where each is an index, else ``None``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,14 @@ class Tables:
     rules: tuple[Rule, ...]
     actions: tuple[dict[str, int], ...]
     gotos: tuple[dict[str, int], ...]
+
+    def after_units(self, below: int, state: int, kind: str) -> tuple[int, int | None]:
+        """The state on top of ``below`` once rules that only rename its symbol are reduced, and what to do in it."""
+        action = self.actions[state].get(kind)
+        while action is not None and action < 0 and (unit := self.rules[~action].unit):
+            state = self.gotos[below][unit]
+            action = self.actions[state].get(kind)
+        return state, action
 
     def accepts(self, stack: list[int], kind: str) -> bool:
         """Whether a parser in these states can shift a token of this kind."""
@@ -61,5 +73,12 @@ class Tables:
 def load_tables() -> Tables:
     """Reads the tables once per process; they never change."""
     data = json.loads(get_data("spacec.syntax", "tables.json") or b"")
-    rules = tuple(Rule(origin, n, action, single, tuple(kids)) for origin, n, action, single, kids in data["rules"])
+    rules = tuple(_rule(*recipe) for recipe in data["rules"])
     return Tables(rules, tuple(data["actions"]), tuple(data["gotos"]))
+
+
+def _rule(origin: str, length: int, action: str, single: bool, children: list[int | None]) -> Rule:
+    unit = origin if single and length == 1 and children == [0] else ""
+    indices = tuple(c for c in children if c is not None and c >= 0)
+    plain = indices if len(indices) == len(children) else None
+    return Rule(origin, length, action, single, tuple(children), unit, plain)
