@@ -15,15 +15,34 @@ from spacec.diagnostics.render import render_text
 
 
 def colour(stream: TextIO | None) -> bool:
-    """Whether to colour: only on a terminal (``None`` is a closed stream), and never where ``NO_COLOR`` is set."""
-    return (
-        stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
+    """Whether to colour: on a terminal (``None`` is a closed stream) that can, or where ``FORCE_COLOR`` asks for it.
+
+    ``NO_COLOR`` wins (see no-color.org and force-color.org); an empty variable is one that is not set.
+    """
+    if stream is None or os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width(stream: TextIO | None) -> int | None:
+    """Columns of the terminal, ``None`` where there is none; ``COLUMNS`` overrides either."""
+    stated = os.environ.get("COLUMNS", "")
+    if stated.isdecimal() and int(stated):
+        return int(stated)
+    if stream is None or not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):  # a stream that only looks like a terminal
+        return None
 
 
 def show(diagnostics: Sequence[Diagnostic]) -> None:
     """Diagnostics for a person, on standard error."""
-    say(render_text(diagnostics, color=colour(sys.stderr)).rstrip("\n"))
+    text = render_text(diagnostics, color=colour(sys.stderr), width=width(sys.stderr))
+    say(text.rstrip("\n"))
 
 
 def say(text: str) -> None:

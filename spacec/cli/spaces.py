@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from spacec.cli.files import read_source
 from spacec.cli.output import show
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.source import SourceFile
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-file_argument = click.argument("file", type=click.Path(), metavar="FILE")
+file_argument = click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
 arch_option = click.option(
     "--arch",
     required=True,
     metavar="A",
-    help="Architecture: its one-line text, a JSON file, or random:SEED.",
+    help="Architecture: its one-line text, a file with it or with its JSON, or random:SEED.",
 )
 
 
@@ -46,10 +47,11 @@ def space_options(command: F) -> F:
 
 
 def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]) -> Space:
-    """The space of a file in the form that the options ask for."""
-    from spacec.driver import load  # the compiler is not needed for --help
+    """The space of a file (``-`` is standard input) in the form that the options ask for."""
+    from spacec.driver import Session  # the compiler is not needed for --help
 
-    return load(file, preset=preset, ops=ops, **read_params(params))
+    given = read_params(params)
+    return Session.default(ops).compile(read_source(file), given, preset)
 
 
 def named_architecture(space: Space, spec: str) -> Architecture:

@@ -14,9 +14,9 @@ from spacec.diagnostics.snippet import Painter, shown, snippets
 from spacec.source import Span
 
 
-def render_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """Every diagnostic with its source lines, and a count at the end."""
-    paint = Painter(color)
+def render_text(diagnostics: Sequence[Diagnostic], color: bool = False, width: int | None = None) -> str:
+    """Every diagnostic with its source lines, and a count at the end; folded to ``width`` columns, if given."""
+    paint = Painter(color, width)
     blocks = [_block(diagnostic, paint) for diagnostic in diagnostics]
     return "\n\n".join([*blocks, summary(diagnostics)]) if blocks else ""
 
@@ -29,21 +29,26 @@ def summary(diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def _block(diagnostic: Diagnostic, paint: Painter) -> str:
-    title = paint(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
-    lines = [f"{title}: {paint(shown(diagnostic.headline), 'strong')}"]
+    lead = f"{diagnostic.severity}[{diagnostic.code}]"
+    first, *rest = paint.fold(shown(diagnostic.headline), len(lead) + 2)
+    lines = [f"{paint(lead, diagnostic.severity)}: {paint(first, 'strong')}"]
+    lines += [f"{' ' * (len(lead) + 2)}{paint(part, 'strong')}" for part in rest]
     marks = [(label.span, label.text, False) for label in diagnostic.labels]
     if diagnostic.span is not None:
         marks.insert(0, (diagnostic.span, diagnostic.label, True))
     gutter, pictures = snippets(marks, paint, diagnostic.severity)
     lines += pictures
-    lines += [f"{gutter} {paint('=', 'frame')} note: {_indented(note, gutter)}" for note in diagnostic.notes]
+    remarks = [("note", note) for note in diagnostic.notes]
     if diagnostic.help:
-        lines.append(f"{gutter} {paint('=', 'frame')} help: {_indented(diagnostic.help, gutter)}")
+        remarks.append(("help", diagnostic.help))
+    lines += [f"{gutter} {paint('=', 'frame')} {kind}: {_indented(text, gutter, paint)}" for kind, text in remarks]
     return "\n".join(lines)
 
 
-def _indented(text: str, gutter: str) -> str:
-    return f"\n{gutter}         ".join(shown(line) for line in text.split("\n"))
+def _indented(text: str, gutter: str, paint: Painter) -> str:
+    margin = f"{gutter}         "
+    parts = (part for line in text.split("\n") for part in paint.fold(shown(line), len(margin)))
+    return f"\n{margin}".join(parts)
 
 
 def render_concise(diagnostics: Sequence[Diagnostic]) -> str:

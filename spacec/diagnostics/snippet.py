@@ -1,18 +1,23 @@
 """Source lines with carets under spans.
 
-A line is shown cell by cell as a terminal will: tabs widened, wide characters two cells, lines longer than
-``WIDTH`` trimmed around the span.
+A line is shown cell by cell as a terminal will: tabs widened, wide characters two cells, lines that have more cells
+than there is room for trimmed around the span.
 """
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spacec.source import SourceFile, Span
 
 WIDTH = 110
+"""Cells of a source line at most."""
+NARROWEST = 20
+"""Cells of a source line that even a narrower terminal shows."""
 TAB = 4
 
 Mark = tuple[Span, str, bool]
@@ -23,12 +28,19 @@ _STYLES = {"error": "1;31", "warning": "1;33", "strong": "1", "frame": "1;34", "
 
 @dataclass(frozen=True)
 class Painter:
-    """Wraps text in the terminal's colour codes, or not."""
+    """What the terminal can do: colour, and how many columns it has (``None``: as many as it takes)."""
 
     color: bool
+    width: int | None = None
 
     def __call__(self, text: str, style: str) -> str:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.color and text else text
+
+    def fold(self, text: str, used: int) -> list[str]:
+        """The text in lines that leave ``used`` columns free before them."""
+        if self.width is None or used + len(text) <= self.width:
+            return [text]
+        return textwrap.wrap(text, max(NARROWEST, self.width - used), break_on_hyphens=False) or [""]
 
 
 def shown(text: str) -> str:
@@ -71,32 +83,44 @@ def _show(
     """Appends the lines of one mark; returns the last line number shown."""
     span, text, primary = mark
     sign = "^" if primary else "-"
+    bar = f"{gutter} {paint('|', 'frame')}"
+    room = WIDTH if paint.width is None else max(NARROWEST, min(WIDTH, paint.width - len(gutter) - 3))
     for number in sorted({first, last}):
-        label = text if number == last else ""
-        line, start, end = _window(span, number)
+        line, start, end = _window(span, number, room)
         if number != previous:
             if number == last > first + 1:
                 out.append(paint("...", "frame"))
             out.append(f"{paint(str(number).rjust(len(gutter)), 'frame')} {paint('|', 'frame')} {line}".rstrip())
-        under = " " * start + paint((sign * max(1, end - start) + " " + shown(label)).rstrip(), style)
-        out.append(f"{gutter} {paint('|', 'frame')} {under}")
+        signs = sign * max(1, end - start)
+        label = shown(text) if number == last else ""
+        if paint.width is None or len(gutter) + 3 + start + len(signs) + 1 + len(label) <= paint.width:
+            out.append(f"{bar} {' ' * start}{paint(f'{signs} {label}'.rstrip(), style)}")
+        else:
+            out.append(f"{bar} {' ' * start}{paint(signs, style)}")
+            margin = max(0, min(start, room - NARROWEST))
+            out += [f"{bar} {' ' * margin}{paint(part, style)}" for part in paint.fold(label, len(gutter) + 3 + margin)]
         previous = number
     return previous
 
 
-def _window(span: Span, number: int) -> tuple[str, int, int]:
-    """A line as shown, trimmed, and the cells where the span's part of it begins and ends."""
+def _window(span: Span, number: int, room: int) -> tuple[str, int, int]:
+    """A line as shown, in at most ``room`` cells, and the cells where the span's part of it begins and ends."""
     start, end = _columns(span, number)
     line = span.source.line(number)
-    if len(line) <= WIDTH:
-        cells, before, width = _cells(line, start, end)
-        return cells, before, before + width
-    room = WIDTH - 6
-    left = max(0, min(start - (room - min(end - start, room)) // 2, len(line) - room))
-    right = left + room
-    cells, before, width = _cells(line[left:right], start - left, min(end, right) - left)
+    at = [0]
+    for c in line:
+        at.append(at[-1] + (TAB - at[-1] % TAB if c == "\t" else _width(c)))
+    start, end = min(start, len(line)), min(end, len(line))
+    left, right = 0, len(line)
+    if at[-1] > room:
+        kept = room - 6
+        wanted = max(0, min(at[start] - (kept - min(at[end] - at[start], kept)) // 2, at[-1] - kept))
+        left = bisect_left(at, wanted)
+        right = bisect_right(at, at[left] + kept) - 1
     dots = "..." if left else ""
-    return dots + cells + ("..." if right < len(line) else ""), before + len(dots), before + width + len(dots)
+    text = "".join(_cells(line[i], at[i + 1] - at[i]) for i in range(left, right))
+    before = at[start] - at[left] + len(dots)
+    return dots + text + ("..." if right < len(line) else ""), before, before + at[min(end, right)] - at[start]
 
 
 def _columns(span: Span, number: int) -> tuple[int, int]:
@@ -109,25 +133,9 @@ def _columns(span: Span, number: int) -> tuple[int, int]:
     return begin, max(begin, stop)
 
 
-def _cells(line: str, start: int, end: int) -> tuple[str, int, int]:
-    """The line as printed; the cells before the span, and those it takes."""
-    out: list[str] = []
-    cell = before = after = 0
-    for i, c in enumerate(line):
-        if i == start:
-            before = cell
-        if i == end:
-            after = cell
-        if c == "\t":
-            width = TAB - cell % TAB
-            out.append(" " * width)
-        else:
-            out.append(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}")
-            width = _width(c)
-        cell += width
-    before = cell if start >= len(line) else before
-    after = cell if end >= len(line) else after
-    return "".join(out), before, after - before
+def _cells(c: str, width: int) -> str:
+    """A character as printed."""
+    return " " * width if c == "\t" else c if c.isprintable() else "\N{REPLACEMENT CHARACTER}"
 
 
 def _width(c: str) -> int:

@@ -55,11 +55,13 @@ def spacec_tasks() -> list[TaskDescriptor]:
 def spacec_commands() -> list[CommandDescriptor]:
     return [
         CommandDescriptor("check", "check space files", "spacec.cli.check:check"),
+        CommandDescriptor("fmt", "lay out space files", "spacec.cli.fmt:fmt"),
+        CommandDescriptor("new", "start a space file", "spacec.cli.new:new"),
         CommandDescriptor("info", "show sizes, decisions and counts of a space", "spacec.cli.info:info"),
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
         CommandDescriptor("compile", "write one network as source code or weights", "spacec.cli.compile:compile_"),
         CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
         CommandDescriptor("train", "train one architecture from scratch", "spacec.cli.train:train"),
         CommandDescriptor("plugins", "list installed plugins", "spacec.cli.plugins:plugins"),
-        CommandDescriptor("explain", "explain a diagnostic's code", "spacec.cli.explain:explain"),
+        CommandDescriptor("explain", "explain a code, an op or a definition", "spacec.cli.explain:explain"),
     ]

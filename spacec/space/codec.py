@@ -54,7 +54,7 @@ def to_json(arch: Architecture) -> str:
 
 
 def read_architecture(table: DecisionTable, spec: str | Path | Mapping[str, Any]) -> Architecture:
-    """The architecture that a person names: ``random:SEED``, the text form, JSON (text or data), or a path to JSON.
+    """The architecture that a person names: ``random:SEED``, the text form, JSON (text or data), or a file of either.
 
     Raises :class:`SpacecError` (E0601 to E0605, or E0511 for a random one of an empty space).
     """
@@ -70,7 +70,7 @@ def read_architecture(table: DecisionTable, spec: str | Path | Mapping[str, Any]
         return sample(table, 1, int(seed[1]))[0]
     if spec.startswith("{"):
         return from_json(table, spec)
-    if not spec.endswith(".json") and ("=" in spec or _DIGEST.fullmatch(spec)):
+    if not spec.endswith((".json", ".txt")) and ("=" in spec or _DIGEST.fullmatch(spec)):
         return from_text(table, spec)
     return _read_file(table, Path(spec))
 
@@ -80,20 +80,22 @@ def _read_file(table: DecisionTable, path: Path) -> Architecture:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not a text file"
-        note = "an architecture is its text form, a JSON file, or random:SEED"
+        note = "an architecture is its text form, a file of it or of JSON, or random:SEED"
         raise SpacecError(_malformed(f"cannot read the architecture {str(path)!r}: {reason}", None, note)) from None
-    return from_json(table, text, str(path))
+    if text.lstrip().startswith("{") or path.suffix == ".json":
+        return from_json(table, text, str(path))
+    return from_text(table, text, str(path))
 
 
-def from_text(table: DecisionTable, text: str) -> Architecture:
-    """Read the text form. Raises :class:`SpacecError` (E0601 to E0605) with a span in the text."""
-    return _TextReader(table, text.strip()).read()
+def from_text(table: DecisionTable, text: str, name: str = "<architecture>") -> Architecture:
+    """Read the text form. Raises :class:`SpacecError` (E0601 to E0605) with a span in the text, called ``name``."""
+    return _TextReader(table, text.strip(), name).read()
 
 
 class _TextReader:
-    def __init__(self, table: DecisionTable, text: str) -> None:
+    def __init__(self, table: DecisionTable, text: str, name: str) -> None:
         self.table = table
-        self.source = SourceFile("<architecture>", text)
+        self.source = SourceFile(name, text)
         self.spelling = spelling_of(table)
         self.waiting: dict[str, list[tuple[str, Span]]] = {}
         """Per spelled owner, the values not read yet, last first."""

@@ -174,3 +174,47 @@ def test_github():
 def test_an_uncaught_error_reads_well():
     text = str(SpacecError(Diagnostic("E0301", "h", at("def b"), "l")))
     assert text.startswith("error[E0301]: h\n  --> net.space:10:1")
+
+
+def test_wide_characters_and_tabs_before_a_caret():
+    source = SourceFile("w.space", "net = \t\N{CJK UNIFIED IDEOGRAPH-5BEC}\N{CJK UNIFIED IDEOGRAPH-5B57} >> e\u0301x\n")
+    text = lines(Diagnostic("E0102", "wide", at("\N{CJK UNIFIED IDEOGRAPH-5B57}", source)))
+    assert text[3] == "1 | net =   \N{CJK UNIFIED IDEOGRAPH-5BEC}\N{CJK UNIFIED IDEOGRAPH-5B57} >> e\u0301x"
+    assert text[4] == "  |           ^^"
+    assert lines(Diagnostic("E0102", "after", at("x\n", source)))[4] == "  |                  ^"
+
+
+def test_a_span_of_several_lines_shows_its_ends():
+    source = SourceFile("m.space", "net = a(\n  b,\n  c,\n  d)\n")
+    text = lines(Diagnostic("E0102", "long", Span(source, 6, len(source.text) - 1), "all of it"))
+    assert text[3:-2] == ["1 | net = a(", "  |       ^^", "...", "4 |   d)", "  |   ^^ all of it"]
+
+
+def test_narrow_terminals():
+    line = "net = " + " >> ".join(f"stage_{i}" for i in range(20))
+    source = SourceFile("n.space", line + "\n")
+    diagnostic = Diagnostic(
+        "E0201", "a headline of quite a few words that folds", at("stage_12", source),
+        "a label of quite a few words that folds", notes=("a note of quite a few words\nin two lines",), help="help me",
+    )  # fmt: skip
+    for width in (40, 60, 80):
+        text = render_text([diagnostic], width=width).split("\n")
+        assert all(len(row) <= width for row in text)
+        row = next(i for i, row in enumerate(text) if "stage_12" in row)
+        caret = text[row + 1].index("^")
+        assert text[row][caret : caret + 8] == "stage_12"
+        assert "a label of quite a few words that folds" in " ".join(
+            part.lstrip(" |^") for part in text[row + 1 : row + 5]
+        )
+    assert render_text([diagnostic], width=10)  # narrower than anything fits, but no failure
+    assert render_text([diagnostic], width=500) == render_text([diagnostic])
+
+
+def test_wide_lines_are_trimmed_by_cells():
+    wide = "\N{CJK UNIFIED IDEOGRAPH-5BEC}" * 200
+    source = SourceFile("c.space", f"{wide}x{wide}")
+    text = lines(Diagnostic("E0102", "wide", at("x", source)))
+    shown = text[3].removeprefix("1 | ")
+    assert sum(1 + (ord(c) > 0x1000) for c in shown) <= WIDTH
+    before = shown[: shown.index("x")]
+    assert text[4].removeprefix("  | ").index("^") == sum(1 + (ord(c) > 0x1000) for c in before)
