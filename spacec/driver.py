@@ -11,20 +11,23 @@ import gc
 import importlib.resources
 import math
 import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.facade import Space
-from spacec.hooks import LibraryDescriptor, Registry, installed
+from spacec.hooks import Registry, installed
 from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.ops import OpTable
 from spacec.measuring import Form, with_costs
+from spacec.modules import read_modules
 from spacec.passes.prune_dead import PruneDead
 from spacec.sema.elaborate import Elaborated, elaborate
+from spacec.sema.modules import Import
 from spacec.source import SourceFile, Span
 from spacec.space.skeleton import build_table
 from spacec.syntax import ast
@@ -34,6 +37,7 @@ from spacec.syntax.read import source_from_path
 __all__ = ["Session", "Space", "load", "loads", "parameters_of"]
 
 PRELUDE = "prelude.space"
+LIBRARY_PATH = "SPACEC_PATH"
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,19 @@ class Session:
     registry: Registry
     ops: OpTable
     prelude: ast.File = field(repr=False)
+    folders: tuple[Path, ...] = ()
+    """The library path: where files of ``use`` are looked up that do not stand beside their user."""
 
     @staticmethod
-    def default(ops: Iterable[Source] = ()) -> Session:
-        """What is installed, and the ops of a user's own torch modules (classes, or files that define them)."""
+    def default(ops: Iterable[Source] = (), libraries: Iterable[str | Path] = ()) -> Session:
+        """What is installed, the ops of a user's own torch modules (classes, or files that define them), and folders.
+
+        ``libraries`` are looked up before the folders of the environment variable ``SPACEC_PATH``.
+        """
         registry = installed()
-        return Session(registry, with_local_ops(registry.ops(), ops), _prelude())
+        stated = (Path(name) for name in os.environ.get(LIBRARY_PATH, "").split(os.pathsep) if name)
+        folders = (*map(Path, libraries), *stated)
+        return Session(registry, with_local_ops(registry.ops(), ops), _prelude(), folders)
 
     def compile(self, source: SourceFile, params: Mapping[str, Any] | None = None, preset: str | None = None) -> Space:
         """The space of a text, in the form that ``preset`` and then ``params`` choose."""
@@ -59,15 +70,16 @@ class Session:
         sink = Sink()
         file = parse(source, sink)
         sink.check()
-        file, libraries = self._libraries(file, sink)
+        imports = read_modules(file, self.folders, self.registry, sink)
+        sink.check()
         given = {name: as_expression(name, value) for name, value in params.items()}
-        found, form = self._form(file, libraries, sink, given, preset)
+        found, form = self._form(file, imports, sink, given, preset)
 
         def other(arguments: Mapping[str, object]) -> Form:
             stated = {name: as_expression(name, value) for name, value in arguments.items()}
             needed = {p.name for p in file.header.params if p.default is None} if file.header else set()
             kept = {name: value for name, value in given.items() if name in needed}
-            return self._form(file, libraries, Sink(), {**kept, **stated}, None)[1]
+            return self._form(file, imports, Sink(), {**kept, **stated}, None)[1]
 
         table = with_costs(form, found.measures, Path(source.name).parent, other)
         warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
@@ -76,28 +88,28 @@ class Session:
     def _form(
         self,
         file: ast.File,
-        libraries: tuple[ast.File, ...],
+        imports: tuple[Import, ...],
         sink: Sink,
         given: Mapping[str, ast.Expr],
         preset: str | None,
     ) -> tuple[Elaborated, Form]:
         """One form of the space; its table has the weights and multiplies of that form."""
-        found = elaborate(file, (self.prelude, *libraries), self.ops, sink, given, preset)
+        found = elaborate(file, (self.prelude,), self.ops, sink, given, preset, imports)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
         graph = PruneDead().apply(found.graph, sink)
         sink.check()
-        table = build_table(graph, found.limits, self._dormant(file, libraries, found))
+        table = build_table(graph, found.limits, self._dormant(file, imports, found))
         return found, Form(graph, table)
 
-    def _dormant(self, file: ast.File, libraries: tuple[ast.File, ...], found: Elaborated) -> dict[str, str]:
+    def _dormant(self, file: ast.File, imports: tuple[Import, ...], found: Elaborated) -> dict[str, str]:
         """Digests of the lets that this form does not reach, from the default form or a preset that does."""
         digests: dict[str, str] = {}
         wanted = set(found.unused)
         for preset in (None, *found.presets):
             if not wanted:
                 break
-            other = elaborate(file, (self.prelude, *libraries), self.ops, Sink(), {}, preset)
+            other = elaborate(file, (self.prelude,), self.ops, Sink(), {}, preset, imports)
             if other is None:
                 continue
             owners = build_table(other.graph).owner_digests
@@ -106,46 +118,23 @@ class Session:
             wanted -= {owner.partition("[")[0] for owner in reached}
         return digests
 
-    def _libraries(self, file: ast.File, sink: Sink) -> tuple[ast.File, tuple[ast.File, ...]]:
-        """The file without the ``use`` lines that were found, and the libraries in the order of their use.
 
-        A path is looked up beside the file that names it, then as ``NAME/file.space`` of an installed library.
-        """
-        libraries: dict[str, ast.File] = {}
-        pending, remaining = [file], file
-        while pending:
-            user = pending.pop(0)
-            for use in [item for item in user.items if isinstance(item, ast.Use)]:
-                source = self._library(use, user)
-                if source is None:
-                    continue  # the elaborator reports a use that is left
-                if user is file:
-                    remaining = replace(remaining, items=tuple(i for i in remaining.items if i is not use))
-                if source.name not in libraries:
-                    libraries[source.name] = parse(source, sink)
-                    pending.append(libraries[source.name])
-        sink.check()
-        return remaining, tuple(reversed(libraries.values()))
-
-    def _library(self, use: ast.Use, user: ast.File) -> SourceFile | None:
-        beside = Path(user.span.source.name).parent / use.path
-        if beside.is_file():
-            return source_from_path(beside)
-        name, _, rest = use.path.partition("/")
-        entry = self.registry.entry("spacec_library", name)
-        if entry is None or not isinstance(entry.item, LibraryDescriptor):
-            return None
-        found = importlib.resources.files(entry.item.package).joinpath(entry.item.folder, rest)
-        return SourceFile(use.path, found.read_text(encoding="utf-8")) if rest and found.is_file() else None
-
-
-def load(path: str | Path, /, *, preset: str | None = None, ops: Iterable[Source] = (), **params: Any) -> Space:
+def load(
+    path: str | Path,
+    /,
+    *,
+    preset: str | None = None,
+    ops: Iterable[Source] = (),
+    libraries: Iterable[str | Path] = (),
+    **params: Any,
+) -> Space:
     """The space of a ``.space`` file.
 
     ``params`` set header parameters (numbers, texts, lists), over those of ``preset``. ``ops`` are a
-    user's own torch modules: classes, or Python files that define them. Raises :class:`SpacecError`.
+    user's own torch modules: classes, or Python files that define them. ``libraries`` are folders in
+    which ``use`` looks for files, before those of ``SPACEC_PATH``. Raises :class:`SpacecError`.
     """
-    return Session.default(ops).compile(source_from_path(path), params, preset)
+    return Session.default(ops, libraries).compile(source_from_path(path), params, preset)
 
 
 def loads(
@@ -155,10 +144,11 @@ def loads(
     name: str = "<string>",
     preset: str | None = None,
     ops: Iterable[Source] = (),
+    libraries: Iterable[str | Path] = (),
     **params: Any,
 ) -> Space:
     """The space of a text; ``name`` is how messages call it. See :func:`load`."""
-    return Session.default(ops).compile(SourceFile(name, text), params, preset)
+    return Session.default(ops, libraries).compile(SourceFile(name, text), params, preset)
 
 
 def parameters_of(path: str | Path) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spacec.cli.output import table, tell
-from spacec.cli.spaces import read_params
+from spacec.cli.spaces import library_folders, read_params
 from spacec.hooks import installed
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def open_space_for(task: Task, file: str, params: tuple[str, ...], preset: str |
     from spacec.search.task import bind_header
 
     header = bind_header(task, parameters_of(file), read_params(params))
-    return load(file, preset=preset, ops=ops, **header)
+    return load(file, preset=preset, ops=ops, libraries=library_folders(), **header)
 
 
 def print_options(title: str, cls: type[Options], preset: Mapping[str, object] | None = None) -> None:

@@ -30,14 +30,30 @@ arch_option = click.option(
 )
 
 
+LIBRARIES = "spacec.libraries"
+"""Where the folders of ``--library`` wait for :func:`open_space`, which every command calls."""
+
+
+def _note_libraries(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta[LIBRARIES] = value
+
+
 def space_options(command: F) -> F:
-    """``-p``, ``--preset`` and ``--ops``: the form in which a file is loaded."""
+    """``-p``, ``--preset``, ``--library`` and ``--ops``: the form in which a file is loaded."""
     for option in (
         click.option(
             "--ops",
             multiple=True,
             metavar="FILE.py",
             help="Use the torch modules of a Python file as ops; this runs the file. Repeatable.",
+        ),
+        click.option(
+            "--library",
+            multiple=True,
+            metavar="DIR",
+            expose_value=False,
+            callback=_note_libraries,
+            help="Look for files of `use` in this folder, before those of SPACEC_PATH. Repeatable.",
         ),
         click.option("--preset", metavar="NAME", help="Start from a preset of the file, such as tiny."),
         click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a header parameter."),
@@ -51,7 +67,13 @@ def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tupl
     from spacec.driver import Session  # the compiler is not needed for --help
 
     given = read_params(params)
-    return Session.default(ops).compile(read_source(file), given, preset)
+    return Session.default(ops, library_folders()).compile(read_source(file), given, preset)
+
+
+def library_folders() -> tuple[str, ...]:
+    """What ``--library`` gave to the command that runs."""
+    folders: tuple[str, ...] = click.get_current_context().meta.get(LIBRARIES, ())
+    return folders
 
 
 def named_architecture(space: Space, spec: str) -> Architecture:

@@ -20,12 +20,11 @@ def read_attributes(
     """Every attribute of an op: given, reset by `default`, inferred from the stated type, or the op's default."""
     attrs: dict[str, AttrValue] = {}
     x = tensors[0].type
-    reset = m.defaults.get(spec.name, {})
     for param in spec.params:
         if param.name in given:
             value = attribute_value(given[param.name])
-        elif param.name in reset:
-            value = reset[param.name]
+        elif (reset := m.reset(spec.name, param.name, span)) is not None:
+            value = reset
         elif param.default is REQUIRED:
             m.fail(
                 "E0204",

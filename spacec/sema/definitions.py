@@ -16,7 +16,7 @@ from spacec.sema.arguments import bind_arguments
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.machine import MAX_NESTING, Instance, Machine
 from spacec.sema.presence import presence_of
-from spacec.sema.uses import binder_of, endless, instance_key, lawful, may_enter
+from spacec.sema.uses import binder_of, endless, instance_key, lawful, may_enter, owns
 from spacec.sema.values import (
     ABSENT,
     UNKNOWN,
@@ -272,6 +272,8 @@ def _shared_data(m: Machine, cx: Cx, d: Definition, indices: tuple[int | str, ..
         known = (value, region)
         m.shared_data[id(binder)] = known
     value, region = known
+    if region.searches and not owns(m, binder, span):
+        return UNKNOWN
     if region.searches:
         key = ("data", id(binder), cx.guard)
         if key not in cx.builder.pure:

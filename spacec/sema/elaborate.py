@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spacec.diagnostics.model import Sink
-from spacec.ir.graph import Binder, Output, Port, Ref, Region, SpaceGraph, Step
+from spacec.ir.graph import Output, Port, Ref, Region, SpaceGraph, Step
 from spacec.ir.ops import OpTable
 from spacec.sema.apply import apply
 from spacec.sema.builder import Builder, Cx
@@ -19,11 +19,12 @@ from spacec.sema.evaluate import evaluate
 from spacec.sema.header import bind_parameters, check_presets, plain_value, read_defaults, read_port, size_symbols
 from spacec.sema.limits import read_limits
 from spacec.sema.machine import Machine
+from spacec.sema.modules import Import, definitions, items_of, used_names
 from spacec.sema.scopes import report_duplicates, report_unknown
 from spacec.sema.stack import on_deep_stack
 from spacec.sema.stated import check_type
 from spacec.sema.statements import run_dag
-from spacec.sema.values import ABSENT, UNKNOWN, Definition, Env, Home, Pack, Tensor, Value
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Home, Pack, Tensor, Value
 from spacec.source import NOWHERE
 from spacec.space.decisions import Limit
 from spacec.space.measures import Measure
@@ -51,12 +52,14 @@ def elaborate(
     sink: Sink,
     given: Mapping[str, ast.Expr | object] | None = None,
     preset: str | None = None,
+    imports: tuple[Import, ...] = (),
 ) -> Elaborated | None:
     """Elaborate one form of a space; ``None`` where errors stand in the way (they are in ``sink``).
 
-    ``given`` maps header parameters to values (numbers, texts, tuples) or expressions.
+    ``libraries`` are visible everywhere (the prelude); ``imports`` are what the file's ``use`` lines
+    bring in. ``given`` maps header parameters to values (numbers, texts, tuples) or expressions.
     """
-    return on_deep_stack(lambda: _Run(file, libraries, ops, sink).run(given or {}, preset))
+    return on_deep_stack(lambda: _Run(file, libraries, ops, sink, imports).run(given or {}, preset))
 
 
 def as_value(value: object) -> ast.Expr | Value:
@@ -73,15 +76,20 @@ def as_value(value: object) -> ast.Expr | Value:
 class _Run:
     """One elaboration from start to end."""
 
-    def __init__(self, file: ast.File, libraries: tuple[ast.File, ...], ops: OpTable, sink: Sink) -> None:
+    def __init__(
+        self, file: ast.File, libraries: tuple[ast.File, ...], ops: OpTable, sink: Sink, imports: tuple[Import, ...]
+    ) -> None:
         self.file = file
         prelude: dict[str, Value] = dict(ops.ops)
-        outer = Env(prelude)
+        outer = Env(prelude, top=True)
         for library in libraries:
-            prelude.update(_definitions(library.items, outer))
+            prelude.update(definitions(library.items, outer))
+        self.m = Machine(file.span.source, sink, ops, {}, evaluate, apply)
+        self.imports = imports
         self.names: dict[str, Value] = {}
-        self.env = Env(self.names, outer)
-        self.m = Machine(file.span.source, sink, ops, {}, self.env, evaluate, apply)
+        self.used: dict[str, Value] = {}
+        self.env = Env(self.names, Env(self.used, outer, top=True), top=True)
+        self.outer = outer
 
     def run(self, given: Mapping[str, ast.Expr | object], preset: str | None) -> Elaborated | None:
         m, file = self.m, self.file
@@ -89,14 +97,14 @@ class _Run:
             m.fail("E0206", file.span, "this file declares no space", help="begin with `space NAME(…)`")
             return None
         report_duplicates(m, file.items, file.header)
-        for use in (i for i in file.items if isinstance(i, ast.Use)):
-            m.fail("E0209", use.span, f'no library "{use.path}" is installed')
         presets = {i.name: i for i in file.items if isinstance(i, ast.Preset)}
         check_presets(m, file.header, presets)
         arguments = {k: as_value(v) for k, v in given.items()}
         self.names.update(bind_parameters(m, file.header, self.env, presets, preset, arguments))
         parameters = {p.name: plain_value(self.names[p.name]) for p in file.header.params}
-        self.names.update(_definitions(file.items, self.env))
+        self.names.update(definitions(file.items, self.env))
+        own = {i.name for i in file.items if isinstance(i, ast.Binding)}
+        self.used.update(used_names(m, file, self.imports, self.env, self.outer, own))
         ports = [i for i in file.items if isinstance(i, ast.Port)]
         self.names.update(size_symbols(m, ports, self.env))
         m.defaults = read_defaults(m, file.items, self.env)
@@ -136,7 +144,7 @@ class _Run:
     ) -> Elaborated | None:
         m = self.m
         unused: list[str] = []
-        for item in self.file.items:
+        for item in (*self.file.items, *items_of(self.imports)):
             if isinstance(item, ast.Binding) and item.kind != "def" and id(item) not in m.uses:
                 unused.append(item.name)
         assert self.file.header is not None
@@ -214,13 +222,3 @@ class _Run:
                 help=f"assign it: `{port.name} = …`",
             )
         return value
-
-
-def _definitions(items: tuple[ast.Item, ...], env: Env) -> dict[str, Value]:
-    """The definitions of a file, each closed over the file's own scope."""
-    found: dict[str, Value] = {}
-    for item in items:
-        if isinstance(item, ast.Binding) and item.name not in found:
-            binder = None if item.kind == "def" else Binder(item.kind, item.name, item.name_span)
-            found[item.name] = Definition(item, env, binder)
-    return found

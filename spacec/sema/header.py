@@ -107,17 +107,16 @@ def _parameter(m: Machine, param: ast.Param, source: ast.Expr | Value | None, sc
             param.span,
             f"parameter `{param.name}` has no value",
             "it has no default",
-            help=f"give it: `-p {param.name}=…`",
+            help=f'give it: `use "…"({param.name} = …)`' if m.loading else f"give it: `-p {param.name}=…`",
         )
-    if not isinstance(source, ast.Node):
-        return source
-    value = static_value(m, source, scope, f"parameter `{param.name}`")
+    value = static_value(m, source, scope, f"parameter `{param.name}`") if isinstance(source, ast.Node) else source
     if param.default is None or value is UNKNOWN or param.default is source:
         return value
     default = static_value(m, param.default, scope, f"parameter `{param.name}`")
     if default is not UNKNOWN and not _compatible(default, value):
         seen = (Label(param.span, f"its default is {describe(default)}"),)
-        return m.fail("E0503", source.span, f"parameter `{param.name}` cannot be {describe(value)}", labels=seen)
+        at = source.span if isinstance(source, ast.Node) else param.span
+        return m.fail("E0503", at, f"parameter `{param.name}` cannot be {describe(value)}", labels=seen)
     return value
 
 

@@ -70,9 +70,13 @@ class Machine:
     sink: Sink
     ops: OpTable
     defaults: Mapping[str, Mapping[str, AttrValue]]
-    root_env: Env
+    """What the user's file resets, for itself and everything that it calls."""
     evaluate: Evaluate
     apply: Apply
+    library_defaults: dict[int, Mapping[str, Mapping[str, AttrValue]]] = field(default_factory=dict)
+    """What libraries reset for their own text, by id of their source."""
+    loading: list[Span] = field(default_factory=list)
+    """The ``use`` lines on the way to the library whose head and names are being read."""
     instances: dict[Hashable, Instance] = field(default_factory=dict)
     active: list[tuple[Hashable, str, Span]] = field(default_factory=list)
     """Definitions being elaborated: instance key, name, where it was called."""
@@ -86,6 +90,8 @@ class Machine:
     surveyed: set[int] = field(default_factory=set)
     bodies: dict[int, Region] = field(default_factory=dict)
     """The first region of each let and tied that is a network, by id of its binder."""
+    owners: dict[str, Binder] = field(default_factory=dict)
+    """The lets and tieds of files that decide or weigh, by name."""
     uses: set[int] = field(default_factory=set)
     """Bindings (by id of their syntax) that some live text reached."""
     inline_bindings: dict[int, ast.Binding] = field(default_factory=dict)
@@ -112,15 +118,32 @@ class Machine:
     ) -> Value:
         """Report, and return the value that keeps everything downstream silent.
 
-        A finding inside a library is shown at the user's own text that led there.
+        A finding inside a library is shown at the user's own text that led there; one about the
+        library as it stands, at its own place, with the ``use`` beside it.
         """
+        if self.loading and span.source is not self.loading[-1].source:
+            labels = (*labels, Label(self.loading[-1], "used here"))
+            self.sink.add(Diagnostic(code, headline, span, label, labels, notes, help))
+            return UNKNOWN
         if span.source is not self.source:
+            if any((d.code, d.span, d.headline) == (code, span, headline) for d in self.sink.diagnostics):
+                return UNKNOWN  # reported about the library as it stands
             use = next(((name, at) for _, name, at in reversed(self.active) if at.source is self.source), None)
             if use is not None:
                 labels = (Label(span, label or "found here"), *labels)
                 span, label, help = use[1], f"in this use of `{use[0]}`", ""
         self.sink.add(Diagnostic(code, headline, span, label, labels, notes, help))
         return UNKNOWN
+
+    def reset(self, op: str, param: str, span: Span) -> AttrValue:
+        """What ``default`` lines give a parameter of an op in a piece of text; ``None``: nothing.
+
+        The user's file comes first, then the library that the text stands in.
+        """
+        own = self.defaults.get(op, {})
+        if param in own:
+            return own[param]
+        return self.library_defaults.get(id(span.source), {}).get(op, {}).get(param)
 
     def count_nodes(self, builder: Builder, span: Span, expanded: int = 1) -> bool:
         """Whether the space is still within its size limits; reports once when it is not.
@@ -174,7 +197,7 @@ def _closure_key(m: Machine, node: ast.Node, env: Env) -> Hashable | None:
         captured.append(id(env.home))
     for name in known.names:
         scope = env.depth_of(name)
-        if scope is None or scope is m.root_env or scope.parent is None:
+        if scope is None or scope.top:
             continue
         key = fingerprint(m, scope.names[name])
         if key is None:

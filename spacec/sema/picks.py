@@ -84,7 +84,8 @@ def _pick(
     if not low == high == size:
         decision = DecisionDecl("subset", cx.step, low=low, high=high, size=size, condition=cx.guard, span=expr.span)
         cx.builder.decide(decision)
-    absent = bool(m.defaults.get("pick", {}).get("absent", 1))
+    reset = m.reset("pick", "absent", expr.span)
+    absent = reset is None or bool(reset)
     chosen: list[Value] = []
     for index, element in enumerate(elements):
         branch = cx.inside()

@@ -76,11 +76,29 @@ def instance_key(
     return (own, tuple(args), shape_of(x), types, want, id(binder) if binder else None)
 
 
+def owns(m: Machine, binder: Binder, span: Span) -> bool:
+    """Whether the name of a let or tied of a file is its own: names of decisions and weights begin with it."""
+    other = m.owners.setdefault(binder.name, binder) if not binder.local else binder
+    if other is binder:
+        return True
+    m.fail(
+        "E0222",
+        span,
+        f"two lets that decide are called `{binder.name}`",
+        "this use",
+        labels=(Label(other.span, "one is defined here"), Label(binder.span, "the other here")),
+        notes=("decisions and weights are named after their let, so these would have the same names",),
+    )
+    return False
+
+
 def lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
     """The skeleton law: every use of a binder yields the same decisions."""
     m.bodies.setdefault(id(binder), region)
     if m.lawful.get(id(binder)) is region:
         return True
+    if (region.searches or binder.kind == "tied") and not owns(m, binder, span):
+        return False
     text = skeleton_text(region)
     known = m.skeletons.setdefault(id(binder), (text, span))
     if known[0] == text:

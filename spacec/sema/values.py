@@ -114,6 +114,8 @@ class Env:
     names: Mapping[str, Value]
     parent: Env | None = None
     home: Home | None = None
+    top: bool = False
+    """The names of a whole file: what they mean is the same wherever they are mentioned."""
 
     def get(self, name: str) -> Value | None:
         env: Env | None = self

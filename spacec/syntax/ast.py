@@ -272,7 +272,10 @@ class Header(Node):
 
 @dataclass(frozen=True)
 class Use(Node):
+    """``use "cells.space"`` and, with values for its parameters, ``use "cells.space"(C = 8)``."""
+
     path: str
+    args: tuple[Arg, ...] = ()
 
 
 @dataclass(frozen=True)

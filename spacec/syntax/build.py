@@ -46,8 +46,9 @@ class Builder:
     def header(self, span: Span, name: Token, params: tuple[ast.Param, ...] | None) -> ast.Header:
         return ast.Header(name.text, params or (), span=span)
 
-    def use(self, span: Span, path: Token) -> ast.Use:
-        return ast.Use(_unquoted(path), span=span)
+    def use(self, span: Span, path: Token, args: tuple[ast.Arg, ...] | None) -> ast.Use:
+        self._named(args or (), "use")
+        return ast.Use(_unquoted(path), args or (), span=span)
 
     def direction(self, span: Span, word: Token) -> Token:
         return word

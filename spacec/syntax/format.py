@@ -52,7 +52,7 @@ def _params(params: Sequence[ast.Param]) -> str:
 def _item(item: ast.Item) -> str:
     match item:
         case ast.Use():
-            return f'use "{item.path}"'
+            return f'use "{item.path}"' + (f"({_args(item.args, '')})" if item.args else "")
         case ast.Port():
             guard = f" when {_expr(item.guard, _OR, '')}" if item.guard else ""
             return f"{item.direction} {item.name}: {_expr(item.type, _POSTFIX, '')}{guard}"

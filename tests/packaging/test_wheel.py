@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -81,6 +82,16 @@ def test_the_example_plugin_is_listed_with_its_distribution(target: Path, tmp_pa
     assert "example (spacec-example 0.1.0)" in done.stdout
     for name in ("channel_shuffle", "cheapest", "alphabet"):
         assert name in done.stdout
+
+
+def test_the_example_plugins_library_is_found_from_anywhere(target: Path, tmp_path: Path) -> None:
+    (tmp_path / "units.space").write_text(
+        'space units(C = 8)\nuse "example/shuffle.space"\ninput  x: [1, 8, 8]\noutput y: [10]\n'
+        "net = conv(3, C) >> mix * 3 >> global_pool >> linear(10)\n"
+    )
+    done = in_target(target, "-m", "spacec.cli", "info", "units.space", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["count"] == 8
 
 
 def test_the_example_plugins_own_tests_pass_on_the_installed_plugin(target: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spacec.hooks import CommandDescriptor, OpDescriptor, OpParam, StrategyDescriptor, hookimpl
+from spacec.hooks import CommandDescriptor, LibraryDescriptor, OpDescriptor, OpParam, StrategyDescriptor, hookimpl
 
 SPACEC_API = (1, 1)
 
@@ -27,6 +27,11 @@ def spacec_strategies() -> list[StrategyDescriptor]:
             "cheapest", "keeps the sampled architecture with the fewest weights", "spacec_example.strategy:Cheapest"
         )
     ]
+
+
+@hookimpl
+def spacec_library() -> list[LibraryDescriptor]:
+    return [LibraryDescriptor("example", "blocks of ShuffleNet's kind", "spacec_example", "library")]
 
 
 @hookimpl

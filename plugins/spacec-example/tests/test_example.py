@@ -75,3 +75,18 @@ def test_the_strategy_finds_the_cheapest(file: Path, tmp_path: Path) -> None:
     space = spacec.load(file)
     found = space.architecture(text)
     assert space.params(found) == min(space.params(a) for a in space.sample(n=50, seed=1))
+
+
+def test_the_library_is_used_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "units.space"
+    path.write_text(
+        'space units(C = 8)\nuse "example/shuffle.space"(groups = 4)\ninput  x: [1, 8, 8]\noutput y: [10]\n'
+        "net = conv(3, C) >> mix * 2 >> global_pool >> linear(10)\n"
+    )
+    space = spacec.load(path)
+    assert space.count() == 4
+    unit = 2 * (8 * 8 // 4 + 16) + 8 * 9 + 16
+    assert space.supernet_params() == 72 + 2 * unit + 90
+    path.write_text(path.read_text().replace("shuffle.space", "shufle.space"))
+    with pytest.raises(spacec.SpacecError, match='did you mean "example/shuffle'):
+        spacec.load(path)
