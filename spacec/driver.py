@@ -25,6 +25,7 @@ from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.ops import OpTable
 from spacec.measuring import Form, with_costs
 from spacec.modules import read_modules
+from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
@@ -97,7 +98,7 @@ class Session:
         found = elaborate(file, (self.prelude,), self.ops, sink, given, preset, imports)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
-        graph = PruneDead().apply(found.graph, sink)
+        graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink)
         sink.check()
         table = build_table(graph, found.limits, self._dormant(file, imports, found))
         return found, Form(graph, table)
@@ -112,7 +113,11 @@ class Session:
             other = elaborate(file, (self.prelude,), self.ops, Sink(), {}, preset, imports)
             if other is None:
                 continue
-            owners = build_table(other.graph).owner_digests
+            unmerged = Sink()
+            graph = MergeCalls().apply(other.graph, unmerged)
+            if unmerged.failed:
+                continue
+            owners = build_table(graph).owner_digests
             reached = {owner: digest for owner, digest in owners.items() if owner.partition("[")[0] in wanted}
             digests.update(reached)
             wanted -= {owner.partition("[")[0] for owner in reached}

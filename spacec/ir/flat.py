@@ -65,6 +65,41 @@ class FlatSwitch:
 
 
 @dataclass(frozen=True)
+class FlatCall:
+    """One of the calls that an entry joins, made inside the entry ``caller`` (``None``: outside all).
+
+    ``gate``: the candidates that lead to it from there, as a condition on masks: its decisions are pairs of slot
+    and instance, its candidates indices of the slot's labels.
+    """
+
+    caller: int | None
+    gate: Cond
+
+
+@dataclass(frozen=True)
+class FlatEntry:
+    """A member of a tied family that runs once for calls which exclude each other. Callers come before callees."""
+
+    name: str
+    calls: tuple[FlatCall, ...]
+
+
+@dataclass(frozen=True)
+class FlatMeet:
+    """An input of a member that runs once: ``sources`` are what the calls of ``entry`` give it, in their order.
+
+    In an architecture it is the source of the one active call, in a supernet the mean of the sources
+    weighted by the reach of their calls (:mod:`spacec.lower.reach`).
+    """
+
+    entry: int
+    sources: tuple[int, ...]
+    type: TensorType
+    guard: Cond = ALWAYS
+    span: Span = field(default=NOWHERE, repr=False)
+
+
+@dataclass(frozen=True)
 class FlatInput:
     """A named input of the network."""
 
@@ -72,7 +107,20 @@ class FlatInput:
     type: TensorType
 
 
-FlatNode = FlatInput | FlatOp | FlatChoose | FlatSwitch
+FlatNode = FlatInput | FlatOp | FlatChoose | FlatSwitch | FlatMeet
+
+
+def sources_of(node: FlatNode) -> tuple[int, ...]:
+    """The nodes that a node may read, in order."""
+    match node:
+        case FlatOp():
+            return node.inputs
+        case FlatChoose() | FlatSwitch():
+            return tuple(a for a in node.alternatives if a is not None)
+        case FlatMeet():
+            return node.sources
+        case FlatInput():
+            return ()
 
 
 @dataclass(frozen=True)
@@ -84,3 +132,4 @@ class FlatGraph:
     inputs: tuple[str, ...]
     outputs: dict[str, int]
     preconditions: tuple[Precondition, ...] = ()
+    entries: tuple[FlatEntry, ...] = ()

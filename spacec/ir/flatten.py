@@ -1,34 +1,80 @@
 """Expanding the region graph into the flat form that the back end reads.
 
-Assumes a finished graph whose dead code is gone. Guarantees topological order, global decision ids
-in every condition and size, and one weight key for each stateful activation (one for all uses of a
-tied member).
+Assumes a finished graph whose dead code is gone and whose merged members are known. Guarantees topological order,
+global decision ids in every condition and size, and one weight key for each stateful activation (one for
+all uses of a tied member). A merged member is written out once, on the meeting of its calls' inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import heapq
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 
-from spacec.ir.conditions import ALWAYS, Cond, both
+from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either
 from spacec.ir.dims import Dim, Poly
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch
-from spacec.ir.graph import CallNode, ChooseNode, OpNode, Ref, SpaceGraph, SwitchNode
-from spacec.ir.naming import Place, decision_path, global_size, joined, root_place, state_path
+from spacec.ir.flat import (
+    FlatCall,
+    FlatChoose,
+    FlatEntry,
+    FlatGraph,
+    FlatInput,
+    FlatMeet,
+    FlatNode,
+    FlatOp,
+    FlatSwitch,
+    sources_of,
+)
+from spacec.ir.graph import (
+    CallNode,
+    ChooseNode,
+    DecisionRef,
+    MemberUse,
+    OpNode,
+    Ref,
+    SlotDecl,
+    SpaceGraph,
+    SwitchNode,
+)
+from spacec.ir.naming import Place, Reach, decision_path, global_size, joined, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.types import TensorType
+
+
+@dataclass
+class _Member:
+    """A merged member: its calls as they are met, and the numbers that stand for its outputs until it is written."""
+
+    place: Place
+    results: list[int]
+    calls: list[FlatCall] = field(default_factory=list)
+    inputs: list[list[int]] = field(default_factory=list)
+    guards: list[Cond] = field(default_factory=list)
 
 
 class _Flattener:
     """Accumulates flat nodes; ``names`` are the ids of the decisions whose symbols stand in sizes."""
 
-    def __init__(self, names: Mapping[int, str]) -> None:
+    def __init__(self, graph: SpaceGraph, names: Mapping[int, str]) -> None:
         self.nodes: list[FlatNode] = []
         self.names = names
         self.pure: dict[Hashable, int] = {}
+        self.merged = frozenset(graph.merged)
+        self.members: dict[MemberUse, _Member] = {}
+        self.entries: list[FlatEntry] = []
+        self.within: int | None = None
+        """The entry that is being written out."""
+        self.stands_for: dict[int, int] = {}
+        """Negative numbers of outputs to come, with the nodes they turn out to be."""
+        self.promised = 0
 
     def add(self, node: FlatNode) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
+
+    def promise(self) -> int:
+        self.promised -= 1
+        return self.promised
 
     def dim(self, dim: Dim) -> Dim:
         return global_size(dim, self.names)
@@ -45,17 +91,37 @@ class _Flattener:
 def flatten(graph: SpaceGraph) -> FlatGraph:
     """The flat form of a space graph."""
     root = root_place(graph.root)
-    work = _Flattener(root.shared)
+    work = _Flattener(graph, root.shared)
     inputs = [work.add(FlatInput(p.name, p.type)) for p in graph.inputs]
-    results = _expand(work, root, inputs, ALWAYS)
+    results = _expand(work, root, inputs, Reach(root.owner), ALWAYS)
+    for use in graph.merged:
+        _enter(work, use)
     outputs = {port.name: results[k] for k, port in enumerate(graph.outputs)}
     names = tuple(p.name for p in graph.inputs)
     pre = tuple(Precondition(work.dim(p.dim), p.divisor) for p in graph.root.preconditions)
-    return FlatGraph(graph.name, tuple(work.nodes), names, outputs, pre)
+    flat = FlatGraph(graph.name, tuple(work.nodes), names, outputs, pre, tuple(work.entries))
+    return _in_order(flat, work) if graph.merged else flat
 
 
-def _expand(work: _Flattener, place: Place, inputs: list[int], guard: Cond) -> list[int]:
-    """The flat nodes of one activation; returns the indices of its outputs."""
+def _enter(work: _Flattener, use: MemberUse) -> None:
+    """Write a merged member out, once, on what its calls give it."""
+    member = work.members[use]
+    entry, guard = len(work.entries), either(*member.guards)
+    work.entries.append(FlatEntry(use[0], tuple(member.calls)))
+    inputs = []
+    for k, type_ in enumerate(member.place.region.inputs):
+        sources = tuple(given[k] for given in member.inputs)
+        inputs.append(work.add(FlatMeet(entry, sources, work.type(type_), guard)))
+    work.within = entry
+    results = _expand(work, member.place, inputs, Reach(use[0], guard, guard), ALWAYS)
+    work.stands_for.update(zip(member.results, results, strict=True))
+
+
+def _expand(work: _Flattener, place: Place, inputs: list[int], reach: Reach, gate: Cond) -> list[int]:
+    """The flat nodes of one activation; returns the indices of its outputs.
+
+    ``gate`` is what leads to it from the entry that is being written out.
+    """
     region = place.region
     values: list[list[int]] = [[i] for i in inputs]
 
@@ -63,21 +129,34 @@ def _expand(work: _Flattener, place: Place, inputs: list[int], guard: Cond) -> l
         return values[ref.node][ref.out]
 
     for node in region.nodes:
-        here = both(guard, place.absolute(node.guard))
-        match node:
-            case OpNode():
-                values.append([_op(work, place, node, tuple(map(at, node.inputs)), here)])
-            case ChooseNode():
-                alternatives = tuple(None if a is None else at(a) for a in node.alternatives)
-                values.append([work.add(_choose(work, place, node, alternatives, here))])
-            case SwitchNode():
-                alternatives = tuple(None if a is None else at(a) for a in node.alternatives)
-                conditions = tuple(map(place.absolute, node.conditions))
-                type = work.type(node.type)
-                values.append([work.add(FlatSwitch(alternatives, conditions, type, here, node.span))])
-            case CallNode():
-                values.append(_expand(work, place.child(node), [at(r) for r in node.inputs], here))
+        if isinstance(node, CallNode):
+            values.append(_call(work, place, node, [at(r) for r in node.inputs], reach, gate))
+            continue
+        here = both(reach.entry, place.absolute(node.guard))
+        if isinstance(node, OpNode):
+            values.append([_op(work, place, node, tuple(map(at, node.inputs)), here)])
+            continue
+        alternatives = tuple(None if a is None else at(a) for a in node.alternatives)
+        if isinstance(node, ChooseNode):
+            values.append([work.add(_choose(work, place, node, alternatives, here))])
+        else:
+            values.append([work.add(_switch(work, place, node, alternatives, here))])
     return [at(out.ref) for out in region.outputs]
+
+
+def _call(work: _Flattener, place: Place, node: CallNode, inputs: list[int], reach: Reach, gate: Cond) -> list[int]:
+    child, under = place.child(node), reach.under(place, node.guard)
+    leading = both(gate, _gate(place, node.guard)) if work.merged else ALWAYS
+    use = (child.owner, id(node.region))
+    if use not in work.merged:
+        return _expand(work, child, inputs, under, leading)
+    member = work.members.get(use)
+    if member is None:
+        member = work.members[use] = _Member(child, [work.promise() for _ in node.region.outputs])
+    member.calls.append(FlatCall(work.within, leading))
+    member.inputs.append(inputs)
+    member.guards.append(under.entry)
+    return member.results
 
 
 def _op(work: _Flattener, place: Place, node: OpNode, inputs: tuple[int, ...], guard: Cond) -> int:
@@ -95,10 +174,88 @@ def _op(work: _Flattener, place: Place, node: OpNode, inputs: tuple[int, ...], g
 def _choose(
     work: _Flattener, place: Place, node: ChooseNode, alternatives: tuple[int | None, ...], guard: Cond
 ) -> FlatChoose:
-    slot = node.slot
+    name, instance = _slot(place, node.slot)
+    return FlatChoose(name, alternatives, work.type(node.type), instance, guard, node.span)
+
+
+def _switch(
+    work: _Flattener, place: Place, node: SwitchNode, alternatives: tuple[int | None, ...], guard: Cond
+) -> FlatSwitch:
+    conditions = tuple(map(place.absolute, node.conditions))
+    return FlatSwitch(alternatives, conditions, work.type(node.type), guard, node.span)
+
+
+def _slot(place: Place, slot: SlotDecl) -> tuple[str, str]:
+    """The global name of a slot, and the name of its instance in this activation."""
     if slot.decision is not None and id(slot.decision) in place.shared:
         name = place.shared[id(slot.decision)]
     else:
         name = joined(place.prefix, decision_path(slot.step)) or place.owner
     local = "_".join(p for p in decision_path(slot.step).replace("[", "_").replace("]", "").split(".") if p)
-    return FlatChoose(name, alternatives, work.type(node.type), joined(place.key, local) or name, guard, node.span)
+    return name, joined(place.key, local) or name
+
+
+def _gate(place: Place, condition: Cond) -> Cond:
+    """A condition on decisions, named from ``place``, as one on the masks of their slots."""
+    match condition:
+        case Is(decision=DecisionRef() as ref):
+            slot = ref.decision.slot
+            if slot is None or ref.decision.single:
+                return ALWAYS  # nothing that is merged hangs on a value
+            return Is(_slot(place.home(ref), slot), frozenset(k + slot.absent for k in condition.candidates))
+        case Has(decision=DecisionRef() as ref):
+            home = place.home(ref)
+            of_element = (s for s in home.region.slots if s.pick is ref.decision and s.element == condition.element)
+            slot = next(of_element, None)
+            if slot is None:
+                return ALWAYS  # nothing relaxes it: the element is there
+            return Is(_slot(home, slot), frozenset(range(slot.absent, len(slot.labels))))
+        case All():
+            return both(*(_gate(place, p) for p in condition.parts))
+        case Any():
+            return either(*(_gate(place, p) for p in condition.parts))
+        case _:
+            raise AssertionError(f"{condition!r} names no decision of a region")
+
+
+def _in_order(flat: FlatGraph, work: _Flattener) -> FlatGraph:
+    """The nodes sorted, and what stood for outputs to come replaced by the nodes they turned out to be."""
+
+    def settled(index: int) -> int:
+        while index < 0:
+            index = work.stands_for[index]
+        return index
+
+    nodes = [_with_sources(n, settled) for n in flat.nodes]
+    readers: list[list[int]] = [[] for _ in nodes]
+    missing: list[int] = []
+    for index, node in enumerate(nodes):
+        read = set(sources_of(node))
+        missing.append(len(read))
+        for source in read:
+            readers[source].append(index)
+    place: dict[int, int] = {}
+    ready = [i for i, n in enumerate(missing) if n == 0]
+    while ready:
+        index = heapq.heappop(ready)
+        place[index] = len(place)
+        for reader in readers[index]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(ready, reader)
+    assert len(place) == len(nodes), "calls that wait for one another are not merged"
+    ordered = sorted(place, key=place.__getitem__)
+    moved = tuple(_with_sources(nodes[i], place.__getitem__) for i in ordered)
+    return replace(flat, nodes=moved, outputs={name: place[settled(i)] for name, i in flat.outputs.items()})
+
+
+def _with_sources(node: FlatNode, new: Callable[[int], int]) -> FlatNode:
+    match node:
+        case FlatOp():
+            return replace(node, inputs=tuple(map(new, node.inputs)))
+        case FlatChoose() | FlatSwitch():
+            return replace(node, alternatives=tuple(None if a is None else new(a) for a in node.alternatives))
+        case FlatMeet():
+            return replace(node, sources=tuple(map(new, node.sources)))
+        case FlatInput():
+            return node

@@ -67,6 +67,8 @@ class Binder:
     home: Step | None = None
     region: Region | None = None
     """The region of a local one (inside a ``dag``, or inline): its ids hang below the activation that declares it."""
+    member: bool = False
+    """One of an indexed family."""
 
     @property
     def local(self) -> bool:
@@ -242,6 +244,10 @@ class Port:
     span: Span = field(default=NOWHERE, compare=False)
 
 
+MemberUse = tuple[str, int]
+"""A member of a ``tied`` family as it is used with one set of types: its global name, and its region's identity."""
+
+
 @dataclass(eq=False)
 class SpaceGraph:
     """The whole space: its root region and its ports."""
@@ -250,6 +256,8 @@ class SpaceGraph:
     root: Region
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    merged: tuple[MemberUse, ...] = ()
+    """Members whose calls exclude each other and run once, callers first (:mod:`spacec.passes.merge_calls`)."""
 
     def regions(self) -> list[Region]:
         """Every distinct region, callees first."""

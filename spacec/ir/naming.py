@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from spacec.ir.conditions import ALWAYS, Cond, both, rename, text
+from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, both, rename, text
 from spacec.ir.dims import Dim, Poly, Symbol, poly
 from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Region, Step
 from spacec.ir.sizes import substitute
@@ -62,7 +62,8 @@ class Place:
     """Of weight keys."""
     owner: str
     """The let, tied or ``net`` that owns the decisions here."""
-    binders: Mapping[int, str] = field(default_factory=dict)
+    binders: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """Owner and weight key of every local binder in scope, by the binder's identity."""
     shared: dict[int, str] = field(default_factory=dict)
     """Ids of the decisions that their declaration alone names; see :func:`name_singles`."""
 
@@ -73,7 +74,8 @@ class Place:
         known = dict(self.binders)
         for binder in self.region.binders:
             home = decision_path(binder.home) if binder.home else ""
-            known[id(binder)] = joined(joined(self.prefix, home), binder.name)
+            owner = joined(joined(self.prefix, home), binder.name)
+            known[id(binder)] = (owner, joined(self.key, binder_key(binder.name)))
         return Place(self.region, self.prefix, self.key, self.owner, known, self.shared)
 
     def child(self, call: CallNode) -> Place:
@@ -82,9 +84,9 @@ class Place:
         if call.binder is None:
             prefix = joined(self.prefix, decision_path(call.step))
             return Place(call.region, prefix, key, self.owner, self.binders, self.shared).with_local_binders()
-        owner = self.binders.get(id(call.binder), call.binder.name)
+        owner, weights = self.binders.get(id(call.binder), (call.binder.name, binder_key(call.binder.name)))
         if call.binder.kind == "tied":
-            key = binder_key(owner) if not call.binder.local else joined(self.key, binder_key(call.binder.name))
+            key = weights
         return Place(call.region, owner, key, owner, self.binders, self.shared).with_local_binders()
 
     def id_of(self, decision: DecisionDecl) -> str:
@@ -99,13 +101,52 @@ class Place:
             return known
         if ref.decision.single:
             return f"{OUTSIDE}.{ref.decision.name}"
+        return self.home(ref).id_of(ref.decision)
+
+    def home(self, ref: DecisionRef) -> Place:
+        """The activation that declares a decision which is named from here, unless its declaration alone names it."""
         place = self
         for call in ref.calls:
             place = place.child(call)
-        return place.id_of(ref.decision)
+        return place
 
     def absolute(self, condition: Cond) -> Cond:
         return condition if condition == ALWAYS else rename(condition, self.resolve)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """When an activation is there, over global ids: ``guard`` in full, that is with all that leads to it.
+
+    ``entry`` says the same for architectures and is short: a decision that is not asked has no value, so where
+    ``local``, the part since the owner was entered (under ``start``), asks for one of the owner's own decisions
+    (``decided``), the rest follows. Masks weigh decisions whether they are asked or not, so costs need ``guard``.
+    """
+
+    owner: str
+    guard: Cond = ALWAYS
+    start: Cond = ALWAYS
+    local: Cond = ALWAYS
+    decided: bool = False
+
+    def under(self, place: Place, condition: Cond) -> Reach:
+        """The reach of what stands in ``place`` under a condition relative to it."""
+        if condition == ALWAYS:
+            return self
+        told = place.absolute(condition)
+        asked = condition.parts if isinstance(condition, All) else (condition,)
+        decided = self.decided or any(self._owns(place, c.decision) for c in asked if isinstance(c, Is | Has))
+        return Reach(self.owner, both(self.guard, told), self.start, both(self.local, told), decided)
+
+    def _owns(self, place: Place, ref: Hashable) -> bool:
+        if not isinstance(ref, DecisionRef) or id(ref.decision) in place.shared:
+            return False
+        return place.home(ref).owner == self.owner
+
+    @property
+    def entry(self) -> Cond:
+        """When it is there, without what follows from the rest."""
+        return self.local if self.decided else both(self.start, self.local)
 
 
 def root_place(region: Region) -> Place:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp, FlatSwitch
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatOp, FlatSwitch, sources_of
 from spacec.lower import errors, sizes
 from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.masks import SlotInfo
@@ -114,8 +114,8 @@ def head_keys(flat: FlatGraph, lowered: dict[int, Layer | Call]) -> frozenset[st
                 found.add(node.key)
             else:
                 stack.extend(node.inputs)
-        elif isinstance(node, FlatChoose | FlatSwitch):
-            stack.extend(a for a in node.alternatives if a is not None)
+        else:
+            stack.extend(sources_of(node))
     return frozenset(found)
 
 
@@ -186,7 +186,7 @@ def _names(flat: FlatGraph) -> dict[str, tuple[int, ...]]:
                 name = node.instance
             case FlatInput():
                 name = node.name
-            case FlatSwitch():
+            case FlatSwitch() | FlatMeet():
                 continue
         if name:
             names[name] = (*names.get(name, ()), index)

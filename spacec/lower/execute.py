@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spacec.ir.flat import FlatOp
+from spacec.ir.entries import reaches
+from spacec.ir.flat import FlatMeet, FlatOp, sources_of
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
-from spacec.lower.gates import GateRecord, Trace, watch
+from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses
@@ -47,6 +49,7 @@ class Pass:
     tapped: dict[int, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
     _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
+    _reaches: list[tuple[Any, ...]] | None = None
 
     def run(self, plan: Plan, keep: bool) -> None:
         """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""
@@ -106,6 +109,9 @@ class Pass:
         )
 
     def _choose(self, step: ChooseStep) -> Tensor:
+        node = self.machine.blueprint.flat.nodes[step.node]
+        if isinstance(node, FlatMeet):
+            return self._meet(step, node)
         options = [(position, self.values[node]) for position, node in step.options]
         selection = self.selection(step.node)
         if step.node in self.switched:
@@ -125,6 +131,37 @@ class Pass:
             channels = number(self.machine.blueprint.switches.nodes[node].type.channels, self.elastic.chosen)
             options = [(position, fitted(value, channels)) for position, value in options]
         return self.mix(selection, options)
+
+    def _meet(self, step: ChooseStep, node: FlatMeet) -> Tensor:
+        options = {call: self.values[source] for call, source in step.options}
+        value = self.meet(node.entry, options)
+        if self.trace is not None:
+            value = watch(value, len(options) > 1)
+            self.trace.meetings.append(MeetRecord(node.entry, step.node, value, options))
+        return value
+
+    def meet(self, entry: int, options: Mapping[int, Tensor]) -> Tensor:
+        """The mean of what the calls give, weighted by their reach; the only one as it is."""
+        if len(options) == 1:
+            return next(iter(options.values()))
+        weights = shares([self.reaches[entry][call] for call in options])
+        parts = [weight * tensor for weight, tensor in zip(weights, options.values(), strict=True)]
+        value: Tensor = parts[0]
+        for other in parts[1:]:
+            value = value + other
+        return value
+
+    @property
+    def reaches(self) -> list[tuple[Any, ...]]:
+        """The reach of every call of every entry under the masks of this pass."""
+        if self._reaches is None:
+            self._reaches = reaches(self.machine.blueprint.flat.entries, self._weigh)
+        return self._reaches
+
+    def _weigh(self, slot: str, instance: str, candidates: Collection[int]) -> Any:
+        selection = self.selections[slot, instance]
+        asked = [p for p, k in enumerate(selection.run) if k in candidates]
+        return float(len(asked)) if selection.weights is None else sum((selection.weights[p] for p in asked), 0.0)
 
     def mix(self, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:
         """The weighted sum of present candidates, or the only one."""
@@ -147,11 +184,14 @@ def run_spared(run: Pass) -> None:
     (dropout) are not missed afterwards.
     """
     assert run.trace is not None, "only a traced pass has gates"
-    wanted: list[tuple[GateRecord, int, int]] = []
+    wanted: list[tuple[GateRecord | MeetRecord, int, int]] = []
     for record in run.trace.records:
         for k, source in enumerate(run.machine.blueprint.chooses[record.node].alternatives):
             if source is not None and k not in record.candidates:
                 wanted.append((record, k, source))
+    for meeting in run.trace.meetings:
+        sources = sources_of(run.machine.blueprint.flat.nodes[meeting.node])
+        wanted += [(meeting, k, s) for k, s in enumerate(sources) if k not in meeting.candidates]
     missing: set[int] = set()
     stack = [source for _, _, source in wanted]
     while stack:
@@ -165,15 +205,15 @@ def run_spared(run: Pass) -> None:
             value = _spared_value(run, node)
             if value is not None:
                 run.values[node] = value
-    for record, k, source in wanted:
+    for owner, k, source in wanted:
         if source in run.values:
-            record.candidates[k] = run.values[source]
+            owner.candidates[k] = run.values[source]
 
 
 def _sources(run: Pass, node: int) -> list[int]:
     found = run.machine.blueprint.flat.nodes[node]
-    if isinstance(found, FlatOp):
-        return list(found.inputs)
+    if isinstance(found, FlatOp | FlatMeet):
+        return list(sources_of(found))
     alternatives = run.alternatives(node)
     return [s for k in run.selection(node).run if (s := alternatives[k]) is not None]
 
@@ -185,6 +225,9 @@ def _spared_value(run: Pass, node: int) -> Tensor | None:
         inputs = [run.values[i] for i in found.inputs if i in run.values]
         some = found.spec.name in DROPS_ABSENT and inputs
         return run.apply(node, inputs, spare=True) if some or len(inputs) == len(found.inputs) else None
+    if isinstance(found, FlatMeet):
+        given = {k: run.values[s] for k, s in enumerate(found.sources) if s in run.values}
+        return run.meet(found.entry, given) if given else None
     selection, alternatives = run.selection(node), run.alternatives(node)
     options = [
         (position, run.values[source])

@@ -1,18 +1,21 @@
 """Gate gradients: how the loss would change with the weight of each candidate.
 
 A choice computes y = Σ g_k y_k, so dL/dg_k = <dL/dy, y_k>. This needs dL/dy only, so candidates that
-did not run cost one forward pass without a graph.
+did not run cost one forward pass without a graph. Where calls of a merged member meet, x = Σ w_c x_c with weights
+that are shares of reach, and reach is a function of the gates: it adds Σ <dL/dx, x_c> dw_c/dg_k.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from spacec.ir.entries import reaches
+from spacec.ir.flat import FlatEntry
 from spacec.lower import errors
 from spacec.lower.elastic import ElasticMask
 from spacec.lower.masks import Out, Selection
@@ -31,13 +34,27 @@ class GateRecord:
 
 
 @dataclass
+class MeetRecord:
+    """One input of a merged member that ran: its value, and what the calls gave it."""
+
+    entry: int
+    node: int
+    output: Tensor
+    candidates: dict[int, Tensor]
+
+
+@dataclass
 class Trace:
     """What gate gradients need of a forward pass.
 
-    Its choices; by slot, the soft elastic masks, and the soft masks of slots that switches depend on.
+    Its choices and its meetings; by slot, the soft elastic masks, and the soft masks of slots that switches depend
+    on. ``gates``: the weights ``(n,)`` by slot and instance, where meetings depend on them.
     """
 
     records: list[GateRecord] = field(default_factory=list)
+    meetings: list[MeetRecord] = field(default_factory=list)
+    entries: Sequence[FlatEntry] = ()
+    gates: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     elastic: dict[str, Tensor] = field(default_factory=dict)
     switching: dict[str, Tensor] = field(default_factory=dict)
 
@@ -89,16 +106,52 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
         raise errors.lowering_error(
             errors.MASK, "this output has no gates", help="ask the forward pass for them: net(x, mask, gates=True)"
         )
-    records, direct = out.trace.records, [*out.trace.elastic.items(), *out.trace.switching.items()]
-    watched = [*(r.output for r in records), *(weights for _, weights in direct)]
+    records, meetings = out.trace.records, out.trace.meetings
+    direct = [*out.trace.elastic.items(), *out.trace.switching.items()]
+    watched = [*(r.output for r in records), *(weights for _, weights in direct), *(m.output for m in meetings)]
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()
     gradients: dict[str, Tensor] = {}
     for record, gradient in zip(records, found, strict=False):
         name = record.slot if per == "slot" else record.instance
         _add(gradients, name, _products(record, gradient))
-    for (name, weights), gradient in zip(direct, found[len(records) :], strict=True):
+    for (name, weights), gradient in zip(direct, found[len(records) :], strict=False):
         _add(gradients, name, torch.zeros_like(weights) if gradient is None else gradient)
+    for (slot, instance), gradient in _by_reach(out.trace, found[len(records) + len(direct) :]).items():
+        _add(gradients, slot if per == "slot" else instance, gradient)
     return gradients
+
+
+def shares(amounts: Sequence[Any]) -> list[Any]:
+    """Each amount over their sum; equal parts where the sum is zero."""
+    total = sum(amounts)
+    if not isinstance(total, Tensor):
+        return [a / total for a in amounts] if total else [1.0 / len(amounts)] * len(amounts)
+    none = total == 0
+    whole = torch.where(none, torch.ones_like(total), total)
+    return [torch.where(none, 1.0 / len(amounts), a / whole) for a in amounts]
+
+
+def _by_reach(trace: Trace, gradients: Sequence[Tensor | None]) -> dict[tuple[str, str], Tensor]:
+    """What gates do to the loss by way of the weights with which calls meet."""
+    joined = [
+        (m, g) for m, g in zip(trace.meetings, gradients, strict=False) if g is not None and len(m.candidates) > 1
+    ]
+    if not joined:
+        return {}
+    gates = {name: gate.detach().requires_grad_() for name, gate in trace.gates.items()}
+
+    def weigh(slot: str, instance: str, candidates: Collection[int]) -> Any:
+        return sum(gates[slot, instance][k] for k in sorted(candidates))
+
+    with torch.enable_grad():
+        found = reaches(trace.entries, weigh)
+        total = torch.zeros(())
+        for meeting, gradient in joined:
+            weights = shares([found[meeting.entry][call] for call in meeting.candidates])
+            for weight, value in zip(weights, meeting.candidates.values(), strict=True):
+                total = total + weight * torch.sum(gradient * value.detach())
+        parts = torch.autograd.grad(total, list(gates.values()), allow_unused=True)
+    return {name: part for name, part in zip(gates, parts, strict=True) if part is not None}
 
 
 def _products(record: GateRecord, gradient: Tensor | None) -> Tensor:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp, FlatSwitch
+from spacec.ir.entries import running_calls
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatOp, FlatSwitch
 from spacec.lower import errors
 
 DROPS_ABSENT = frozenset(("sum", "concat"))
@@ -26,7 +27,10 @@ class OpStep:
 
 @dataclass(frozen=True)
 class ChooseStep:
-    """Mix the present ``options``: pairs of the position in the slot's run candidates, and a node."""
+    """Mix the present ``options``: pairs of a position and a node.
+
+    Positions are places in the slot's run candidates, or calls of the entry that a meeting belongs to.
+    """
 
     node: int
     options: tuple[tuple[int, int], ...]
@@ -57,6 +61,7 @@ def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
     ``prune`` also drops terms of a sum that are the op ``zero``, where another term remains.
     Raises :class:`SpacecError` (E0905) where an output is absent.
     """
+    running = _with_meetings(flat, running)
     reachable = _reachable(flat, running)
     present = _present(flat, running, reachable)
     for name, index in flat.outputs.items():
@@ -85,6 +90,24 @@ def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
     return Plan(tuple(steps), _releases(steps, set(flat.outputs.values())))
 
 
+def _with_meetings(flat: FlatGraph, running: Running) -> Running:
+    """``running`` for meetings too: the calls that run."""
+    if not flat.entries:
+        return running
+    chosen = {(n.slot, n.instance): running(i) for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
+    calls = running_calls(flat.entries, lambda slot, instance: chosen[slot, instance])
+
+    def both(index: int) -> tuple[int, ...]:
+        node = flat.nodes[index]
+        return calls[node.entry] if isinstance(node, FlatMeet) else running(index)
+
+    return both
+
+
+def _options(node: FlatChoose | FlatSwitch | FlatMeet) -> tuple[int | None, ...]:
+    return node.sources if isinstance(node, FlatMeet) else node.alternatives
+
+
 def _reachable(flat: FlatGraph, running: Running) -> list[bool]:
     """Nodes that the outputs may read, absent ones included."""
     reached = [False] * len(flat.nodes)
@@ -94,7 +117,7 @@ def _reachable(flat: FlatGraph, running: Running) -> list[bool]:
         node = flat.nodes[index]
         if not reached[index] or isinstance(node, FlatInput):
             continue
-        chosen = node.inputs if isinstance(node, FlatOp) else [node.alternatives[k] for k in running(index)]
+        chosen = node.inputs if isinstance(node, FlatOp) else [_options(node)[k] for k in running(index)]
         for source in chosen:
             if source is not None:
                 reached[source] = True
@@ -112,10 +135,9 @@ def _present(flat: FlatGraph, running: Running, reached: list[bool]) -> list[boo
             case FlatOp():
                 some = (present[i] for i in node.inputs)
                 present[index] = any(some) if node.spec.name in DROPS_ABSENT else all(some)
-            case FlatChoose() | FlatSwitch():
-                present[index] = any(
-                    (source := node.alternatives[k]) is not None and present[source] for k in running(index)
-                )
+            case _:
+                chosen = (_options(node)[k] for k in running(index))
+                present[index] = any(source is not None and present[source] for source in chosen)
     return present
 
 
@@ -127,8 +149,8 @@ def _void(flat: FlatGraph, running: Running, present: list[bool]) -> list[bool]:
             void[index] = all(void[i] for i in node.inputs if present[i])
         elif isinstance(node, FlatOp):
             void[index] = node.spec.name == "zero"
-        elif isinstance(node, FlatChoose | FlatSwitch):
-            chosen = [node.alternatives[k] for k in running(index)]
+        elif isinstance(node, FlatChoose | FlatSwitch | FlatMeet):
+            chosen = [_options(node)[k] for k in running(index)]
             void[index] = bool(chosen) and all(c is not None and void[c] for c in chosen)
     return void
 
@@ -144,6 +166,8 @@ def _step(flat: FlatGraph, index: int, running: Running, present: list[bool], vo
             run = enumerate(running(index))
             found = ((position, choice.alternatives[k]) for position, k in run)
             return ChooseStep(index, tuple((p, n) for p, n in found if n is not None and present[n]))
+        case FlatMeet() as meeting:
+            return ChooseStep(index, tuple((k, n) for k in running(index) if present[n := meeting.sources[k]]))
         case _:
             return None
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from math import lcm
 
 from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, symbols
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch
+from spacec.ir.flat import FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch, sources_of
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.sizes import evaluate, substitute
 from spacec.ir.types import TensorType
@@ -143,10 +143,10 @@ class ElasticSites:
             return whole
         if isinstance(node, FlatSwitch):
             return self._switched(node, before)
-        joined = node.inputs if isinstance(node, FlatOp) else [a for a in node.alternatives if a is not None]
+        joined = sources_of(node)
         if isinstance(node, FlatOp) and node.spec.name == "concat":
             return tuple(segment for i in joined for segment in before[i])
-        if isinstance(node, FlatChoose) or node.spec.name in ("sum", "mul"):
+        if not isinstance(node, FlatOp) or node.spec.name in ("sum", "mul"):
             different = [before[i] for i in joined if before[i] != before[joined[0]]]
             if different:
                 raise errors.lowering_error(

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from spacec.ir.conditions import decisions
 from spacec.ir.flat import FlatGraph, FlatInput
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import make_blueprint
@@ -83,7 +84,8 @@ class Supernet(nn.Module):
         blueprint = self.blueprint
         given = helpers.ordered_inputs(blueprint.flat.inputs, tensors, named_inputs)
         self._entry(*given)
-        selections, trace = self._read_mask(mask), Trace() if gates else None
+        selections = self._read_mask(mask)
+        trace = self._trace(selections, given[0]) if gates else None
         elastic = read_elastic(blueprint, selections)
         decided = blueprint.switches.decided(selections)
         if trace is not None:
@@ -117,6 +119,11 @@ class Supernet(nn.Module):
         if mask is not None:
             raise TypeError("the mask is given twice, by position and by name")
         return given[:-1], given[-1]
+
+    def _trace(self, selections: Mapping[tuple[str, str], Selection], like: Tensor) -> Trace:
+        entries = self.blueprint.flat.entries
+        asked = {name for entry in entries for call in entry.calls for name in decisions(call.gate)}
+        return Trace(entries=entries, gates={n: s.vector(like) for n, s in selections.items() if n in asked})
 
     def _read_mask(self, mask: Mask | Architecture | None) -> dict[tuple[str, str], Selection]:
         if isinstance(mask, Architecture):

@@ -45,11 +45,7 @@ class PruneDead:
                         notes=("code that no output reads is not built, so choosing here would change nothing",),
                     )
                 )
-        return replace_root(graph, root)
-
-
-def replace_root(graph: SpaceGraph, root: Region) -> SpaceGraph:
-    return SpaceGraph(graph.name, root, graph.inputs, graph.outputs)
+        return replace(graph, root=root)
 
 
 def _decisions(root: Region) -> list[DecisionDecl]:

@@ -198,7 +198,8 @@ def emit_call(m: Machine, cx: Cx, instance: Instance, x: Value, binder: Binder |
     """The call node, and the instance's result as values of the caller's region."""
     if instance.result is ABSENT:
         return ABSENT
-    if not m.count_nodes(cx.builder, span, 1 + instance.region.expanded):
+    apart = binder is None or binder.kind == "let" or not binder.member  # a tied member's calls may run as one
+    if not m.count_nodes(cx.builder, span, 1 + instance.region.expanded if apart else 1):
         return UNKNOWN
     tensors = [p for p in leaves(x) if isinstance(p, Tensor)]
     entry = presence_of(x)

@@ -169,7 +169,7 @@ def _local(m: Machine, cx: Cx, s: ast.Binding, env: Env) -> Env:
     binder: Binder | None = None
     if s.kind != "def":
         siblings = cx.builder.region.binders
-        again = sum(b.home is cx.step and b.span == s.name_span for b in siblings)
+        again = sum(b.home is cx.step and not b.member and b.name.partition("[")[0] == s.name for b in siblings)
         binder = Binder(s.kind, f"{s.name}[{again}]" if again else s.name, s.name_span, cx.step, cx.builder.region)
         siblings.append(binder)
     return env.bind(**{s.name: Definition(s, env, binder)})

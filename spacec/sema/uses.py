@@ -27,12 +27,13 @@ def binder_of(m: Machine, d: Definition, indices: tuple[int | str, ...]) -> Bind
         return d.binder
     key = (id(d.binding), id(d.binder), indices)
     if key not in m.binders:
-        name = d.binding.name + (f"[{','.join(map(str, indices))}]" if indices else "")
+        family = d.binder
+        name = (family.name if family else d.binding.name) + f"[{','.join(map(str, indices))}]"
         kind: Literal["let", "tied"] = "tied" if d.binding.kind == "tied" else "let"
-        local = d.binder
-        m.binders[key] = Binder(
-            kind, name, d.binding.name_span, local.home if local else None, local.region if local else None
-        )
+        home, region = (family.home, family.region) if family else (None, None)
+        m.binders[key] = Binder(kind, name, d.binding.name_span, home, region, member=True)
+        if region is not None:
+            region.binders.append(m.binders[key])
     return m.binders[key]
 
 

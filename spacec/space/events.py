@@ -1,7 +1,8 @@
 """Probabilities of conditions when slots take their candidates independently.
 
 An event is a condition over slots. Its probability is exact: parts without a common slot are
-independent, others are told apart by the candidates of a slot that they share. Weights are whatever
+independent, parts that exclude each other add up, others are told apart by the candidates of a slot that they
+share. Weights are whatever
 can be added and multiplied with each other and with floats, so tensors pass through.
 """
 
@@ -77,6 +78,7 @@ class Distribution:
     weights: Mapping[str, Sequence[Any]]
     _known: dict[Event, Any] = field(default_factory=dict)
     _slots: dict[Event, frozenset[str]] = field(default_factory=dict)
+    _apart: dict[tuple[Event, Event], bool] = field(default_factory=dict)
 
     def probability(self, event: Event) -> Any:
         """How probable the event is."""
@@ -109,6 +111,8 @@ class Distribution:
             if event.conjunction:
                 return reduce(mul, chances)
             return 1.0 - reduce(mul, (1.0 - c for c in chances))
+        if not event.conjunction and self._all_apart(event.parts):
+            return reduce(add, (self.probability(p) for p in sorted(event.parts, key=self._order)))
         shared = Counter(slot for part in event.parts for slot in self.slots(part))
         slot = min(shared, key=lambda s: (-shared[s], s))
         return self._told_apart(event, slot)
@@ -121,10 +125,45 @@ class Distribution:
         cases = ((Atom(slot, frozenset(ks)), left) for left, ks in outcomes.items() if left is not False)
         return reduce(add, (self._atom(case) * self.probability(left) for case, left in cases), 0.0)
 
+    def _order(self, event: Event) -> tuple[list[str], list[tuple[str, list[int]]]]:
+        """A key that does not depend on hashes, so that sums round alike in every run."""
+        atoms = [p for p in _parts(event) if isinstance(p, Atom)]
+        return sorted(self.slots(event)), sorted((a.slot, sorted(a.candidates)) for a in atoms)
+
+    def _all_apart(self, parts: Iterable[Event]) -> bool:
+        """Whether at most one of the parts occurs, as far as that is seen from what they ask of single slots."""
+        known = list(parts)
+        return all(self.apart(a, b) for k, a in enumerate(known) for b in known[:k])
+
+    def apart(self, a: Event, b: Event) -> bool:
+        """Whether two events are seen to exclude each other."""
+        if isinstance(a, bool) or isinstance(b, bool):
+            return a is False or b is False
+        if (a, b) not in self._apart:
+            self._apart[a, b] = self._seen_apart(a, b)
+        return self._apart[a, b]
+
+    def _seen_apart(self, a: Atom | Joint, b: Atom | Joint) -> bool:
+        if isinstance(a, Joint) and not a.conjunction:
+            return all(self.apart(p, b) for p in a.parts)
+        if isinstance(b, Joint) and not b.conjunction:
+            return all(self.apart(a, p) for p in b.parts)
+        atoms = {p.slot: p.candidates for p in _parts(a) if isinstance(p, Atom)}
+        asked = (p for p in _parts(b) if isinstance(p, Atom))
+        if any(not p.candidates & atoms.get(p.slot, p.candidates) for p in asked):
+            return True
+        inner_a = [p for p in _parts(a) if isinstance(p, Joint)]
+        inner_b = [p for p in _parts(b) if isinstance(p, Joint)]
+        return (
+            any(self.apart(p, q) for p in inner_a for q in inner_b)
+            or any(self.apart(p, b) for p in inner_a)
+            or any(self.apart(a, q) for q in inner_b)
+        )
+
     def _independent(self, event: Joint) -> list[list[Event]]:
         """The parts in groups without a common slot, in a stable order."""
         groups: list[tuple[frozenset[str], list[Event]]] = []
-        for part in sorted(event.parts, key=lambda p: sorted(self.slots(p))):
+        for part in sorted(event.parts, key=self._order):
             slots, members = self.slots(part), [part]
             apart = [g for g in groups if not g[0] & slots]
             for own, others in groups:
@@ -132,6 +171,10 @@ class Distribution:
                     slots, members = slots | own, others + members
             groups = [*apart, (slots, members)]
         return [members for _, members in groups]
+
+
+def _parts(event: Event) -> Iterable[Event]:
+    return event.parts if isinstance(event, Joint) else (event,)
 
 
 def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:

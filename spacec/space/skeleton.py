@@ -11,12 +11,14 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, Cond, both, either, rename
+from spacec.ir.conditions import decisions as mentioned_by
 from spacec.ir.dims import Dim, total
 from spacec.ir.graph import (
     Binder,
     CallNode,
     DecisionDecl,
     DecisionRef,
+    MemberUse,
     OpNode,
     Region,
     SlotDecl,
@@ -25,6 +27,7 @@ from spacec.ir.graph import (
 )
 from spacec.ir.naming import (
     Place,
+    Reach,
     decision_path,
     decision_text,
     global_size,
@@ -48,6 +51,11 @@ class _Walk:
     params: dict[Cond, list[Dim]] = field(default_factory=dict)
     macs: dict[Cond, list[Dim]] = field(default_factory=dict)
     tied: dict[str, tuple[Place, list[Cond]]] = field(default_factory=dict)
+    merged: frozenset[MemberUse] = frozenset()
+    entered: dict[MemberUse, tuple[Place, list[Reach]]] = field(default_factory=dict)
+    """Merged members that were called, and when; each is walked once, after its callers."""
+    weights_only: bool = False
+    """Tied members that are used inside are left out."""
     owners: dict[str, Place] = field(default_factory=dict)
     fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
     varying: dict[int, bool] = field(default_factory=dict)
@@ -66,14 +74,19 @@ def build_table(
     digest of a space does not depend on which of its lets a form reaches.
     """
     root = root_place(graph.root)
-    walk = _Walk(names=root.shared)
+    walk = _Walk(names=root.shared, merged=frozenset(graph.merged))
     walk.owners[root.owner] = root
-    _visit(walk, root, ALWAYS, count_params=True)
+    _visit(walk, root, Reach(root.owner), count_params=True)
+    for use in graph.merged:
+        member, calls = walk.entered[use]
+        guard, start = either(*(c.guard for c in calls)), either(*(c.entry for c in calls))
+        _visit(walk, member, Reach(member.owner, guard, start), count_params=False)
     for place, conditions in walk.tied.values():
         _tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
-    decisions = tuple(
-        replace(d, active=either(*walk.active[i]), grows=growth.get(i, True)) for i, d in walk.decisions.items()
+    active = {i: either(*conditions) for i, conditions in walk.active.items()}
+    decisions = _in_order(
+        {i: replace(d, active=active[i], grows=growth.get(i, True)) for i, d in walk.decisions.items()}
     )
     digests = dict(dormant or {})
     digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
@@ -120,22 +133,22 @@ def _terms(amounts: Mapping[Cond, list[Dim]]) -> tuple[CostTerm, ...]:
 # ------------------------------------------------------------------- the walk
 
 
-def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> None:
+def _visit(walk: _Walk, place: Place, reach: Reach, *, count_params: bool) -> None:
     region = place.region
     for node in region.nodes:
         if isinstance(node, CallNode) and node.binder is not None and not node.region.inputs:
             child = place.child(node)
             _own(walk, child, node)
-            _visit(walk, child, both(guard, place.absolute(node.guard)), count_params=False)
+            _visit(walk, child, reach.under(place, node.guard), count_params=False)
     for decision in region.decisions:
-        _decision(walk, place, decision, guard)
+        _decision(walk, place, decision, reach.entry)
     for slot in region.slots:
         _slot(walk, place, slot)
     known: dict[int, Cond] = {}  # most nodes of a region stand under a few guards
 
     def absolute(condition: Cond) -> Cond:
         if id(condition) not in known:
-            known[id(condition)] = both(guard, place.absolute(condition))
+            known[id(condition)] = both(reach.guard, place.absolute(condition))
         return known[id(condition)]
 
     for node in region.nodes:
@@ -146,23 +159,46 @@ def _visit(walk: _Walk, place: Place, guard: Cond, *, count_params: bool) -> Non
             if count_params and cost.params != 0:
                 _add(walk.params, absolute(node.guard), walk.dim(cost.params))
         elif isinstance(node, CallNode) and (node.region.inputs or node.binder is None):
-            _call(walk, place, node, absolute(node.guard), count_params)
+            _call(walk, place, node, reach.under(place, node.guard), count_params)
 
 
-def _call(walk: _Walk, place: Place, node: CallNode, guard: Cond, count_params: bool) -> None:
+def _call(walk: _Walk, place: Place, node: CallNode, reach: Reach, count_params: bool) -> None:
     child = place.child(node)
     if node.binder is not None:
         _own(walk, child, node)
         if node.binder.kind == "tied":
-            walk.tied.setdefault(child.owner, (child, []))[1].append(guard)
+            if walk.weights_only:
+                return
+            use = (child.owner, id(node.region))
+            walk.tied.setdefault(child.owner, (child, []))[1].append(reach.guard)
+            if use in walk.merged:
+                walk.entered.setdefault(use, (child, []))[1].append(reach)
+                return
             count_params = False
     if node.region.searches or _varies(walk, node.region):
-        _visit(walk, child, guard, count_params=count_params)
+        _visit(walk, child, reach, count_params=count_params)
         return
     params, macs = _fixed(walk, node.region)
-    _add(walk.macs, guard, walk.dim(macs))
+    _add(walk.macs, reach.guard, walk.dim(macs))
     if count_params:
-        _add(walk.params, guard, walk.dim(params))
+        _add(walk.params, reach.guard, walk.dim(params))
+
+
+def _in_order(decisions: dict[str, Decision]) -> tuple[Decision, ...]:
+    """The decisions, each after those that its condition mentions; otherwise in the order in which they were met."""
+    done: dict[str, Decision] = {}
+    started: set[str] = set()
+    stack: list[tuple[str, bool]] = [(name, False) for name in reversed(decisions)]
+    while stack:
+        name, closed = stack.pop()
+        if closed:
+            done.setdefault(name, decisions[name])
+        elif name not in started:
+            started.add(name)
+            stack.append((name, True))
+            mentioned = (str(d) for d in mentioned_by(decisions[name].active))
+            stack.extend((d, False) for d in sorted(mentioned, reverse=True) if d in decisions)
+    return tuple(done.values())
 
 
 def _own(walk: _Walk, child: Place, node: CallNode) -> None:
@@ -174,8 +210,8 @@ def _own(walk: _Walk, child: Place, node: CallNode) -> None:
 
 def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
     """The weights of a tied member, once, wherever any of its uses is; those of tied members inside are their own."""
-    inner = _Walk(names=walk.names, fixed=walk.fixed)
-    _visit(inner, place, guard, count_params=True)
+    inner = _Walk(names=walk.names, fixed=walk.fixed, varying=walk.varying, weights_only=True)
+    _visit(inner, place, Reach(place.owner, guard), count_params=True)
     for when, amounts in inner.params.items():
         walk.params.setdefault(when, []).extend(amounts)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.ir.graph import SpaceGraph
 from spacec.measuring import Form, with_costs
+from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.source import SourceFile
@@ -28,13 +29,13 @@ def prelude() -> ast.File:
 
 
 def front_end(text: str, name: str = "t.space", **given: object) -> tuple[Sink, Elaborated | None, SpaceGraph | None]:
-    """The sink, what elaboration gave, and the pruned graph."""
+    """The sink, what elaboration gave, and the graph after the passes."""
     sink = Sink()
     tree = parse(SourceFile(name, text), sink)
     if sink.failed:
         return sink, None, None
     found = elaborate(tree, (prelude(),), PRIMITIVE_TABLE, sink, given)
-    graph = PruneDead().apply(found.graph, sink) if found is not None else None
+    graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink) if found is not None else None
     return sink, found, graph
 
 

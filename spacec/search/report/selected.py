@@ -6,12 +6,13 @@ A *group* is the activation of a slot: one choose node, or one per scale where a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from spacec.ir.conditions import holds
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch
+from spacec.ir.entries import running_calls
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatNode, FlatOp, FlatSwitch, sources_of
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 from spacec.space.derive import slots_of
@@ -45,7 +46,7 @@ class Selected:
         """Readers of every node, in all architectures."""
         found: list[list[int]] = [[] for _ in self.flat.nodes]
         for index, node in enumerate(self.flat.nodes):
-            for source in set(_reads(node)):
+            for source in set(sources_of(node)):
                 found[source].append(index)
         return found
 
@@ -67,15 +68,27 @@ class Selected:
         index = self.indices.get(choose.slot)
         return None if index is None or not self._present(choose) else choose.alternatives[index]
 
+    @cached_property
+    def _calls(self) -> list[tuple[int, ...]]:
+        """The active call of every member that runs once."""
+
+        def runs(slot: str, instance: str) -> tuple[int, ...]:
+            index = self.indices.get(slot)
+            return () if index is None else (index,)
+
+        return running_calls(self.flat.entries, runs)
+
     def reads(self, node: int) -> tuple[int, ...]:
         """What a node reads in this architecture; absent terms left out."""
         found = self.flat.nodes[node]
+        if isinstance(found, FlatMeet):
+            return tuple(found.sources[k] for k in self._calls[found.entry])
         if isinstance(found, FlatChoose):
             taken = self.taken(node)
             return () if taken is None else (taken,)
         if isinstance(found, FlatSwitch):
             return tuple(a for a in self._switched(found) if self._alive(a))
-        return tuple(i for i in _reads(found) if self._alive(i))
+        return tuple(i for i in sources_of(found) if self._alive(i))
 
     def _switched(self, node: FlatSwitch) -> tuple[int, ...]:
         """The candidate that a switch takes, if it is not absent."""
@@ -141,7 +154,7 @@ class Selected:
             if not self._inner(node, inside.union(chooses), len(reach[node]), candidates):
                 continue
             inside.add(node)
-            for source in _reads(self.flat.nodes[node]):
+            for source in sources_of(self.flat.nodes[node]):
                 reach.setdefault(source, set()).update(reach[node])
                 waiting.add(source)
         return frozenset(inside)
@@ -154,7 +167,7 @@ class Selected:
             return reached < candidates
         return isinstance(found, FlatOp) and len(found.inputs) == 1
 
-    def _present(self, node: FlatChoose | FlatSwitch | FlatOp) -> bool:
+    def _present(self, node: FlatChoose | FlatSwitch | FlatOp | FlatMeet) -> bool:
         return holds(node.guard, self._value)
 
     def _value(self, decision: object) -> int | tuple[int, ...] | None:
@@ -171,11 +184,3 @@ class Selected:
 
 def _alternatives(node: FlatNode) -> tuple[int | None, ...]:
     return node.alternatives if isinstance(node, FlatChoose) else ()
-
-
-def _reads(node: FlatNode) -> Iterator[int]:
-    match node:
-        case FlatOp():
-            yield from node.inputs
-        case FlatChoose() | FlatSwitch():
-            yield from (a for a in node.alternatives if a is not None)
