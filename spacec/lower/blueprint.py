@@ -158,7 +158,15 @@ def _check_elastic(flat: FlatGraph, elastic: sizes.ElasticSites, lowered: dict[i
                 errors.ELASTIC,
                 f"`{op.spec.name}` cannot run slices of its largest size",
                 op.span,
-                notes=("an elastic convolution is ungrouped or depthwise",) if op.spec.name == "conv" else (),
+            )
+        groups = op.attrs.get("groups", 1)
+        if not isinstance(groups, int) and groups != flat.nodes[op.inputs[0]].type.channels:
+            raise errors.lowering_error(
+                errors.ELASTIC,
+                f"the {groups} groups of this convolution follow an elastic size",
+                op.span,
+                notes=("a smaller number of groups is no slice of a larger one",),
+                help="choose among separate values, without `elastic`",
             )
     if elastic.symbols:
         _ = elastic.layouts  # raises where joined tensors are laid out differently

@@ -10,7 +10,7 @@ tap are multiplied by the probability that the kernel reaches it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -71,6 +71,10 @@ def make_slices(blueprint: Blueprint, node: int, chosen: Sizes) -> Slices:
         "in": layout_ranges(layouts[op.inputs[0]], widest, chosen),
         "out": layout_ranges(layouts[node], widest, chosen),
     }
+    if is_grouped(layer):
+        channels, groups = blueprint.flat.nodes[op.inputs[0]].type.channels, op.attrs["groups"]
+        assert isinstance(groups, int), "groups that are chosen are told apart before they are built"
+        ranges["group"] = [(0, sizes.number(channels, chosen) // groups)]
     if "kernel" in op.attrs:
         whole, part = (sizes.number(kernel_of(op), s) for s in (widest, chosen))
         ranges["kernel"] = [kernel_range(whole, part)]
@@ -146,7 +150,11 @@ class ElasticMask:
 
     def _cases(self, dim: Dim) -> list[tuple[dict[str, sizes.Size], Tensor]] | None:
         """Joint values of the soft decisions in ``dim``, each with its probability."""
-        names = sorted(s.name for s in symbols(dim) if s.name in self.soft)
+        return self.cases(s.name for s in symbols(dim))
+
+    def cases(self, mentioned: Iterable[str]) -> list[tuple[dict[str, sizes.Size], Tensor]] | None:
+        """Joint values of those decisions that are soft, each with its probability; ``None`` where none is."""
+        names = sorted(name for name in mentioned if name in self.soft)
         if not names:
             return None
         decisions = self.blueprint.table.by_id
@@ -185,6 +193,8 @@ class ElasticLayers:
     def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Tensor:
         """The layer at ``node`` on its inputs, under ``mask``; ``spare`` leaves its buffers as they are."""
         op, layer = elastic_layer(self.blueprint, node)
+        if is_grouped(layer) and (cases := mask.cases(self.blueprint.elastic.symbols[node])) is not None:
+            return self._mixed(node, module, inputs[0], mask, cases)
         shell, slices = self._shell(node, mask.chosen)
         parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
         x = inputs[0]
@@ -207,6 +217,33 @@ class ElasticLayers:
             for name, part in buffers.items():
                 slices.put(name, module.get_buffer(name), part)
         return y
+
+    def _mixed(
+        self,
+        node: int,
+        module: nn.Module,
+        x: Tensor,
+        mask: ElasticMask,
+        cases: list[tuple[dict[str, sizes.Size], Tensor]],
+    ) -> Tensor:
+        """The results at every size, weighed: groups of two sizes pair different channels, so no mask mixes them."""
+        op, _ = elastic_layer(self.blueprint, node)
+        layouts = self.blueprint.elastic.layouts
+        total: Tensor | None = None
+        for case, probability in cases:
+            chosen = {**mask.chosen, **case}
+            shell, slices = self._shell(node, chosen)
+            parts = [x[:, low:high] for low, high in layout_ranges(layouts[op.inputs[0]], mask.chosen, chosen)]
+            parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
+            y: Tensor = torch.func.functional_call(shell, parameters, (torch.cat(parts, 1),))
+            whole = y.new_zeros(y.shape[0], sizes.number(op.type.channels, mask.chosen), *y.shape[2:])
+            start = 0
+            for low, high in layout_ranges(layouts[node], mask.chosen, chosen):
+                whole[:, low:high] = y[:, start : start + high - low]
+                start += high - low
+            total = probability * whole if total is None else total + probability * whole
+        assert total is not None, "a soft decision has candidates"
+        return total
 
     def function(self, node: int, mask: ElasticMask) -> Callable[..., Tensor]:
         """The function at ``node``, which has no weights, at the sizes of ``mask``."""
@@ -231,6 +268,11 @@ class ElasticLayers:
             with torch.device("meta"):
                 self.shells[key] = small.build(), make_slices(self.blueprint, node, chosen)
         return self.shells[key]
+
+
+def is_grouped(layer: Layer) -> bool:
+    """Whether outputs read the input channels of their group alone."""
+    return any("group" in roles for _, roles in layer.axes or ())
 
 
 def mixes_channels(layer: Layer) -> bool:

@@ -29,8 +29,8 @@ from spacec.lower.modules import normal_init
 Value = int | float | str | bool | None | tuple["Value", ...]
 """A literal: what may stand in an exported constructor call."""
 
-Axis = Literal["out", "in", "kernel"] | None
-"""How one axis of a parameter follows the sizes of an elastic op; ``None``: it does not."""
+Axis = Literal["out", "in", "group", "kernel"] | None
+"""How one axis of a parameter follows the sizes of an elastic op (``group``: input channels of one group)."""
 
 
 @dataclass(frozen=True)

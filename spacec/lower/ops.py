@@ -56,12 +56,14 @@ def conv(site: Site) -> Layer:
     into, out, groups = site.inputs[0].channels, site.output.channels, site.integer("groups")
     span, pad = dilation * (kernel - 1), site.attrs["pad"]
     even = pad != "same" or span % 2 == 0
-    axes: tuple[tuple[str, tuple[Axis, ...]], ...] | None = None
+    axes: tuple[tuple[str, tuple[Axis, ...]], ...]
     window: list[Axis] = ["kernel"] * site.inputs[0].rank
     if groups == 1:
         axes = ("weight", ("out", "in", *window)), ("bias", ("out",))
     elif groups == into == out:
         axes = ("weight", ("in", None, *window)), ("bias", ("in",))
+    else:
+        axes = ("weight", ("out", "group", *window)), ("bias", ("out",))
     options = _changed(
         stride=(_short(site.per_axis("stride")), 1),
         padding=(0 if not even else span // 2 if pad == "same" else pad, 0),

@@ -16,6 +16,7 @@ from spacec.ir.dims import Dim, total
 from spacec.ir.graph import (
     Binder,
     CallNode,
+    ChooseNode,
     DecisionDecl,
     DecisionRef,
     MemberUse,
@@ -219,12 +220,13 @@ def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
 def _varies(walk: _Walk, region: Region) -> bool:
     """Whether a region is no fixed amount, though it decides nothing.
 
-    A tied member is used inside, whose weights count once, or a switch, whose candidates count where they are taken.
+    A tied member is used inside, whose weights count once, or a choice that is decided outside, whose candidates count
+    where they are taken.
     """
     known = walk.varying.get(id(region))
     if known is None:
         calls = [n for n in region.nodes if isinstance(n, CallNode)]
-        known = any(isinstance(n, SwitchNode) for n in region.nodes)
+        known = any(isinstance(n, SwitchNode | ChooseNode) for n in region.nodes)
         known = known or any((n.binder and n.binder.kind == "tied") or _varies(walk, n.region) for n in calls)
         walk.varying[id(region)] = known
     return known

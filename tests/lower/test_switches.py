@@ -53,6 +53,12 @@ SPACES = {
     "guarded option": HEAD
     + "let r = {0, 0.25}\ndef se(r) = identity when r == 0 | squeeze_excite(round_to(r * in.c, 2)) when r > 0\n"
     + "net = conv(3, 8) >> se(r) >> bn >> squeezed(r) >> global_pool >> linear(2)",
+    "groups": HEAD
+    + "let w[i] = elastic {4, 8}\nlet g = {1, 2}\n"
+    + "net = conv(3, C) >> bn >> resnext_block(w[0] / 2, g) -> [w[1], 6, 6] >> conv(elastic {1, 3}, w[0], groups = 2)\n"
+    + "   >> relu >> global_pool >> linear(2)",
+    "value of another place": HEAD
+    + "def f(k) = conv(k) >> bn\nnet = conv(3, C) >> f({1, 3}) * 2 >> global_pool >> linear(2)",
     "quotient": HEAD
     + "let w = elastic {8, 16}\nlet b = elastic {1, 2, 4}\n"
     + "net = conv(3, w / b) >> bn >> conv(1, w) >> global_pool >> linear(2)",
