@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import spacec
+from spacec.draw.svg import Svg
 from spacec.search.report.dag import colours_of, draw_sketch
 from spacec.search.report.grid import draw_grid
 from spacec.search.report.selected import Selected
 from spacec.search.report.sketch import cells_of, grid_of
-from spacec.search.report.svg import Svg
 
 HERE = Path(__file__).resolve().parent
 GRAMMARS = HERE.parents[1] / "grammars"

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
 ARCHITECTURE_JSON = "architecture.json"
@@ -81,6 +79,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, value: Any) -> None:
     """``torch.save`` in one step; ``value`` holds tensors, numbers, texts, lists, tuples and dicts only."""
+    import torch  # heavy, and every other file is written without it
+
     buffer = io.BytesIO()
     torch.save(value, buffer)
     write_bytes(path, buffer.getvalue())
@@ -91,6 +91,8 @@ def read_tensors(path: Path) -> Any:
 
     Raises E0813 for a file that is not one of ours, E0810 if it cannot be read.
     """
+    import torch  # as above
+
     with storage_errors(path, "read"):
         data = path.read_bytes()
     try:

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spacec
+from spacec.draw.layered import Mark, Sketch, place
+from spacec.draw.svg import Svg, text_width
 from spacec.search.report.dag import draw_sketch
 from spacec.search.report.draw import draw_architecture
 from spacec.search.report.grid import Link, Skip
-from spacec.search.report.layered import Mark, Sketch, place
 from spacec.search.report.selected import Selected
 from spacec.search.report.sketch import cells_of, grid_of, layers_of
-from spacec.search.report.svg import Svg, text_width
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
 NAMES = ("clearer", "darts", "nas_bench_201", "tabular")

@@ -1,4 +1,4 @@
-"""Line charts in the style of :mod:`spacec.search.report.svg`: curves of a run, and probabilities of its slots."""
+"""Line charts in the style of :mod:`spacec.draw.svg`: curves of a run, and probabilities of its slots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, Anchor, Point, Svg, text_width, tint
+from spacec.draw.svg import FAINT, INK, MUTED, PALETTE, Anchor, Point, Svg, text_width, tint
 
 Rows = Sequence[tuple[int, Sequence[float]]]
 """Epoch and probabilities."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spacec.draw.svg import Point
 from spacec.search.report.charts import Series, line_chart, probability_panels
 from spacec.search.report.gather import OURS, TITLES, RunData
-from spacec.search.report.svg import Point
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spacec.search.report.layered import Mark, Sketch, place
-from spacec.search.report.svg import FAINT, INK, MUTED, PALETTE, PAPER, WASH, Point, Svg, curve, text_width, tint
+from spacec.draw.layered import Mark, Sketch, place
+from spacec.draw.svg import FAINT, INK, MUTED, PALETTE, PAPER, WASH, Point, Svg, curve, text_width, tint
 
 _MARGIN = 10.0
 _TITLE = 26.0

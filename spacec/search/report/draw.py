@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from spacec.draw.svg import Svg
 from spacec.ir.flat import FlatGraph
 from spacec.search.report.dag import colours_of, draw_sketch
 from spacec.search.report.grid import draw_grid
 from spacec.search.report.selected import Selected
 from spacec.search.report.sketch import Probabilities, cells_of, grid_of, layers_of
-from spacec.search.report.svg import Svg
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spacec.draw.svg import FAINT, INK, MUTED, PAPER, WASH, Svg, curve, text_width, tint
 from spacec.search.report.dag import colours_of
-from spacec.search.report.svg import FAINT, INK, MUTED, PAPER, WASH, Svg, curve, text_width, tint
 
 _LEFT, _TOP, _ROW, _DOT = 10.0, 86.0, 44.0, 4.5
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
 
+from spacec.draw.layered import Mark, Sketch
 from spacec.ir.dims import Dim, Symbol
 from spacec.ir.flat import FlatChoose, FlatInput, FlatOp, FlatSwitch
 from spacec.ir.naming import DECISION
 from spacec.ir.sizes import evaluate
 from spacec.search.report.grid import Grid, Link, Skip, Stage
-from spacec.search.report.layered import Mark, Sketch
 from spacec.search.report.selected import Group, Selected
 
 Probabilities = Mapping[str, Sequence[float]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from spacec.search.report.svg import Point
+from spacec.draw.svg import Point
 
 _STIFF = 4.0
 """How much more a bend holds to its neighbouring bends, and to its height, than a mark does."""

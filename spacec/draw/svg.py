@@ -21,13 +21,14 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7
 Anchor = Literal["start", "middle", "end"]
 Point = tuple[float, float]
 
-_WIDE, _NARROW = frozenset("mwMW@%"), frozenset("iljtfrI.,:;'|()[]{} !1")
+_CLASSES = (("mMW@%\u2026", 1.0), ("w+=<>\u00d7\u2192\u2264\u2265~#&", 0.84), ("iljtfrI.,:;'|()[]! /-", 0.42))
+_WIDTHS = {c: width for letters, width in _CLASSES for c in letters}
 
 
-def text_width(text: str, size: float) -> float:
-    """Approximate width of ``text`` in the style's font, in the units of ``size``."""
-    units = sum(0.89 if c in _WIDE else 0.31 if c in _NARROW else 0.66 if c.isupper() else 0.56 for c in text)
-    return units * size
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Width of ``text`` that no font of the style exceeds (DejaVu Sans is the widest), in the units of ``size``."""
+    units = sum(_WIDTHS.get(c, 0.79 if c.isupper() else 0.64) for c in text)
+    return units * size * (1.1 if bold else 1.0)
 
 
 def tint(colour: str, share: float = 0.14) -> str:
