@@ -90,7 +90,8 @@ def _layers(sketch: Sketch) -> dict[str, int]:
     for mark in reversed(sketch.marks):
         if mark.late and after[mark.id]:
             layer[mark.id] = min(layer[b] for b in after[mark.id]) - 1
-    return layer
+    used = {level: k for k, level in enumerate(sorted(set(layer.values())))}
+    return {name: used[level] for name, level in layer.items()}
 
 
 class _Layered:

@@ -70,8 +70,9 @@ class Svg:
         text = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
         self._add("polyline", points=text, fill="none", stroke=stroke, stroke_width=line, stroke_linejoin="round")
 
-    def path(self, d: str, stroke: str = INK, line: float = 1.2, fill: str = "none") -> None:
-        self._add("path", d=d, fill=fill, stroke=stroke, stroke_width=line, stroke_linecap="round")
+    def path(self, d: str, stroke: str = INK, line: float = 1.2, fill: str = "none", dash: str = "") -> None:
+        extra = {"stroke_dasharray": dash} if dash else {}
+        self._add("path", d=d, fill=fill, stroke=stroke, stroke_width=line, stroke_linecap="round", **extra)
 
     def text(
         self,
@@ -91,10 +92,19 @@ class Svg:
         attributes = _attributes({"x": x, "y": y, "font_size": size, "text_anchor": anchor, "fill": fill, **extra})
         self._parts.append(f"<text{attributes}>{escape(text)}</text>")
 
-    def arrow_head(self, x: float, y: float, stroke: str = INK, size: float = 5) -> None:
-        """A head at ``(x, y)`` that points to the right."""
-        self.path(f"M{_number(x - size)},{_number(y - size * 0.55)} L{_number(x)},{_number(y)} "
-                  f"L{_number(x - size)},{_number(y + size * 0.55)} Z", stroke="none", fill=stroke)  # fmt: skip
+    def arrow_head(self, x: float, y: float, stroke: str = INK, size: float = 5, turn: float = 0) -> None:
+        """A head at ``(x, y)`` that points to the right, or turned clockwise by ``turn`` degrees."""
+        extra = {"transform": f"rotate({_number(turn)} {_number(x)} {_number(y)})"} if turn else {}
+        d = (f"M{_number(x - size)},{_number(y - size * 0.55)} L{_number(x)},{_number(y)} "
+             f"L{_number(x - size)},{_number(y + size * 0.55)} Z")  # fmt: skip
+        self._add("path", d=d, fill=stroke, stroke="none", stroke_width=1.2, stroke_linecap="round", **extra)
+
+    def note(self, text: str) -> None:
+        """What is painted until :meth:`end_note` is one group; a reader that points at it is told ``text``."""
+        self._parts.append(f"<g><title>{escape(text)}</title>" if text else "<g>")
+
+    def end_note(self) -> None:
+        self._parts.append("</g>")
 
     def place(self, other: Svg, x: float, y: float) -> None:
         """The elements of another picture, moved."""
@@ -123,6 +133,34 @@ def curve(points: Sequence[Point]) -> str:
     for u, v in rest:
         middle = (x + u) / 2
         parts.append(f"C{_number(middle)},{_number(y)} {_number(middle)},{_number(v)} {_number(u)},{_number(v)}")
+        x, y = u, v
+    return " ".join(parts)
+
+
+def corners(points: Sequence[Point], radius: float = 7) -> str:
+    """Path data along straight lines through ``points``, with round corners."""
+    parts = [f"M{_number(points[0][0])},{_number(points[0][1])}"]
+    for a, b, c in zip(points, points[1:], points[2:], strict=False):
+        (ux, uy), (vx, vy) = _towards(b, a, radius), _towards(b, c, radius)
+        parts.append(f"L{_number(ux)},{_number(uy)} Q{_number(b[0])},{_number(b[1])} {_number(vx)},{_number(vy)}")
+    parts.append(f"L{_number(points[-1][0])},{_number(points[-1][1])}")
+    return " ".join(parts)
+
+
+def _towards(a: Point, b: Point, step: float) -> Point:
+    """The point ``step`` from a towards b, at most half way."""
+    length = max(1e-9, ((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2) ** 0.5)
+    share = min(step / length, 0.5)
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
+
+
+def curve_down(points: Sequence[Point]) -> str:
+    """Path data through ``points`` from top to bottom, upright at each of them."""
+    (x, y), *rest = points
+    parts = [f"M{_number(x)},{_number(y)}"]
+    for u, v in rest:
+        middle = (y + v) / 2
+        parts.append(f"C{_number(x)},{_number(middle)} {_number(u)},{_number(middle)} {_number(u)},{_number(v)}")
         x, y = u, v
     return " ".join(parts)
 

@@ -1,0 +1,328 @@
+"""Positions for a picture's diagrams: every shape a rectangle, every wire a course that ends on two of them.
+
+Plain diagrams are layered (:mod:`spacec.draw.layered`), from left to right or downward; multi-scale ones have their
+shapes in columns and their scales on rows. Guarantees that no two shapes of a diagram overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+from spacec.draw.layered import Mark, Sketch, place
+from spacec.draw.model import Diagram, Line, Shape, Wire
+from spacec.draw.svg import Point, text_width
+from spacec.draw.words import TIMES
+
+TEXT, LEAD, SWATCH, INDENT = 11.5, 15.0, 14.0, 14.0
+STRAND = 1.9
+"""Distance of the strands of an edge that chooses."""
+_PAD = 8.0
+_ROW_GAP = 26.0
+_LANE = 12.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """A shape at its place (left, top)."""
+
+    shape: Shape
+    x: float
+    y: float
+    width: float
+    height: float
+    inner: Layout | None = None
+
+    @property
+    def centre(self) -> Point:
+        return self.x + self.width / 2, self.y + self.height / 2
+
+
+Bend = Literal["right", "down", "beside"]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A wire's points. Between them it runs to the right or downward; or it passes beside a column, with corners."""
+
+    wire: Wire
+    points: tuple[Point, ...]
+    bend: Bend
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A diagram with positions; ``rows`` are the heights of its scales."""
+
+    boxes: tuple[Box, ...]
+    courses: tuple[Course, ...]
+    width: float
+    height: float
+    scales: tuple[str, ...] = ()
+    rows: tuple[float, ...] = ()
+
+
+def lines_of(shape: Shape) -> list[Line]:
+    """The lines of a shape as they are drawn, its type after its own."""
+    kind = [Line(shape.type, "muted")] if shape.type else []
+    often = [Line(f"{TIMES} {shape.times}", "title")] if shape.times and len(shape.rows) > 1 else []
+    return [*shape.lines, *kind, *often]
+
+
+def line_width(line: Line) -> float:
+    swatch = SWATCH if line.style == "candidate" else 0.0
+    return text_width(line.text, TEXT, bold=line.style == "title") + line.indent * INDENT + swatch
+
+
+def badge_width(shape: Shape) -> float:
+    """Width of the part that says how often; a shape of several rows says it as its last line."""
+    if not shape.times or len(shape.rows) > 1:
+        return 0.0
+    return text_width(f"{TIMES} {shape.times}", TEXT, bold=True) + 14
+
+
+def strands(wire: Wire) -> float:
+    """Thickness of a wire."""
+    return max(1, len(wire.labels)) * STRAND
+
+
+def lay_out(diagram: Diagram, down: bool) -> Layout:
+    """Positions for a diagram; a multi-scale one always runs to the right."""
+    if not diagram.shapes:
+        return Layout((), (), 0.0, 0.0)
+    inner = {s.id: lay_out(s.inner, down) for s in diagram.shapes if s.inner is not None}
+    sizes = {shape.id: _size(shape, inner.get(shape.id)) for shape in diagram.shapes}
+    if diagram.scales:
+        return _grid(diagram, sizes, inner)
+    if down and _is_column(diagram):
+        return _column(diagram, sizes, inner)
+    return _layered(diagram, sizes, inner, down)
+
+
+def _size(shape: Shape, inner: Layout | None) -> tuple[float, float]:
+    lines = lines_of(shape)
+    width = max((line_width(line) for line in lines), default=0.0)
+    height = LEAD * len(lines)
+    if shape.role == "state":
+        return max(26.0, width + 12), max(26.0, height + 8)
+    if shape.role == "join":
+        return max(24.0, width + 14), max(24.0, height + 8)
+    if inner is not None:
+        title = LEAD * len(lines) + (4 if lines else 0)
+        return max(width, inner.width) + 2 * _PAD + 4 + badge_width(shape), inner.height + title + 2 * _PAD
+    return width + 2 * _PAD + badge_width(shape), height + 10
+
+
+def _is_column(diagram: Diagram) -> bool:
+    """Whether every shape reads the one before it, so that all stand in one column."""
+    joined = {(w.tail, w.head) for w in diagram.wires}
+    return all((a.id, b.id) in joined for a, b in pairwise(diagram.shapes)) and not any(
+        w.labels for w in diagram.wires
+    )  # fmt: skip
+
+
+def _column(diagram: Diagram, sizes: Mapping[str, tuple[float, float]], inner: Mapping[str, Layout]) -> Layout:
+    """One below the other; wires that pass shapes run at the right, each beside those it encloses."""
+    half = max((w for w, _ in sizes.values()), default=0.0) / 2
+    boxes: dict[str, Box] = {}
+    y = 0.0
+    for shape in diagram.shapes:
+        w, h = sizes[shape.id]
+        boxes[shape.id] = Box(shape, half - w / 2, y, w, h, inner.get(shape.id))
+        y += h + _ROW_GAP
+    place = {shape.id: k for k, shape in enumerate(diagram.shapes)}
+    courses, lanes = [], list[tuple[int, int, int]]()
+    for wire in sorted(diagram.wires, key=lambda w: place[w.head] - place[w.tail]):
+        tail, head = boxes[wire.tail], boxes[wire.head]
+        start, end = place[wire.tail], place[wire.head]
+        if end - start == 1:
+            top, bottom = (half, tail.y + tail.height), (half, head.y)
+            courses.append(Course(wire, (top, bottom), "down"))
+            continue
+        lane = 0
+        while any(k == lane and start < b and a < end for a, b, k in lanes):
+            lane += 1
+        lanes.append((start, end, lane))
+        x = 2 * half + 14 + _LANE * lane
+        low, high = tail.y + tail.height * 0.7, head.y + head.height * 0.3
+        points = ((tail.x + tail.width, low), (x, low), (x, high), (head.x + head.width, high))
+        courses.append(Course(wire, points, "beside"))
+    width = 2 * half + (14 + _LANE * max(k for _, _, k in lanes) if lanes else 0.0)
+    return Layout(tuple(boxes.values()), tuple(courses), width, y - _ROW_GAP)
+
+
+def _layered(
+    diagram: Diagram, sizes: dict[str, tuple[float, float]], inner: Mapping[str, Layout], down: bool
+) -> Layout:
+    sizes = dict(sizes)
+    sides: dict[tuple[str, bool], list[Wire]] = {}
+    for wire in diagram.wires:
+        sides.setdefault((wire.tail, False), []).append(wire)
+        sides.setdefault((wire.head, True), []).append(wire)
+    for (name, _), wires in sides.items():
+        width, height = sizes[name]
+        across = sum(map(strands, wires)) + 4.0 * (len(wires) - 1) + 10
+        sizes[name] = (max(width, across), height) if down else (width, max(height, across))
+    marks, edges, parts = _marks(diagram)
+    flat = {k: (h, w) if down else (w, h) for k, (w, h) in sizes.items()}
+    flat |= {m.id: (6.0, 6.0) for m in marks if m.id not in flat}
+    bundles = any(wire.labels for wire in diagram.wires)
+    placed = place(Sketch(marks, edges), flat, gap_x=58 if bundles else 26, gap_y=24 if bundles else 18)
+
+    def turned(point: Point) -> Point:
+        return (point[1], point[0]) if down else point
+
+    boxes = []
+    for shape in diagram.shapes:
+        (x, y), (w, h) = turned(placed.centres[shape.id]), sizes[shape.id]
+        boxes.append(Box(shape, x - w / 2, y - h / 2, w, h, inner.get(shape.id)))
+    courses = []
+    for wire, links in parts:
+        points = [p for k, link in enumerate(links) for p in placed.courses[link][1 if k else 0 :]]
+        courses.append((wire, points))
+    low, high = _shifts(courses)
+    found = []
+    for k, (wire, points) in enumerate(courses):
+        moved = [(x, y + low[k]) for x, y in points[:2]] + points[2:-2] + [(x, y + high[k]) for x, y in points[-2:]]
+        found.append(Course(wire, tuple(map(turned, moved)), "down" if down else "right"))
+    width, height = turned((placed.width, placed.height))
+    return Layout(tuple(boxes), tuple(found), width, height)
+
+
+def _marks(
+    diagram: Diagram,
+) -> tuple[tuple[Mark, ...], tuple[tuple[str, str], ...], list[tuple[Wire, list[tuple[str, str]]]]]:
+    """Marks and edges for the layers; a second wire between two shapes goes through a mark of its own."""
+    fed = {wire.head for wire in diagram.wires}
+    marks = [Mark(s.id, (), "op", late=s.id not in fed or s.role == "choice") for s in diagram.shapes]
+    edges: dict[tuple[str, str], None] = {}
+    parts: list[tuple[Wire, list[tuple[str, str]]]] = []
+    for k, wire in enumerate(diagram.wires):
+        links = [(wire.tail, wire.head)]
+        if links[0] in edges:
+            via = f"via {k}"
+            at = next(i for i, mark in enumerate(marks) if mark.id == wire.head)
+            marks.insert(at, Mark(via, (), "op"))
+            links = [(wire.tail, via), (via, wire.head)]
+        edges.update(dict.fromkeys(links))
+        parts.append((wire, links))
+    return tuple(marks), tuple(edges), parts
+
+
+def _shifts(courses: Sequence[tuple[Wire, list[Point]]]) -> tuple[list[float], list[float]]:
+    """How far beside the middle of a shape each wire leaves and arrives, so that strands lie side by side."""
+    low, high = [0.0] * len(courses), [0.0] * len(courses)
+    for side, shifts in ((0, low), (1, high)):
+        groups: dict[str, list[int]] = {}
+        for k, (wire, _) in enumerate(courses):
+            groups.setdefault(wire.head if side else wire.tail, []).append(k)
+        for members in groups.values():
+            members.sort(key=lambda k: (courses[k][1][-3 if side else 2][1], k))
+            if not any(courses[k][0].labels for k in members):
+                continue
+            total = sum(strands(courses[k][0]) for k in members) + 4.0 * (len(members) - 1)
+            at = -total / 2
+            for k in members:
+                thick = strands(courses[k][0])
+                shifts[k] = at + thick / 2
+                at += thick + 4.0
+    return low, high
+
+
+# ------------------------------------------------------------------ grids
+
+
+def _grid(diagram: Diagram, sizes: Mapping[str, tuple[float, float]], inner: Mapping[str, Layout]) -> Layout:
+    column = _columns(diagram)
+    pitch = _pitch(diagram, sizes)
+    left = max(text_width(name, TEXT) for name in diagram.scales) + 18
+    lanes = _lanes(diagram, column)
+    top = _LANE * (1 + max(lanes.values(), default=-1)) + (8 if lanes else 0)
+    highest = max(h for s in diagram.shapes for h in [sizes[s.id][1]] if len(s.rows) == 1 and s.rows[0] == 0) if any(
+        s.rows == (0,) for s in diagram.shapes
+    ) else 30.0  # fmt: skip
+    rows = tuple(top + highest / 2 + pitch * k for k in range(len(diagram.scales)))
+    gap = 46.0 if any(w.rows[0] != w.rows[1] for w in diagram.wires) else 22.0
+    xs, x = {}, left
+    for k in range(max(column.values(), default=0) + 1):
+        width = max(sizes[s.id][0] for s in diagram.shapes if column[s.id] == k)
+        xs[k] = (x, width)
+        x += width + gap
+    boxes: dict[str, Box] = {}
+    for shape in diagram.shapes:
+        w, h = sizes[shape.id]
+        start, width = xs[column[shape.id]]
+        first, last = rows[shape.rows[0]], rows[shape.rows[-1]]
+        if len(shape.rows) > 1:
+            h, w = max(h, last - first + 30), width
+        boxes[shape.id] = Box(shape, start + (width - w) / 2, (first + last - h) / 2, w, h, inner.get(shape.id))
+    courses = tuple(_route(wire, boxes, rows, lanes.get(k), xs) for k, wire in enumerate(diagram.wires))
+    bottom = max(box.y + box.height for box in boxes.values())
+    return Layout(tuple(boxes.values()), courses, x - gap, bottom, diagram.scales, rows)
+
+
+def _pitch(diagram: Diagram, sizes: Mapping[str, tuple[float, float]]) -> float:
+    """Distance of the rows: no shape reaches into the row beside it, and a tall one holds its text."""
+    lone = [sizes[s.id][1] for s in diagram.shapes if len(s.rows) == 1]
+    tall = [(sizes[s.id][1] - 30) / (len(s.rows) - 1) for s in diagram.shapes if len(s.rows) > 1]
+    return max([24.0 + _ROW_GAP, *(h + 16 for h in lone), *tall])
+
+
+def _columns(diagram: Diagram) -> dict[str, int]:
+    """A column for each shape: right of all it reads, and beside no other on the same rows."""
+    column: dict[str, int] = {}
+    taken: dict[int, set[int]] = {}
+    for shape in diagram.shapes:
+        at = max((column[w.tail] + 1 for w in diagram.wires if w.head == shape.id), default=0)
+        span = set(range(shape.rows[0], shape.rows[-1] + 1))
+        while span & taken.get(at, set()):
+            at += 1
+        taken.setdefault(at, set()).update(span)
+        column[shape.id] = at
+    return column
+
+
+def _lanes(diagram: Diagram, column: Mapping[str, int]) -> dict[int, int]:
+    """Wires (by place) that would pass behind a shape run above the rows, each in a lane of its own."""
+    lanes: dict[int, int] = {}
+    for k, wire in enumerate(diagram.wires):
+        between = range(column[wire.tail] + 1, column[wire.head])
+        passed = range(min(wire.rows), max(wire.rows) + 1)
+        if any(column[s.id] in between and set(s.rows) & set(passed) for s in diagram.shapes):
+            lanes[k] = len(lanes)
+    return lanes
+
+
+def _route(
+    wire: Wire,
+    boxes: Mapping[str, Box],
+    rows: Sequence[float],
+    lane: int | None,
+    xs: Mapping[int, tuple[float, float]],
+) -> Course:
+    tail, head = boxes[wire.tail], boxes[wire.head]
+    start, end = (tail.x + tail.width, rows[wire.rows[0]]), (head.x, rows[wire.rows[1]])
+    if lane is None:
+        return Course(wire, (start, end), "right")
+    y = _LANE * (lane + 0.5)
+    turn = 20.0
+    return Course(wire, (start, (start[0] + turn, y), (end[0] - turn, y), end), "right")
+
+
+def moved(layout: Layout, dx: float, dy: float) -> Layout:
+    """The layout at another place; insides of frames move with their frames when they are painted."""
+    boxes = tuple(replace(box, x=box.x + dx, y=box.y + dy) for box in layout.boxes)
+    courses = tuple(replace(c, points=tuple((x + dx, y + dy) for x, y in c.points)) for c in layout.courses)
+    return replace(layout, boxes=boxes, courses=courses, rows=tuple(y + dy for y in layout.rows))
+
+
+def inside(box: Box) -> Layout | None:
+    """The content of a frame at its place."""
+    if box.inner is None:
+        return None
+    lines = len(lines_of(box.shape))
+    title = LEAD * lines + (4 if lines else 0)
+    room = box.width - badge_width(box.shape)
+    return moved(box.inner, box.x + (room - box.inner.width) / 2, box.y + _PAD + title)
