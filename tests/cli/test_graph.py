@@ -46,7 +46,7 @@ def test_forms_and_architectures(spacec: Run) -> None:
     assert "linear, 144 · relu<br/>out 144" in chosen
     assert "%% 41,153 weights" in chosen
     opened = spacec("graph", "grammars/nas_bench_201.space", "--depth", "1", "--format", "mermaid", "-o", "-").out
-    assert 'subgraph p0_3["cell<br/>× 5"]' in opened
+    assert 'subgraph p0_3["cell<br/>\u00d7 5"]' in opened
     assert "let cell" not in opened
 
 
