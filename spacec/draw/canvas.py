@@ -28,6 +28,8 @@ class Flow:
     pick: Shown | None = None
     chosen: bool = False
     """The edge is drawn by whoever reads it."""
+    start: TensorType | None = None
+    """What the edge reads, where that is of another type."""
 
 
 At = dict[Ref, Flow]
@@ -45,7 +47,7 @@ class Canvas:
     typed: bool = False
     """Say the types: in the network itself; a definition may be used at several."""
     shapes: list[Shape] = field(default_factory=list)
-    wires: list[tuple[Wire, TensorType]] = field(default_factory=list)
+    wires: list[tuple[Wire, TensorType, TensorType]] = field(default_factory=list)
     gives: dict[str, list[TensorType]] = field(default_factory=dict)
     notes: list[Line] = field(default_factory=list)
     noted: list[Shown] = field(default_factory=list)
@@ -80,14 +82,15 @@ class Canvas:
     def wire(self, flow: Flow, head: str) -> None:
         """From where a tensor comes to a shape; inside a frame, what comes from outside has no wire."""
         if flow.shape:
-            self.wires.append((Wire(flow.shape, head, flow.labels, flow.shown, flow.optional), flow.type))
+            wire = Wire(flow.shape, head, flow.labels, flow.shown, flow.optional)
+            self.wires.append((wire, flow.start or flow.type, flow.type))
 
     def settled(self, flow: Flow) -> Flow:
         """An edge whose operation an architecture decides, with a box for it."""
         if not (flow.chosen and flow.labels and self.reader.arch is not None):
             return flow
         box = self.add("choice", (Line(flow.labels[0], "candidate"),), flow.shown, (flow.type,), flow.type)
-        self.wire(Flow(flow.shape, flow.type), box)
+        self.wire(Flow(flow.shape, flow.start or flow.type), box)
         return Flow(box, flow.type)
 
     def decided(self, decision: DecisionDecl) -> int | None:

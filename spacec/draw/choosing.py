@@ -29,12 +29,14 @@ class Choices(Canvas, ABC):
     def choice(self, scope: Scope, part: Part, at: At, cellular: bool, outer: Scope, index: int) -> None:
         """A choice: an edge, a box, frames of its candidates, or a sequence of chosen length."""
         node = scope.node(part.nodes[0])
-        assert isinstance(node, ChooseNode)
-        slot, decision = node.slot, node.slot.decision
-        pick = self.pick(scope, slot)
         flows = [at[ref] for ref in part.inputs if ref in at]
         if not flows:
             return
+        if not isinstance(node, ChooseNode) or self.foreign(scope, node.slot):
+            self.elsewhere(scope, part, at, flows)
+            return
+        slot, decision = node.slot, node.slot.decision
+        pick = self.pick(scope, slot)
         if decision is not None and decision.kind == "depth":
             self.depth_choice(scope, part, at, decision)
             return
@@ -57,6 +59,20 @@ class Choices(Canvas, ABC):
             self.wire(flow, shape)
         for k in part.nodes:
             at[Ref(k)] = Flow(shape, scope.type(Ref(k)), optional=slot.pick is not None and scope.arch is None)
+
+    def foreign(self, scope: Scope, slot: SlotDecl) -> bool:
+        """Whether a choice follows a decision of another definition, such as a shared value."""
+        return slot.decision is not None and slot.decision not in scope.region.decisions
+
+    def elsewhere(self, scope: Scope, part: Part, at: At, flows: Sequence[Flow]) -> None:
+        """What follows decisions that are shown elsewhere: its alternatives in a frame."""
+        kinds = [scope.type(Ref(k)) for k in part.nodes]
+        diagram = self.frame(scope, part.interior, part.inputs)
+        lines = (Line("as decided elsewhere", "muted"),)
+        shape = self.add("frame", lines, (), kinds, flows[0].type, inner=diagram if diagram.shapes else None)
+        for flow in flows:
+            self.wire(flow, shape)
+        at.update({Ref(k): Flow(shape, kind) for k, kind in zip(part.nodes, kinds, strict=True)})
 
     def pick(self, scope: Scope, slot: SlotDecl) -> Shown | None:
         """The pick that a choice is an element of, at its first element."""
@@ -82,7 +98,7 @@ class Choices(Canvas, ABC):
         if flow.chosen:
             flow = Flow(self.state([flow]), flow.type)
         optional = node.slot.pick is not None and scope.arch is None
-        chosen = Flow(flow.shape, node.type, labels, shown, optional, pick, chosen=True)
+        chosen = Flow(flow.shape, node.type, labels, shown, optional, pick, True, flow.type)
         readers = outer.readers.get(index, set())
         reader = outer.node(next(iter(readers))) if len(readers) == 1 and -1 not in readers else None
         if not (isinstance(reader, OpNode) and reader.spec.inputs is None):
@@ -145,7 +161,7 @@ class Choices(Canvas, ABC):
             return frames[0]
         shape = self.add("join", (Line(f"1 of {len(frames)}"),), shown, (kind,), flows[0].type)
         for frame in frames:
-            self.wires.append((Wire(frame, shape), kind))
+            self.wires.append((Wire(frame, shape), kind, kind))
         return shape
 
     def depth_choice(self, scope: Scope, part: Part, at: At, decision: DecisionDecl) -> None:
@@ -183,7 +199,9 @@ class Choices(Canvas, ABC):
         chosen: set[int] = set()
         for part in parts:
             slot = self.slot_of(scope, part)
-            if slot is not None and (slot.decision is None or slot.decision.kind != "depth"):
+            if slot is not None and (slot.decision is None or slot.decision.kind != "depth") and (
+                slot.decision is None or not self.foreign(scope, slot) or part.kind == "call"
+            ):  # fmt: skip
                 chosen.update(part.nodes)
                 if slot.pick is not None or slot.decision is None:
                     return True

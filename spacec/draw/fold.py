@@ -116,7 +116,10 @@ def _run_end(
     if shapes[start].role not in _FOLDING:
         return start + 1
     end = start + 1
-    while end < len(shapes) and shapes[end].face == shapes[start].face and shapes[end].times == shapes[start].times:
+    first = shapes[start]
+    while end < len(shapes) and (shapes[end].face, shapes[end].times) == (first.face, first.times):
+        if shapes[end].type not in ("", first.type):
+            break  # the type changes again
         end += 1
     while end > start + 1 and not _regular(shapes[start:end], place, into, out):
         end -= 1

@@ -11,8 +11,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, holds
-from spacec.ir.graph import CallNode, ChooseNode, DecisionDecl, DecisionRef, Node, OpNode, Ref, Region, SlotDecl
+from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, decisions, holds
+from spacec.ir.graph import (
+    CallNode,
+    ChooseNode,
+    DecisionDecl,
+    DecisionRef,
+    Node,
+    OpNode,
+    Ref,
+    Region,
+    SlotDecl,
+    SwitchNode,
+)
 from spacec.ir.naming import Place
 from spacec.ir.types import TensorType
 from spacec.space.architecture import Architecture
@@ -93,12 +104,17 @@ class Scope:
             node = self.node(ref.node)
             if not self.alive(node.guard):
                 return None
-            if not isinstance(node, ChooseNode) or self.arch is None:
+            if not isinstance(node, ChooseNode | SwitchNode) or self.arch is None:
                 return ref
-            if not self.dissolved(node.slot):
+            if isinstance(node, ChooseNode) and not self.dissolved(node.slot):
                 return ref if self.taken(node) is not None else None
-            ref = self.taken(node)
+            ref = self.taken(node) if isinstance(node, ChooseNode) else self.switched(node)
         return ref
+
+    def switched(self, switch: SwitchNode) -> Ref | None:
+        """The alternative of a switch whose condition holds in the architecture."""
+        both = zip(switch.alternatives, switch.conditions, strict=True)
+        return next((ref for ref, condition in both if self.alive(condition)), None)
 
     def dissolved(self, slot: SlotDecl) -> bool:
         """Whether its choice is made and what it takes is drawn in its stead."""
@@ -118,28 +134,26 @@ class Scope:
 
 def reads(node: Node) -> tuple[Ref, ...]:
     """What a node reads, in any architecture."""
-    return tuple(r for r in node.alternatives if r is not None) if isinstance(node, ChooseNode) else node.inputs
+    if isinstance(node, ChooseNode | SwitchNode):
+        return tuple(r for r in node.alternatives if r is not None)
+    return node.inputs
 
 
 def parts_of(scope: Scope, within: Iterable[int] | None = None) -> list[Part]:
     """The parts of a region, or of some of its nodes, in topological order."""
     first = len(scope.region.inputs)
     wanted = sorted(range(first, first + len(scope.region.nodes)) if within is None else within)
-    groups: dict[int, list[int]] = {}
-    for index in wanted:
-        node = scope.node(index)
-        if isinstance(node, ChooseNode) and not scope.dissolved(node.slot):
-            groups.setdefault(id(node.slot), []).append(index)
-    interiors = {key: interior(scope, nodes) for key, nodes in groups.items()}
-    inner = frozenset().union(*interiors.values()) if interiors else frozenset()
+    groups = _groups(scope, wanted)
+    interiors = [interior(scope, nodes) for nodes in groups]
+    inner = frozenset().union(*interiors)
     parts: list[tuple[int, Part]] = []
-    for key, nodes in groups.items():
+    for nodes, inside in zip(groups, interiors, strict=True):
         if not inner.intersection(nodes) and any(scope.through(Ref(n)) for n in nodes):
-            found = Part("choice", tuple(nodes), _sources(scope, nodes, interiors[key]), interiors[key])
+            found = Part("choice", tuple(nodes), _sources(scope, nodes, inside), inside)
             parts.append((max(nodes), found))
     for index in wanted:
         node = scope.node(index)
-        if index in inner or isinstance(node, ChooseNode) or not scope.alive(node.guard):
+        if index in inner or isinstance(node, ChooseNode | SwitchNode) or not scope.alive(node.guard):
             continue
         if isinstance(node, CallNode) and not node.region.inputs and not node.region.outputs:
             continue  # a shared value
@@ -150,10 +164,26 @@ def parts_of(scope: Scope, within: Iterable[int] | None = None) -> list[Part]:
     return [part for _, part in sorted(parts, key=lambda p: p[0])]
 
 
+def _groups(scope: Scope, wanted: Iterable[int]) -> list[list[int]]:
+    """Choices and switches that are not seen through; the tensors of one choice stand side by side."""
+    groups: list[list[int]] = []
+    for index in wanted:
+        node = scope.node(index)
+        if isinstance(node, SwitchNode) and scope.arch is None:
+            groups.append([index])
+        if not isinstance(node, ChooseNode) or scope.dissolved(node.slot):
+            continue
+        last = scope.node(groups[-1][-1]) if groups and groups[-1][-1] == index - 1 else None
+        if isinstance(last, ChooseNode) and last.slot is node.slot:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
 def interior(scope: Scope, chooses: list[int]) -> frozenset[int]:
     """The nodes of a choice's candidates: under its condition, and read by nothing else."""
     first = scope.node(chooses[0])
-    assert isinstance(first, ChooseNode)
     inside: set[int] = set()
     members = set(chooses)
     waiting = {r.node for c in chooses for r in reads(scope.node(c))}
@@ -163,10 +193,18 @@ def interior(scope: Scope, chooses: list[int]) -> frozenset[int]:
         if index < len(scope.region.inputs) or index in inside:
             continue
         node = scope.node(index)
-        if under(node.guard, first.slot) and scope.readers[index] <= inside | members:
+        if _chosen_by(node.guard, first) and scope.readers[index] <= inside | members:
             inside.add(index)
             waiting.update(r.node for r in reads(node))
     return frozenset(inside)
+
+
+def _chosen_by(guard: Cond, first: Node) -> bool:
+    """Whether a node is there only for some candidates of a choice or switch."""
+    if isinstance(first, ChooseNode):
+        return under(guard, first.slot)
+    mentioned = frozenset().union(*(decisions(c) for c in first.conditions)) if isinstance(first, SwitchNode) else set()
+    return bool(decisions(guard) & mentioned)
 
 
 def under(condition: Cond, slot: SlotDecl) -> bool:
@@ -216,8 +254,8 @@ def _sources(scope: Scope, chooses: list[int], inside: frozenset[int]) -> tuple[
     stack: list[Ref] = []
     for index in reversed(chooses):
         choose = scope.node(index)
-        assert isinstance(choose, ChooseNode)
-        taken = (scope.taken(choose),) if scope.arch is not None else reversed(choose.alternatives)
+        decided = scope.arch is not None and isinstance(choose, ChooseNode)
+        taken = (scope.taken(choose),) if decided and isinstance(choose, ChooseNode) else reversed(reads(choose))
         stack.extend(ref for ref in taken if ref is not None)
     while stack:
         ref = stack.pop()

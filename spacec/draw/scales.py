@@ -32,7 +32,7 @@ def area_of(type: TensorType, decided: Decided) -> float:
 
 def gridded(
     shapes: Sequence[Shape],
-    wires: Sequence[tuple[Wire, TensorType]],
+    wires: Sequence[tuple[Wire, TensorType, TensorType]],
     gives: Mapping[str, Sequence[TensorType]],
     ops: Mapping[str, bool],
     decided: Decided,
@@ -41,10 +41,10 @@ def gridded(
 ) -> Diagram:
     """The folded diagram; on rows where a shape gives tensors of several resolutions."""
     kinds = {area_of(t, decided): t for types in reversed(list(gives.values())) for t in types if t.space}
-    kinds |= {area_of(t, decided): t for _, t in wires if t.space}
+    kinds |= {area_of(t, decided): t for _, *both in wires for t in both if t.space}
     multiple = any(len({area_of(t, decided) for t in types if t.space}) > 1 for types in gives.values())
     if not multiple:
-        kept, left = fold(shapes, [wire for wire, _ in wires], ops)
+        kept, left = fold(shapes, [wire for wire, _, _ in wires], ops)
         return Diagram(*_deepened(kept, left, depths))
     order = sorted(kinds, reverse=True)
 
@@ -52,14 +52,14 @@ def gridded(
         return order.index(area_of(type, decided)) if type.space else 0
 
     ins: dict[str, set[int]] = {}
-    for wire, kind in wires:
+    for wire, _, kind in wires:
         ins.setdefault(wire.head, set()).add(row(kind))
     placed = []
     for shape in shapes:
         rows = {row(t) for t in gives[shape.id]} | (set() if shape.role == "join" else ins.get(shape.id, set()))
         rows = rows or ins.get(shape.id, {0})
         placed.append(replace(shape, rows=tuple(range(min(rows), max(rows) + 1))))
-    kept, left = fold(placed, [replace(wire, rows=(row(kind), row(kind))) for wire, kind in wires], ops)
+    kept, left = fold(placed, [replace(wire, rows=(row(a), row(b))) for wire, a, b in wires], ops)
     names = (f" {TIMES} ".join(_short(size_text(d, (), decided)) for d in kinds[area].space) for area in order)
     return Diagram(*_deepened(kept, left, depths), tuple(names))
 
