@@ -59,6 +59,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("new", "start a space file", "spacec.cli.new:new"),
         CommandDescriptor("info", "show sizes, decisions and counts of a space", "spacec.cli.info:info"),
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
+        CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),
         CommandDescriptor("compile", "write one network as source code or weights", "spacec.cli.compile:compile_"),
         CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
