@@ -185,7 +185,7 @@ class Space:
             smallest = self.table.by_id[symbol.name].grows is False
             return (min if smallest else max)(symbol.domain or (0,))
 
-        return int(evaluate(amount, value))
+        return int(evaluate(largest_of(amount, {}), value))
 
     # networks
 

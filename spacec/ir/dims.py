@@ -2,32 +2,25 @@
 
 A :class:`Symbol` is a free size of an input (``H``), or a size that a decision chooses, with a
 finite domain. Divisions that are not exact become opaque :class:`Apply` atoms, so equality of
-normal forms is equality of functions wherever spacec claims it (it never claims more).
+normal forms is equality of functions wherever spacec claims it (it never claims more). A quotient,
+remainder or extreme that presence (a symbol with a part) enters is one :class:`Cases` atom instead:
+its number for each way to decide, exactly.
 All sizes are assumed to be positive integers. :mod:`spacec.ir.sizes` evaluates, rewrites and compares them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Literal
 
+from spacec.ir import cases
+from spacec.ir.cases import Cases
+from spacec.ir.symbol import Symbol
 
-@dataclass(frozen=True)
-class Symbol:
-    """A named size. ``domain`` is ``None`` for a free input size, else the values a decision may give.
-
-    ``ref`` identifies the decision (opaque here); two symbols are equal iff name and ref are.
-    """
-
-    name: str
-    domain: tuple[int, ...] | None = field(default=None, compare=False)
-    ref: object = None
-
-    def __str__(self) -> str:
-        return self.name
+__all__ = ["Apply", "Atom", "Cases", "Dim", "Monomial", "Poly", "Symbol"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ class Apply:
                 return f"{self.fn}({a})"
 
 
-Atom = Symbol | Apply
+Atom = Symbol | Apply | Cases
 Monomial = tuple[tuple[Atom, int], ...]
 
 
@@ -75,6 +68,8 @@ class Poly:
             for atom, _ in monomial:
                 if isinstance(atom, Symbol):
                     found.add(atom)
+                elif isinstance(atom, Cases):
+                    found.update(atom.symbols)
                 else:
                     for arg in atom.args:
                         found |= symbols(arg)
@@ -156,11 +151,16 @@ def _times(a: Monomial, b: Monomial) -> Monomial:
     powers = dict(a)
     for atom, power in b:
         powers[atom] = powers.get(atom, 0) + power
-    return tuple(sorted(powers.items(), key=_atom_key))
+    return tuple(sorted(powers.items(), key=_atom_key)) if len(powers) > 1 else tuple(powers.items())
 
 
 def _atom_key(item: tuple[Atom, int]) -> tuple[str, int]:
-    return str(item[0]), item[1]
+    return _atom_text(item[0]), item[1]
+
+
+def _atom_text(atom: Atom) -> str:
+    """Tells atoms apart, the same in every run."""
+    return atom.key if isinstance(atom, Cases) else str(atom)
 
 
 def _combine(a: Dim, b: Dim, sign: int) -> Dim:
@@ -192,7 +192,7 @@ def _normal(terms: Mapping[Monomial, int | Fraction]) -> Dim:
 
 def _term_key(term: tuple[Monomial, int | Fraction]) -> tuple[int, list[tuple[str, int]]]:
     """Highest degree first, then by the atoms' names."""
-    return -sum([p for _, p in term[0]]), [(str(a), p) for a, p in term[0]]
+    return -sum([p for _, p in term[0]]), [(_atom_text(a), p) for a, p in term[0]]
 
 
 def tidy(c: int | Fraction) -> int | Fraction:
@@ -205,8 +205,13 @@ def exact_div(a: Dim, b: Dim) -> tuple[Dim, bool] | None:
 
     The result with ``False`` is right only under the precondition ``a % b == 0``, which the caller
     records. ``None`` where no exact quotient exists (numbers that do not divide, a symbolic ``b``
-    that does not cancel).
+    that does not cancel). Where presence enters, the quotient must be exact in every case.
     """
+    if b == 1:
+        return a, True
+    if _present(a, b):
+        whole = _decided("div", a, b)
+        return None if whole is None or _fractional(whole) else (whole, True)
     if isinstance(b, int):
         if b == 0:
             return None
@@ -256,6 +261,8 @@ def ceil_div(a: Dim, n: int) -> Dim:
         return -(-a // n)
     if n == 1:
         return a
+    if _present(a) and (found := _decided("ceil_div", a, n)) is not None:
+        return found
     return scaled(a, n) if _divisible(a, n) else poly(Apply("ceil_div", (a, n)))
 
 
@@ -265,6 +272,8 @@ def floor_div(a: Dim, b: Dim) -> Dim:
         return a // b
     if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
         return scaled(a, b)
+    if _present(a, b) and (found := _decided("floor_div", a, b)) is not None:
+        return found
     return poly(Apply("floor_div", (a, b)))
 
 
@@ -273,6 +282,8 @@ def modulo(a: Dim, b: Dim) -> Dim:
         return a % b
     if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
         return 0
+    if _present(a, b) and (found := _decided("mod", a, b)) is not None:
+        return found
     return poly(Apply("mod", (a, b)))
 
 
@@ -283,6 +294,9 @@ def extreme(fn: Literal["max", "min"], dims: tuple[Dim, ...]) -> Dim:
         return distinct[0]
     if all(isinstance(d, int) for d in distinct):
         return (max if fn == "max" else min)(d for d in distinct if isinstance(d, int))
+    if _present(*distinct) and None not in (parts := [as_cases(d) for d in distinct]):
+        known = [p for p in parts if p is not None]
+        return as_dim(reduce(lambda a, b: cases.merge(max if fn == "max" else min, a, b), known))
     return poly(Apply(fn, distinct))
 
 
@@ -294,7 +308,89 @@ def round_to(a: Dim | Fraction, n: int) -> Dim:
     if not isinstance(a, int | Fraction):
         constant = Fraction(a.terms[0][1]) if len(a.terms) == 1 and not a.terms[0][0] else None
         if constant is None:
-            return poly(Apply("round_to", (a, n)))
+            found = _decided("round_to", a, n) if _present(a) else None
+            return poly(Apply("round_to", (a, n))) if found is None else found
         a = constant
+    return _rounded(Fraction(a), n)
+
+
+def _rounded(a: Fraction, n: int) -> int:
     near = max(n, (2 * a + n) // (2 * n) * n)
     return near + n if 10 * near < 9 * a else near
+
+
+# ------------------------------------------------------- sizes that decisions settle
+
+
+def _present(*dims: Dim) -> bool:
+    """Whether presence enters one of them."""
+    return any(s.part is not None for d in dims for s in symbols(d))
+
+
+def _fractional(dim: Dim) -> bool:
+    """Whether some case of a size that decisions settle is no integer."""
+    return not isinstance(dim, int) and any(
+        isinstance(v, Fraction) for m, _ in dim.terms for atom, _ in m if isinstance(atom, Cases) for v in atom.values
+    )
+
+
+def _decided(fn: str, a: Dim, b: Dim) -> Dim | None:
+    x, y = as_cases(a), as_cases(b)
+    return None if x is None or y is None else as_dim(cases.merge(_QUOTIENTS[fn], x, y))
+
+
+def _over(a: cases.Number, b: cases.Number) -> cases.Number:
+    return tidy(Fraction(a) / b) if b else 0
+
+
+_QUOTIENTS: Mapping[str, Callable[[cases.Number, cases.Number], cases.Number]] = {
+    "div": _over,
+    "ceil_div": lambda a, b: -(-a // b) if b else 0,
+    "floor_div": lambda a, b: a // b if b else 0,
+    "mod": lambda a, b: a % b if b else 0,
+    "round_to": lambda a, b: _rounded(Fraction(a), int(b)),
+}
+"""Division by zero gives zero: who divides has shown that no architecture does."""
+
+
+def as_dim(found: Cases | cases.Number) -> Dim:
+    """A number for each way to decide, as a size."""
+    if isinstance(found, Cases):
+        return poly(found)
+    return found if isinstance(found, int) else Poly((((), found),))
+
+
+def as_cases(dim: Dim) -> Cases | cases.Number | None:
+    """The size for each way to decide, or ``None`` where an input's free size enters. Raises :class:`TooManyCases`."""
+    if isinstance(dim, int):
+        return dim
+    total: Cases | cases.Number = 0
+    for monomial, coefficient in dim.terms:
+        product: Cases | cases.Number = coefficient
+        for atom, power in monomial:
+            base = _atom_cases(atom)
+            if base is None:
+                return None
+            for _ in range(power):
+                product = base if product == 1 else _times_cases(product, base)
+        total = product if total == 0 else cases.merge(lambda a, b: tidy(a + b), total, product)
+    return total
+
+
+def _times_cases(a: Cases | cases.Number, b: Cases | cases.Number) -> Cases | cases.Number:
+    size = len(a.nodes) - len(b.nodes) if isinstance(a, Cases) and isinstance(b, Cases) else 0
+    return cases.merge(lambda x, y: tidy(x * y), a, b, zero=True) if size >= 0 else _times_cases(b, a)
+
+
+def _atom_cases(atom: Atom) -> Cases | cases.Number | None:
+    if isinstance(atom, Cases):
+        return atom
+    if isinstance(atom, Symbol):
+        return None if atom.domain is None else cases.of_symbol(atom)
+    args = [as_cases(a) for a in atom.args]
+    known = [a for a in args if a is not None]
+    if len(known) < len(args):
+        return None
+    if atom.fn in ("max", "min"):
+        return reduce(lambda a, b: cases.merge(max if atom.fn == "max" else min, a, b), known)
+    return cases.merge(_QUOTIENTS[atom.fn], known[0], known[1])

@@ -190,7 +190,7 @@ def _slot(place: Place, slot: SlotDecl) -> tuple[str, str]:
     if slot.decision is not None and id(slot.decision) in place.shared:
         name = place.shared[id(slot.decision)]
     else:
-        name = joined(place.prefix, decision_path(slot.step)) or place.owner
+        name = place.slot_id(slot)
     local = "_".join(p for p in decision_path(slot.step).replace("[", "_").replace("]", "").split(".") if p)
     return name, joined(place.key, local) or name
 

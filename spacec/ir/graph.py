@@ -103,6 +103,8 @@ class DecisionDecl:
     """What messages call a value."""
     single: bool = False
     """It has one global id wherever it is mentioned, so its declaration alone names it: a value that is handed on."""
+    sized: bool = False
+    """Which candidate or elements it takes decides sizes that no mixture has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,18 @@ class DecisionRef:
 
     def __hash__(self) -> int:
         return self._hash
+
+
+@dataclass(frozen=True, eq=False)
+class Mention:
+    """A decision that sizes speak of, seen from the region where they are written.
+
+    It is the ``ref`` of their presence symbols; ``name`` is for readers, ``order`` its place among all.
+    """
+
+    ref: DecisionRef
+    name: str
+    order: int
 
 
 @dataclass(eq=False)
@@ -223,6 +237,8 @@ class Region:
     decisions: list[DecisionDecl] = field(default_factory=list)
     slots: list[SlotDecl] = field(default_factory=list)
     binders: list[Binder] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list)
+    """Decisions whose presence sizes written here speak of."""
     decides: bool = False
     """Bears decisions of its caller's owner (those of a top-level let or tied do not count)."""
     searches: bool = False

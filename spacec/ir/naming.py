@@ -8,11 +8,11 @@ is in scope. The same code names decisions for the algebra, for digests and for 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, both, rename, text
 from spacec.ir.dims import Dim, Poly, Symbol, poly
-from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Region, Step
+from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Mention, Region, SlotDecl, Step
 from spacec.ir.sizes import substitute
 
 ROOT_OWNER = "net"
@@ -65,7 +65,7 @@ class Place:
     binders: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     """Owner and weight key of every local binder in scope, by the binder's identity."""
     shared: dict[int, str] = field(default_factory=dict)
-    """Ids of the decisions that their declaration alone names; see :func:`name_singles`."""
+    """Ids of the decisions and slots that their declaration alone names; see :func:`name_singles`."""
 
     def with_local_binders(self) -> Place:
         """The place with the binders that its region declares in scope."""
@@ -91,6 +91,11 @@ class Place:
 
     def id_of(self, decision: DecisionDecl) -> str:
         return joined(self.prefix, decision_path(decision.step)) or ROOT_OWNER
+
+    def slot_id(self, slot: SlotDecl) -> str:
+        """The global id of a mask slot that is declared here, or that its declaration alone names."""
+        known = self.shared.get(id(slot))
+        return known if known is not None else joined(self.prefix, decision_path(slot.step)) or self.owner
 
     def resolve(self, ref: Hashable) -> str:
         """The global id of a decision that is named from here."""
@@ -164,7 +169,7 @@ def name_singles(place: Place) -> Place:
     Activations of a let have one id, and the sizes of all of them are symbols of the first.
     """
     seen: set[tuple[int, str]] = set()
-    stack = [place]
+    stack, mentions = [place], list[tuple[Place, Mention]]()
     while stack:
         at = stack.pop()
         if not at.region.singles or (id(at.region), at.prefix) in seen:
@@ -175,7 +180,13 @@ def name_singles(place: Place) -> Place:
                 at.shared[id(decision)] = at.id_of(decision)
             if decision.symbol is not None:
                 at.shared.setdefault(id(decision.symbol.ref), at.id_of(decision))
+        for slot in at.region.slots:
+            if slot.pick is not None and slot.pick.single:
+                at.shared[id(slot)] = joined(at.prefix, decision_path(slot.step)) or at.owner
+        mentions += [(at, mention) for mention in at.region.mentions]
         stack.extend(at.child(node) for node in at.region.nodes if isinstance(node, CallNode))
+    for at, mention in mentions:
+        at.shared[id(mention)] = at.resolve(mention.ref)
     return place
 
 
@@ -218,10 +229,10 @@ def skeleton_text(region: Region, name: str = "let") -> str:
 
 
 def global_size(dim: Dim, ids: Mapping[int, str]) -> Dim:
-    """A size with its decisions called by their global ids; ``ids`` has those of the declarations met so far."""
+    """A size with its decisions called by their global ids; see :func:`name_singles`."""
 
     def named(symbol: Symbol) -> Dim:
-        known = isinstance(symbol.ref, DecisionDecl)
-        return poly(Symbol(ids[id(symbol.ref)], symbol.domain, DECISION) if known else symbol)
+        known = isinstance(symbol.ref, DecisionDecl | Mention)
+        return poly(replace(symbol, name=ids[id(symbol.ref)], ref=DECISION) if known else symbol)
 
     return substitute(dim, named) if isinstance(dim, Poly) else dim

@@ -52,6 +52,14 @@ class Precondition:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """``small <= large``, in every architecture that has the op: proved when the space is compiled."""
+
+    small: Dim
+    large: Dim
+
+
+@dataclass(frozen=True)
 class OpResult:
     """What a rule finds: output type, number of weights, multiplies of one forward pass of one sample."""
 
@@ -59,6 +67,7 @@ class OpResult:
     params: Dim = 0
     macs: Dim = 0
     preconditions: tuple[Precondition, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 class RuleError(Exception):

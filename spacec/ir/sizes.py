@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
+from spacec.ir import cases
+from spacec.ir.cases import Cases
 from spacec.ir.dims import (
     Apply,
     Atom,
     Dim,
     Poly,
     Symbol,
+    as_cases,
+    as_dim,
     ceil_div,
     extreme,
     floor_div,
@@ -18,9 +23,11 @@ from spacec.ir.dims import (
     poly,
     round_to,
     scaled,
-    symbols,
     tidy,
 )
+
+Counterexample = dict[Symbol, int]
+"""An assignment of symbols that decisions settle."""
 
 
 def evaluate(dim: Dim, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
@@ -31,10 +38,14 @@ def evaluate(dim: Dim, value: Callable[[Symbol], int | Fraction]) -> int | Fract
     for monomial, coefficient in dim.terms:
         product: int | Fraction = coefficient
         for atom, power in monomial:
-            base = value(atom) if isinstance(atom, Symbol) else _apply(atom, value)
+            base = atom.at(value) if isinstance(atom, Cases) else _number(atom, value)
             product *= base**power
         total += product
     return tidy(total)
+
+
+def _number(atom: Symbol | Apply, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
+    return value(atom) if isinstance(atom, Symbol) else _apply(atom, value)
 
 
 def _apply(atom: Apply, value: Callable[[Symbol], int | Fraction]) -> int | Fraction:
@@ -62,10 +73,34 @@ def substitute(dim: Dim, replace: Callable[[Symbol], Dim]) -> Dim:
     for monomial, coefficient in dim.terms:
         product: Dim = 1
         for atom, power in monomial:
-            base = replace(atom) if isinstance(atom, Symbol) else _rebuild(atom, replace)
-            product = product * base**power
+            product = product * _replaced(atom, replace) ** power
         total = total + product * (coefficient if isinstance(coefficient, int) else Poly((((), coefficient),)))
     return total
+
+
+def settled(dim: Dim, known: Mapping[Symbol, int]) -> Dim:
+    """``dim`` with some of its symbols settled."""
+    return substitute(dim, lambda s: known[s] if s in known else poly(s))
+
+
+def _replaced(atom: Atom, replace: Callable[[Symbol], Dim]) -> Dim:
+    """An atom under a substitution; a symbol of a diagram becomes another of the same place, or a number."""
+    if isinstance(atom, Symbol):
+        return replace(atom)
+    if isinstance(atom, Apply):
+        return _rebuild(atom, replace)
+    numbers: dict[Symbol, int] = {}
+    names: dict[Symbol, Symbol] = {}
+    for symbol in atom.symbols:
+        match replace(symbol):
+            case int() as number:
+                numbers[symbol] = number
+            case Poly(terms=((((Symbol() as other, 1),), 1),)):
+                names[symbol] = other
+            case other_size:
+                raise ValueError(f"{symbol} cannot become {other_size} among the cases of a size")
+    left = cases.settled(atom, numbers) if numbers else atom
+    return as_dim(cases.renamed(left, names.__getitem__) if isinstance(left, Cases) else left)
 
 
 def _rebuild(atom: Apply, replace: Callable[[Symbol], Dim]) -> Dim:
@@ -81,6 +116,27 @@ def _rebuild(atom: Apply, replace: Callable[[Symbol], Dim]) -> Dim:
             return round_to(args[0], args[1]) if isinstance(args[1], int) else poly(Apply("round_to", args))
         case "max" | "min":
             return extreme(atom.fn, args)
+
+
+def largest_of(dim: Dim, known: Mapping[str, int | Fraction]) -> Dim:
+    """An upper bound, reached term by term, over the presence that ``known`` (by key) leaves open.
+
+    What a supernet reserves: the channels of a concat's slots add up to it.
+    """
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        product: Dim = Poly((((), coefficient),)) if isinstance(coefficient, Fraction) else coefficient
+        for atom, power in monomial:
+            base: Dim = poly(atom)
+            if isinstance(atom, Cases):
+                base = as_dim((max if coefficient > 0 else min)(atom.reachable(known)))
+            elif isinstance(atom, Symbol) and atom.part is not None and atom.key not in known:
+                base = int(coefficient > 0)
+            product = product * base**power
+        total = total + product
+    return total
 
 
 def settle(dim: Dim, divides: Callable[[Dim, int], bool]) -> Dim:
@@ -106,7 +162,7 @@ def _settled(atom: Atom, divides: Callable[[Dim, int], bool]) -> Dim:
 
 def assignments(free: frozenset[Symbol], cap: int = 100_000) -> Iterator[dict[Symbol, int]] | None:
     """All assignments of symbols with finite domains, or ``None`` where one is free or there are over ``cap``."""
-    ordered = sorted(free, key=lambda s: s.name)
+    ordered = sorted(free, key=lambda s: s.key)
     size = 1
     for symbol in ordered:
         if symbol.domain is None:
@@ -126,34 +182,83 @@ def _product(ordered: list[Symbol]) -> Iterator[dict[Symbol, int]]:
 
 
 def divides(dim: Dim, by: Dim) -> bool | None:
-    """Whether ``by`` divides ``dim`` for every value of symbols with finite domains; ``None`` where nobody can tell."""
-    free = symbols(dim) | symbols(by)
-    choices = assignments(free)
-    if choices is None:
+    """Whether ``by`` divides ``dim`` in every case of what decisions settle; ``None`` where nobody can tell."""
+    rest = _remainders(dim, by)
+    return None if rest is None else not isinstance(rest, Cases) and not rest
+
+
+def undivided(dim: Dim, by: Dim) -> Counterexample | None:
+    """Decided symbols for which ``by`` does not divide ``dim``; ``None`` where none are known."""
+    rest = _remainders(dim, by)
+    return None if rest is None else cases.example(rest)
+
+
+def _remainders(dim: Dim, by: Dim) -> Cases | cases.Number | None:
+    """1 where ``by`` leaves a remainder, among the cases that decisions can give."""
+    try:
+        x, y = as_cases(dim), as_cases(by)
+        if x is None or y is None:
+            return None
+        rest = cases.merge(lambda p, q: int(bool(q and Fraction(p) % q)), x, y)
+        if not isinstance(rest, Cases):
+            return rest
+        return cases.merge(lambda p, q: int(bool(p and q)), rest, cases.possible(rest.symbols))
+    except cases.TooManyCases:
         return None
-    return all(Fraction(evaluate(dim, c.__getitem__)) % evaluate(by, c.__getitem__) == 0 for c in choices)
 
 
 def _one_sign(difference: Poly) -> bool:
     """Whether every term is positive, or every term negative: sizes are positive, so such a sum is never zero."""
     atoms = [atom for monomial, _ in difference.terms for atom, _ in monomial]
-    if any(isinstance(atom, Apply) and atom.fn in ("floor_div", "mod") for atom in atoms):
-        return False  # these may be zero
+    for atom in atoms:
+        if isinstance(atom, Cases) or (isinstance(atom, Symbol) and atom.part is not None):
+            return False  # presence may be zero
+        if isinstance(atom, Apply) and atom.fn in ("floor_div", "mod"):
+            return False  # these may be zero
     return len({c > 0 for _, c in difference.terms}) == 1
 
 
-def same(a: Dim, b: Dim) -> bool | None:
+def same(a: Dim, b: Dim, given: Dim = 1) -> bool | None:
     """Whether two sizes are equal: ``True``, ``False``, or ``None`` where it depends on symbols or is unknown.
 
-    Symbols with finite domains are enumerated; ``False`` means unequal for every value.
+    What decisions settle is told exactly, over the cases where ``given`` is not zero; ``False``
+    means unequal in every case.
     """
     difference = a - b
     if difference == 0:
         return True
     if isinstance(difference, int) or _one_sign(difference):
         return False
-    choices = assignments(difference.symbols)
-    if choices is None:
-        return None
-    verdicts = {evaluate(difference, c.__getitem__) == 0 for c in choices}
-    return verdicts.pop() if len(verdicts) == 1 else None
+    if violation(difference, "==", 0, given) is None:
+        return True
+    never = violation(difference, "!=", 0, given)
+    return False if never is None else None
+
+
+def violation(left: Dim, op: str, right: Dim, given: Dim = 1) -> Counterexample | None:
+    """Decided symbols under which ``left op right`` does not hold though ``given`` is not zero; ``None`` if it holds.
+
+    An empty counterexample: nothing is known, as free sizes of inputs enter or there are too many cases.
+    """
+    try:
+        x, y, care = as_cases(left), as_cases(right), as_cases(given)
+        if x is None or y is None or care is None:
+            return {}
+        wrong = cases.merge(lambda p, q: int(not _COMPARE[op](p, q)), x, y)
+        wrong = cases.merge(lambda p, q: int(bool(p and q)), care, wrong, zero=True)
+        if not isinstance(wrong, Cases):
+            return {} if wrong else None
+        wrong = cases.merge(lambda p, q: int(bool(p and q)), wrong, cases.possible(wrong.symbols))
+        return cases.example(wrong)
+    except cases.TooManyCases:
+        return {}
+
+
+_COMPARE: Mapping[str, Callable[[int | Fraction, int | Fraction], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}

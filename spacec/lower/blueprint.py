@@ -82,6 +82,20 @@ class Blueprint:
     def _elastic_slots(self) -> dict[str, str]:
         return {s.decision: s.id for s in self.table.slots if s.decision in self.elastic.names}
 
+    @cached_property
+    def presences(self) -> dict[str, tuple[SlotInfo, frozenset[int]]]:
+        """The slot of each presence that sizes mention, and the candidates that make it hold, by the symbol's key."""
+        elements = {(s.pick, s.element): s for s in self.table.slots if s.pick is not None}
+        choices = {s.decision: s for s in self.table.slots if s.decision is not None}
+        found = {}
+        for key, symbol in self.elastic.presences.items():
+            assert symbol.part is not None, "it is presence"
+            subset = self.table.by_id[symbol.name].kind == "subset"
+            slot = elements[symbol.name, symbol.part] if subset else choices[symbol.name]
+            places = range(slot.absent, slot.size) if subset else (symbol.part + slot.absent,)
+            found[key] = self.slots[slot.id], frozenset(places)
+        return found
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Blueprint:
         return self
 
@@ -176,7 +190,7 @@ def _slots(table: DecisionTable, chooses: dict[int, FlatChoose]) -> dict[str, Sl
     instances: dict[str, set[str]] = {}
     for choice in chooses.values():
         instances.setdefault(choice.slot, set()).add(choice.instance)
-    found = {s.id: SlotInfo(s.id, s.labels, frozenset(instances.get(s.id, ()))) for s in table.slots}
+    found = {s.id: SlotInfo(s.id, s.labels, frozenset(instances.get(s.id, ())), s.sized) for s in table.slots}
     relaxed = {s.decision for s in table.slots}
     for name, decision in sizes.elastic_decisions(table).items():
         if name not in relaxed:

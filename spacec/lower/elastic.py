@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spacec.diagnostics.model import SpacecError
 from spacec.ir.dims import Dim, Poly, symbols
 from spacec.ir.flat import FlatOp
-from spacec.lower import sizes
+from spacec.lower import errors, sizes
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.layers import Axis, Call, Layer, lower
-from spacec.lower.masks import Selection
+from spacec.lower.masks import Selection, SlotInfo
 from spacec.lower.modules import ChannelNorm
 from spacec.lower.sizes import Layout, Sizes
 
@@ -89,7 +90,7 @@ def layout_ranges(layout: Layout, widest: Sizes, chosen: Sizes) -> Ranges:
         stop = start + sizes.number(segment, chosen)
         if found and found[-1][1] == start:
             found[-1] = (found[-1][0], stop)
-        else:
+        elif stop > start:
             found.append((start, stop))
         start += sizes.number(segment, widest)
     return found
@@ -109,11 +110,16 @@ def kernel_range(whole: int, part: int) -> tuple[int, int]:
 
 @dataclass
 class ElasticMask:
-    """The elastic decisions of one forward pass: sizes of those with an index, probabilities of the others."""
+    """The elastic decisions of one forward pass: sizes of those with an index, probabilities of the others.
+
+    ``chosen`` also has the presence that sizes mention: 1 where something runs. ``idle`` are those of it that run
+    with weight zero, which their slots of a concat then count as absent.
+    """
 
     blueprint: Blueprint
     chosen: dict[str, sizes.Size]
     soft: dict[str, Tensor]
+    idle: frozenset[str] = frozenset()
     _masks: dict[tuple[Layout, torch.dtype, torch.device], Tensor | None] = field(default_factory=dict)
 
     def channel_mask(self, layout: Layout, like: Tensor) -> Tensor | None:
@@ -127,6 +133,8 @@ class ElasticMask:
 
     def _segment(self, dim: Dim, like: Tensor) -> tuple[Tensor | None, int]:
         size = sizes.number(dim, self.chosen)
+        if any(s.key in self.idle for s in symbols(dim)) and not sizes.number(dim, self._settled):
+            return like.new_zeros(size), size
         cases = self._cases(dim)
         if cases is None:
             return None, size
@@ -134,6 +142,10 @@ class ElasticMask:
         inside = torch.arange(size) < torch.tensor(widths)[:, None]
         weights = torch.stack([p for _, p in cases]).to(like)
         return weights @ inside.to(like), size
+
+    @property
+    def _settled(self) -> dict[str, sizes.Size]:
+        return {**self.chosen, **dict.fromkeys(self.idle, 0)}
 
     def kernel_mask(self, dim: Dim, rank: int, like: Tensor) -> Tensor | None:
         """``(K,) * rank`` weights of kernel taps, or ``None``."""
@@ -173,13 +185,51 @@ def read_elastic(blueprint: Blueprint, selections: Mapping[tuple[str, str], Sele
     if not blueprint.elastic.symbols:
         return None
     chosen, soft = sizes.largest(blueprint.table), {}
+    present, idle = read_presence(blueprint, selections)
+    chosen.update(present)
     for name, decision in sizes.elastic_decisions(blueprint.table).items():
         selection = selections[blueprint.slot_of(name), ""]
         if selection.weights is not None:
             soft[name] = selection.vector(selection.weights)
         elif selection.run:
             chosen[name] = sizes.candidate_sizes(decision)[selection.run[0]]
-    return ElasticMask(blueprint, chosen, soft)
+    return ElasticMask(blueprint, chosen, soft, idle)
+
+
+def read_presence(
+    blueprint: Blueprint, selections: Mapping[tuple[str, str], Selection]
+) -> tuple[dict[str, sizes.Size], frozenset[str]]:
+    """The presence that sizes mention, and what of it runs with weight zero.
+
+    Raises :class:`SpacecError` (E0910) for a slot that mixes although what it takes decides sizes, or whose
+    instances disagree on what sizes need one answer for.
+    """
+    present: dict[str, sizes.Size] = {}
+    weights: list[tuple[str, Tensor]] = []
+    for key, (slot, places) in blueprint.presences.items():
+        found = [selections[slot.id, instance] for instance in slot.instances or ("",)]
+        runs = [[p for p, k in enumerate(selection.run) if k in places] for selection in found]
+        if slot.sized and any(r and len(r) < len(s.run) for r, s in zip(runs, found, strict=True)):
+            raise _mixed(slot)
+        if len({bool(r) for r in runs}) > 1:
+            headline = f"the instances of slot `{slot.id}` disagree, and sizes need one answer"
+            raise errors.lowering_error(errors.MIXED, headline)
+        present[key] = int(bool(runs[0]))
+        weights += [(key, s.weights[r]) for r, s in zip(runs, found, strict=True) if s.weights is not None and r]
+    if not weights:
+        return present, frozenset()
+    sums = torch.stack([w.detach().abs().sum().cpu() for _, w in weights]).tolist()
+    weighty = {key for (key, _), total in zip(weights, sums, strict=True) if total}
+    return present, frozenset(key for key, _ in weights) - weighty
+
+
+def _mixed(slot: SlotInfo) -> SpacecError:
+    return errors.lowering_error(
+        errors.MIXED,
+        f"the slot `{slot.id}` is mixed, but what it takes decides sizes",
+        notes=("channels that a decision packs have no mixture: it would add up different channels",),
+        help="give it an index, or a one-hot whose other weights are zero",
+    )
 
 
 @dataclass
@@ -257,7 +307,7 @@ class ElasticLayers:
         return self.functions[key]
 
     def _key(self, node: int, chosen: Sizes) -> tuple[int, tuple[sizes.Size, ...]]:
-        return node, tuple(chosen[name] for name in sorted(self.blueprint.elastic.symbols[node]))
+        return node, tuple(sizes.number(d, chosen) for d in self.blueprint.elastic.footprint(node))
 
     def _shell(self, node: int, chosen: Sizes) -> tuple[nn.Module, Slices]:
         key = self._key(node, chosen)

@@ -24,6 +24,8 @@ FORM = "E0907"
 """A supernet and a network are of different forms."""
 NAME = "E0908"
 """An unknown tap, weight or parameter kind."""
+MIXED = "E0910"
+"""A soft mask where only an index has a meaning."""
 CHECK = "E0909"
 """The reported value of a network is not what its stored tensors give."""
 

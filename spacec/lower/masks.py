@@ -103,6 +103,8 @@ class SlotInfo:
     id: str
     labels: tuple[str, ...]
     instances: frozenset[str]
+    sized: bool = False
+    """What it takes decides sizes that no mixture has."""
 
     @property
     def size(self) -> int:

@@ -150,6 +150,11 @@ def noise(site: Site) -> Layer:
     return Layer(modules.Noise, (site.per_axis("stride"),), axes=())
 
 
+def narrow(site: Site) -> Call:
+    """The first channels."""
+    return Call(torch.narrow, (1, 0, site.output.channels))
+
+
 def upsample(site: Site) -> Call:
     """Nearest-neighbour upsampling."""
     return Call(modules.upsample, (site.per_axis("factor"),)) if site.inputs[0].rank else Call(style="identity")

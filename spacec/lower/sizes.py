@@ -13,20 +13,22 @@ from fractions import Fraction
 from functools import cached_property
 from math import lcm
 
-from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, symbols
+from spacec.ir.dims import Apply, Cases, Dim, Monomial, Poly, Symbol, poly, symbols
 from spacec.ir.flat import FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch, sources_of
 from spacec.ir.ops import AttrValue, Precondition
-from spacec.ir.sizes import evaluate, substitute
+from spacec.ir.sizes import evaluate, largest_of, substitute
 from spacec.ir.types import TensorType
 from spacec.lower import errors
 from spacec.lower.layers import Shape, Site, Value
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.values import number as decision_number
+from spacec.space.values import symbol_number
+from spacec.std.rules import presences
 
 Size = int | Fraction
 Sizes = Mapping[str, Size]
-"""Decision id to the number it gives."""
+"""Key of a decision's symbol to its number. Presence without an entry is open: sizes are then the largest it gives."""
 
 Layout = tuple[Dim, ...]
 """Channel segments, in order."""
@@ -54,6 +56,8 @@ def architecture_sizes(table: DecisionTable, architecture: Architecture) -> dict
         value = architecture.get(decision.id)
         if value is not None and (decision.elastic or decision.kind == "subset"):
             found[decision.id] = decision_number(decision, value)
+        for part in range(decision.size if decision.kind == "subset" else len(decision.labels)):
+            found[f"{decision.id}#{part}"] = symbol_number(decision, value, part)
     return found
 
 
@@ -61,10 +65,13 @@ def number(dim: Dim, sizes: Sizes) -> int:
     """The integer that ``dim`` is; raises :class:`ValueError` where a symbol has no size or it is no integer."""
     if isinstance(dim, int):
         return dim
-    open_symbols = sorted(s.name for s in dim.symbols if s.name not in sizes)
-    if open_symbols:
-        raise ValueError(f"the size {dim} depends on `{open_symbols[0]}`, which is no elastic decision")
-    found = evaluate(dim, lambda symbol: _value(sizes, symbol))
+    try:
+        found = evaluate(dim, lambda symbol: _value(sizes, symbol))
+    except KeyError:
+        open_symbols = sorted(s.name for s in dim.symbols if s.key not in sizes and s.part is None)
+        if open_symbols:
+            raise ValueError(f"the size {dim} depends on `{open_symbols[0]}`, which is no elastic decision") from None
+        return number(largest_of(dim, sizes), sizes)
     if not isinstance(found, int):
         raise ValueError(f"the size {dim} is {found}, not an integer")
     return found
@@ -72,12 +79,14 @@ def number(dim: Dim, sizes: Sizes) -> int:
 
 def _value(sizes: Sizes, symbol: Symbol) -> int:
     """Fractions pass through the arithmetic of sizes as integers do."""
-    return sizes[symbol.name]  # type: ignore[return-value]  # evaluate is exact on fractions too
+    return sizes[symbol.key]  # type: ignore[return-value]  # evaluate is exact on fractions too
 
 
 def shape(type_: TensorType, sizes: Sizes) -> Shape:
     """The type with numbers; a spatial size that the input decides is ``None``."""
-    space = tuple(number(d, sizes) if all(s.name in sizes for s in symbols(d)) else None for d in type_.space)
+    space = tuple(
+        number(d, sizes) if all(s.key in sizes or s.part is not None for s in symbols(d)) else None for d in type_.space
+    )
     return Shape(number(type_.channels, sizes), space)
 
 
@@ -106,26 +115,53 @@ def site(flat: FlatGraph, index: int, sizes: Sizes) -> Site:
 
 @dataclass(frozen=True)
 class ElasticSites:
-    """Which nodes depend on elastic decisions, and the channel layout of every node."""
+    """Which nodes depend on elastic decisions or on presence, and the channel layout of every node."""
 
     flat: FlatGraph
     names: frozenset[str]
 
     @cached_property
     def symbols(self) -> dict[int, frozenset[str]]:
-        """Op index to the elastic decisions that its attributes, inputs or output mention; others are left out."""
-        if not self.names:
-            return {}
+        """Op index to the keys of what its attributes, inputs or output mention of these; others are left out."""
         found = {}
         for index, node in enumerate(self.flat.nodes):
             if isinstance(node, FlatOp):
-                dims: list[Dim] = [node.type.channels, *(self.flat.nodes[i].type.channels for i in node.inputs)]
-                for value in node.attrs.values():
-                    dims += _dims(value)
-                mentioned = {s.name for d in dims for s in symbols(d)} & self.names
+                mentioned = {s.key for d in self.sizes_of(index) for s in symbols(d) if self.decided(s)}
                 if mentioned:
                     found[index] = frozenset(mentioned)
         return found
+
+    @cached_property
+    def presences(self) -> dict[str, Symbol]:
+        """The presence symbols that sizes mention, by key."""
+        nodes = range(len(self.flat.nodes))
+        return {s.key: s for i in nodes for d in self.sizes_of(i) for s in symbols(d) if s.part is not None}
+
+    def decided(self, symbol: Symbol) -> bool:
+        """Whether a symbol is a number of an architecture, and not of its input."""
+        return symbol.part is not None or symbol.name in self.names
+
+    def sizes_of(self, index: int) -> list[Dim]:
+        """Every size that the layer of an op is made from."""
+        node = self.flat.nodes[index]
+        if not isinstance(node, FlatOp):
+            return []
+        dims = [node.type.channels, *(self.flat.nodes[i].type.channels for i in node.inputs)]
+        return dims + [d for value in node.attrs.values() for d in _dims(value)]
+
+    def footprint(self, index: int) -> tuple[Dim, ...]:
+        """The sizes that tell layers of an op apart: its own, and the channel segments it reads and makes."""
+        if index not in self._footprints:
+            op = self.flat.nodes[index]
+            assert isinstance(op, FlatOp), "only ops have layers"
+            segments = [s for i in (*op.inputs, index) for s in self.layouts[i]]
+            mentioned = dict.fromkeys(d for d in (*self.sizes_of(index), *segments) if not isinstance(d, int))
+            self._footprints[index] = tuple(mentioned)
+        return self._footprints[index]
+
+    @cached_property
+    def _footprints(self) -> dict[int, tuple[Dim, ...]]:
+        return {}
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
@@ -137,7 +173,7 @@ class ElasticSites:
 
     def _layout(self, node: FlatNode, before: list[Layout]) -> Layout:
         whole: Layout = (node.type.channels,)
-        if not any(s.name in self.names for s in symbols(node.type.channels)):
+        if not any(self.decided(s) for s in symbols(node.type.channels)):
             return whole
         if isinstance(node, FlatInput):
             return whole
@@ -145,7 +181,8 @@ class ElasticSites:
             return self._switched(node, before)
         joined = sources_of(node)
         if isinstance(node, FlatOp) and node.spec.name == "concat":
-            return tuple(segment for i in joined for segment in before[i])
+            present = presences(node.attrs, len(joined))
+            return tuple(s * p for i, p in zip(joined, present, strict=True) for s in before[i])
         if not isinstance(node, FlatOp) or node.spec.name in ("sum", "mul"):
             different = [before[i] for i in joined if before[i] != before[joined[0]]]
             if different:
@@ -237,10 +274,10 @@ def entry_checks(flat: FlatGraph, sizes: Sizes) -> tuple[EntryCheck, ...]:
 
 def _entry_check(precondition: Precondition, sizes: Sizes, bound: set[str]) -> EntryCheck | None:
     def replace(symbol: Symbol) -> Dim:
-        return _value(sizes, symbol) if symbol.name in sizes else poly(symbol)
+        return _value(sizes, symbol) if symbol.key in sizes else poly(symbol)
 
     dim = substitute(precondition.dim, replace)
-    if any(s.name not in bound for s in symbols(dim)):
+    if any(s.key not in bound for s in symbols(dim)):
         return None
     if isinstance(dim, int):
         return EntryCheck(str(precondition), str(dim), precondition.divisor)
@@ -252,6 +289,7 @@ def _entry_check(precondition: Precondition, sizes: Sizes, bound: set[str]) -> E
 def _term(monomial: Monomial, coefficient: int) -> str:
     factors = [f"({coefficient})"] if coefficient < 0 or coefficient != 1 or not monomial else []
     for atom, power in monomial:
+        assert not isinstance(atom, Cases), "presence is settled before a network is entered"
         text = f"sizes[{atom.name!r}]" if isinstance(atom, Symbol) else _apply_text(atom)
         factors += [text] * power
     return " * ".join(factors)

@@ -16,6 +16,7 @@ from spacec.ir.graph import (
     ChooseNode,
     DecisionDecl,
     DecisionRef,
+    Mention,
     Node,
     OpNode,
     Ref,
@@ -161,13 +162,16 @@ class _Pruning:
 
     def _keep_symbols(self, node: OpNode) -> None:
         sizes: list[Dim] = [*node.result.type.dims, node.result.params]
-        sizes.extend(v for v in node.attrs.values() if isinstance(v, Poly))
+        for value in node.attrs.values():
+            sizes.extend(v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Poly))
         for size in sizes:
             for symbol in size.symbols if isinstance(size, Poly) else ():
                 self._keep_symbol(symbol)
 
     def _keep_symbol(self, symbol: Symbol) -> None:
-        if isinstance(symbol.ref, DecisionDecl):
+        if isinstance(symbol.ref, Mention):
+            self.kept.add(id(symbol.ref.ref.decision))
+        elif isinstance(symbol.ref, DecisionDecl):
             self.kept.add(id(symbol.ref))
 
 

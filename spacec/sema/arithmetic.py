@@ -7,16 +7,18 @@ from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 
+from spacec.ir.conditions import both
 from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, symbols
 from spacec.ir.ops import Precondition
-from spacec.ir.sizes import assignments, divides, evaluate, same
+from spacec.ir.sizes import divides, same, undivided, violation
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.conditional import under
 from spacec.sema.machine import Machine
+from spacec.sema.presence import example_text
 from spacec.sema.primitive import apply_primitive
 from spacec.sema.stated import same_type
-from spacec.sema.values import ABSENT, UNKNOWN, Options, Pack, Tensor, TypeView, Value, describe
+from spacec.sema.values import ABSENT, UNKNOWN, Options, Pack, Picked, Tensor, TypeView, Value, describe
 from spacec.syntax import ast
 
 Number = int | float | Poly
@@ -38,6 +40,8 @@ def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> 
         return _elementwise(m, cx, expr, left, right)
     if isinstance(left, Options) or isinstance(right, Options):
         return each_option((left, right), lambda pair: combine(m, cx, expr, pair[0], pair[1]))
+    if isinstance(left, Picked) or isinstance(right, Picked):
+        return _present(m, cx, expr, left, right)
     if not isinstance(left, int | float | Poly) or not isinstance(right, int | float | Poly):
         return m.fail("E0203", expr.span, f"`{expr.op}` between {describe(left)} and {describe(right)}")
     if isinstance(left, float) or isinstance(right, float):
@@ -55,6 +59,17 @@ def each_option(values: Sequence[Value], function: Callable[[Sequence[Value]], V
     cases = ({choice.decision: k} for k in range(len(choice.values)))
     results = tuple(each_option([under(v, case) for v in values], function) for case in cases)
     return UNKNOWN if any(r is UNKNOWN for r in results) else replace(choice, values=results)
+
+
+def _present(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> Value:
+    """A number made of picked ones, there where all of these are."""
+    picked = [v for v in (left, right) if isinstance(v, Picked)]
+    a, b = (v.value if isinstance(v, Picked) else v for v in (left, right))
+    value = combine(m, cx, expr, a, b)
+    if value is UNKNOWN:
+        return UNKNOWN
+    gates = tuple(dict.fromkeys(g for p in picked for g in p.gates))
+    return Picked(value, both(*(p.presence for p in picked)), gates)
 
 
 def _bounded(left: Dim, right: Dim) -> bool:
@@ -124,6 +139,12 @@ def _exact(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
         case _:
             if right == 0:
                 return m.fail("E0306", expr.span, "division by zero")
+            if isinstance(right, Poly) and any(s.part is not None for s in right.symbols):
+                zero = violation(right, "!=", 0)
+                if zero is not None:
+                    note = (f"a counterexample: an architecture with {example_text(zero)}",) if zero else ()
+                    text = "`max(1, …)` keeps a count above zero"
+                    return m.fail("E0306", expr.span, "division by a number that may be zero", notes=note, help=text)
     if expr.op == "//":
         return floor_div(left, right)
     if expr.op == "%":
@@ -148,10 +169,8 @@ def _exact(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
 
 def _remainder(left: Dim, right: Dim) -> tuple[str, ...]:
     """A note with sizes for which a division leaves a remainder."""
-    for case in assignments(symbols(left) | symbols(right)) or ():
-        if Fraction(evaluate(left, case.__getitem__)) % evaluate(right, case.__getitem__):
-            return (f"a counterexample: any architecture with {', '.join(f'{s} = {v}' for s, v in case.items())}",)
-    return ()
+    found = undivided(left, right)
+    return (f"a counterexample: any architecture with {example_text(found)}",) if found else ()
 
 
 def _power(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:

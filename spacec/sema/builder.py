@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, Cond, both
+from spacec.ir.dims import Dim
 from spacec.ir.graph import (
     Binder,
     CallNode,
@@ -41,8 +42,10 @@ class Builder:
     pure: dict[Hashable, Ref] = field(default_factory=dict)
     symbols: list[int] = field(default_factory=lambda: [0])
     """How many size symbols the binder's body has made so far, shared with its callees."""
+    indicators: dict[Cond, Dim] = field(default_factory=dict)
+    """Conditions as sizes: 1 where they hold."""
     own: bool = False
-    """A single decision was declared here (or in a callee): the region stands for one activation only."""
+    """A single decision was declared, or presence read as a number, here or in a callee: for one activation only."""
 
     def _append(self, node: Node) -> Ref:
         self.region.nodes.append(node)
@@ -109,6 +112,10 @@ class Builder:
         self.own |= decision.single
         self.region.decisions.append(decision)
         return decision
+
+    def name_once(self, decision: DecisionDecl) -> None:
+        """Let the declaration of a decision alone name it: its outcome is handed on as a value."""
+        decision.single = self.own = self.region.singles = True
 
     def slot(self, slot: SlotDecl) -> SlotDecl:
         self.region.slots.append(slot)

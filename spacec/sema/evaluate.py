@@ -6,17 +6,20 @@ expression that makes tensors leaves its nodes in the region of ``cx``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import isfinite
+from typing import TypeGuard
 
 from spacec.diagnostics.suggest import nearest
-from spacec.ir.dims import Poly, extreme, round_to
+from spacec.ir.cases import MAX_NODES, TooManyCases
+from spacec.ir.dims import Poly, round_to
 from spacec.ir.ops import OpSpec
 from spacec.sema.arithmetic import combine, each_option, relation
 from spacec.sema.builder import Cx
 from spacec.sema.classify import BUILTINS, is_network
 from spacec.sema.conditional import MAX_CASES, negation, tabulate
+from spacec.sema.counting import contains, extreme_of, flat_items, is_numbers, length, total_of
 from spacec.sema.definitions import data_of_definition
 from spacec.sema.machine import Machine
 from spacec.sema.picks import evaluate_from
@@ -30,6 +33,7 @@ from spacec.sema.values import (
     Env,
     Options,
     Pack,
+    Picked,
     Tensor,
     Test,
     TypeView,
@@ -61,7 +65,7 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
         case ast.Typed():
             return typed(m, cx, expr, env, lambda wanted: m.evaluate(m, cx, expr.stage, env, wanted))
         case ast.Call():
-            return _call(m, cx, expr, env, want)
+            return _exactly(m, expr, lambda: _call(m, cx, expr, env, want))
         case ast.From():
             return evaluate_from(m, cx, expr, env, want)
         case ast.Index():
@@ -77,17 +81,26 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
                 m.evaluate(m, cx.inside(), expr.left, env, want),
                 m.evaluate(m, cx.inside(), expr.right, env, want),
             )
-            return combine(m, cx.inside(), expr, left, right)
+            return _exactly(m, expr, lambda: combine(m, cx.inside(), expr, left, right))
         case ast.Unary():
             return _unary(m, cx.inside(), expr, env)
         case ast.Compare():
-            return _compare(m, cx.inside(), expr, env)
+            return _exactly(m, expr, lambda: _compare(m, cx.inside(), expr, env))
         case ast.Range():
             return Pack(tuple(span_of_range(m, cx, expr, env)))
         case ast.Inline():
             return m.evaluate(m, cx, expr.value, env, want)
         case _:
             return m.fail("E0203", expr.span, "this is not data", "a value is expected here")
+
+
+def _exactly(m: Machine, expr: ast.Expr, value: Callable[[], Value]) -> Value:
+    """A value, unless the decisions that it depends on have too many cases."""
+    try:
+        return value()
+    except TooManyCases:
+        headline = f"this number depends on too many decisions: it has over {MAX_NODES:,} cases"
+        return m.fail("E0408", expr.span, headline, help="pick among fewer elements, or state the type that follows")
 
 
 def unknown_name(m: Machine, name: ast.Name, env: Env) -> Value:
@@ -179,6 +192,8 @@ def _call_variadic(m: Machine, cx: Cx, spec: OpSpec, expr: ast.Call, env: Env, w
         values.append(m.evaluate(m, cx, inner, env, want if spec.name == "sum" else None))
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
+    if spec.name == "sum" and is_numbers(items := flat_items(values)):
+        return total_of(m, cx.builder, items)
     return apply_primitive(m, cx, spec, {}, Pack(tuple(values)), want, expr.span)
 
 
@@ -187,23 +202,21 @@ def _builtin(m: Machine, cx: Cx, expr: ast.Call, name: str, env: Env) -> Value:
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
     if any(isinstance(v, Options) for v in values):
-        return each_option(values, lambda chosen: _data_function(m, expr, name, chosen, env))
-    return _data_function(m, expr, name, values, env)
+        return each_option(values, lambda chosen: _data_function(m, cx, expr, name, chosen, env))
+    return _data_function(m, cx, expr, name, values, env)
 
 
-def _data_function(m: Machine, expr: ast.Call, name: str, values: Sequence[Value], env: Env) -> Value:
+def _data_function(m: Machine, cx: Cx, expr: ast.Call, name: str, values: Sequence[Value], env: Env) -> Value:
     """A built-in function of data."""
     match name, values:
         case "len", [Pack() as pack]:
-            return len(pack.items)
+            return length(m, cx.builder, pack)
         case "len", [Tensor()]:
             return 1
         case "max" | "min", _:
-            flat = [v for value in values for v in (value.items if isinstance(value, Pack) else (value,))]
-            if flat and all(isinstance(v, int) for v in flat):
-                return extreme("max" if name == "max" else "min", tuple(v for v in flat if isinstance(v, int)))
-            if flat and all(isinstance(v, int | Poly) for v in flat):
-                return extreme("max" if name == "max" else "min", tuple(v for v in flat if isinstance(v, int | Poly)))
+            flat = flat_items(list(values))
+            if is_numbers(flat):
+                return extreme_of(m, cx.builder, "max" if name == "max" else "min", flat, expr.span)
         case "normal", [int() | float() as std]:
             return Pack(("normal", float(std)))
         case "abs" | "round", [int() | float() as number]:
@@ -346,10 +359,28 @@ def _joined(m: Machine, expr: ast.Expr, left: bool | Test, right: bool | Test, c
     return found
 
 
+def _picked(value: Value) -> TypeGuard[Pack]:
+    """Whether a list has elements of a pick of numbers."""
+    return isinstance(value, Pack) and any(isinstance(v, Picked) for v in value.items)
+
+
+def _membership(m: Machine, cx: Cx, expr: ast.Compare, value: Value, pack: Pack) -> Value:
+    """Whether a list of picked numbers has a value: a size that is 0 or 1."""
+    found = contains(m, cx.builder, value, pack)
+    if found is None:
+        text = f"whether {describe(value)} is in {describe(pack)} is not decided"
+        return m.fail("E0407", expr.span, text, "conditions are static")
+    if isinstance(found, int):
+        return bool(found) is (expr.ops[0] == "in")
+    return found if expr.ops[0] == "in" else 1 - found
+
+
 def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
     values = [m.evaluate(m, cx, e, env) for e in expr.operands]
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
+    if len(values) == 2 and expr.ops[0] in ("in", "not in") and _picked(values[1]):
+        return _membership(m, cx, expr, values[0], values[1])
     held: bool | Test = True
     for left, op, right in zip(values, expr.ops, values[1:], strict=False):
         verdict = _verdict(left, op, right)

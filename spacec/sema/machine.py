@@ -12,7 +12,7 @@ from typing import Protocol
 
 from spacec.diagnostics.model import Diagnostic, Label, Sink
 from spacec.ir.dims import Symbol
-from spacec.ir.graph import Binder, Region
+from spacec.ir.graph import Binder, DecisionRef, Mention, Region
 from spacec.ir.ops import AttrValue, OpSpec, OpTable, Precondition
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, Value, Want
@@ -87,6 +87,8 @@ class Machine:
     """The region that a binder's last lawful use gave."""
     shared_data: dict[int, tuple[Value, Region]] = field(default_factory=dict)
     shared_symbols: dict[tuple[int, int], Symbol] = field(default_factory=dict)
+    mentioned: dict[DecisionRef, Mention] = field(default_factory=dict)
+    """Decisions that sizes speak of."""
     surveyed: set[int] = field(default_factory=set)
     bodies: dict[int, Region] = field(default_factory=dict)
     """The first region of each let and tied that is a network, by id of its binder."""

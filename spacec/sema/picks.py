@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from spacec.ir.conditions import Has, both
+from spacec.ir.conditions import ALWAYS, Cond, Has, both
+from spacec.ir.dims import Poly
 from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
 from spacec.sema.builder import Cx, PickContext
 from spacec.sema.classify import is_network
 from spacec.sema.machine import Machine
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Value, Want, describe, leaves
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Picked, Tensor, Value, Want, describe, leaves
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -21,11 +22,39 @@ def evaluate_from(m: Machine, cx: Cx, expr: ast.From, env: Env, want: Want | Non
         return UNKNOWN
     elements = source.items if isinstance(source, Pack) else (source,)
     if expr.count is None:
-        return Pack(tuple(_body(m, cx.inside(), expr, env, e, want) for e in elements))
+        mapped = [_mapped(m, cx.inside(), expr, env, e, want) for e in elements]
+        return UNKNOWN if any(v is UNKNOWN for v in mapped) else Pack(tuple(mapped))
     bounds = _bounds(m, cx.inside(), expr, env, len(elements))
     if bounds is None:
         return UNKNOWN
     return _pick(m, cx.inside().enter("pick"), expr, env, want, elements, bounds)
+
+
+def _mapped(m: Machine, cx: Cx, expr: ast.From, env: Env, element: Value, want: Want | None) -> Value:
+    """The body on one element; on an element of a pick of numbers, present where that is."""
+    if not isinstance(element, Picked):
+        return _body(m, cx, expr, env, element, want)
+    value = _body(m, cx.under(element.presence), expr, env, element.value, want)
+    return _lent(m, cx, expr, value, element)
+
+
+def _lent(m: Machine, cx: Cx, expr: ast.From, value: Value, element: Picked) -> Value:
+    """What an element of a pick of numbers lets in: tensors behind its gates, numbers with its presence."""
+    match value:
+        case Pack():
+            parts = [_lent(m, cx, expr, v, element) for v in value.items]
+            return UNKNOWN if any(p is UNKNOWN for p in parts) else Pack(tuple(parts))
+        case Tensor():
+            for slot in element.gates:
+                value = _through(cx, slot, value, both(value.presence, element.presence), expr.span)
+            return value
+        case Picked():
+            return Picked(value.value, both(value.presence, element.presence), (*element.gates, *value.gates))
+        case int() | float() | Poly():
+            return Picked(value, element.presence, element.gates)
+        case _ if value is UNKNOWN or value is ABSENT:
+            return value
+    return m.fail("E0203", expr.body.span, f"what a pick lets in is a tensor or a number, found {describe(value)}")
 
 
 def _body(m: Machine, cx: Cx, expr: ast.From, env: Env, element: Value, want: Want | None) -> Value:
@@ -99,24 +128,34 @@ def _element(
     m: Machine, cx: Cx, expr: ast.From, env: Env, want: Want | None, element: Value, pick: PickContext
 ) -> Value:
     """The body on one element, in the pick's slot: the body's own choice, or a gate of presence."""
-    value = _body(m, cx.lend(pick), expr, env, element, want)
+    value = _mapped(m, cx.lend(pick), expr, env, element, want)
     if value is UNKNOWN or value is ABSENT:
         return value
-    if not all(isinstance(v, Tensor) for v in leaves(value)):
-        return m.fail("E0203", expr.body.span, f"a pick chooses among tensors, found {describe(value)}")
+    numeric = isinstance(value, int | float | Poly | Picked) and not isinstance(value, bool)
+    if not numeric and not all(isinstance(v, Tensor) for v in leaves(value)):
+        found = "a text" if isinstance(value, str) else describe(value)
+        return m.fail("E0203", expr.body.span, f"a pick chooses among tensors or numbers, found {found}")
     if pick.taken:
         return _with_presence(value, pick)
+    if numeric and pick.decision is None:
+        return value
     labels = ("absent", "present") if pick.absent else ("present",)
     slot = cx.builder.slot(SlotDecl(cx.enter("gate").step, labels, None, pick.decision, pick.element, pick.absent))
-    return _gated(cx, slot, value, expr.span, pick)
+    if not numeric:
+        return _gated(cx, slot, value, expr.span, pick)
+    before, gates = (value.presence, value.gates) if isinstance(value, Picked) else (ALWAYS, ())
+    number = value.value if isinstance(value, Picked) else value
+    if pick.decision is not None:
+        cx.builder.name_once(pick.decision)
+    return Picked(number, both(before, _picked(pick)), (*gates, slot))
+
+
+def _picked(pick: PickContext) -> Cond:
+    return ALWAYS if pick.decision is None else Has(DecisionRef((), pick.decision), pick.element)
 
 
 def _has(value: Tensor, pick: PickContext) -> Tensor:
-    if pick.decision is None:
-        return value
-    return Tensor(
-        value.ref, value.type, both(value.presence, Has(DecisionRef((), pick.decision), pick.element)), value.span
-    )
+    return Tensor(value.ref, value.type, both(value.presence, _picked(pick)), value.span)
 
 
 def _with_presence(value: Value, pick: PickContext) -> Value:
@@ -130,7 +169,11 @@ def _gated(cx: Cx, slot: SlotDecl, value: Value, span: Span, pick: PickContext) 
         return Pack(tuple(_gated(cx, slot, v, span, pick) for v in value.items))
     if not isinstance(value, Tensor):
         return value
+    return _through(cx, slot, value, both(value.presence, _picked(pick)), span)
+
+
+def _through(cx: Cx, slot: SlotDecl, value: Tensor, presence: Cond, span: Span) -> Tensor:
+    """A tensor behind a gate."""
     lead: tuple[Ref | None, ...] = (None,) if slot.absent else ()
-    gated = _has(value, pick)
-    ref = cx.builder.choose(slot, (*lead, value.ref), value.type, both(cx.guard, gated.presence), span)
-    return Tensor(ref, value.type, gated.presence, span)
+    ref = cx.builder.choose(slot, (*lead, value.ref), value.type, both(cx.guard, presence), span)
+    return Tensor(ref, value.type, presence, span)

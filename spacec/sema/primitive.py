@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spacec.diagnostics.model import Label
-from spacec.ir.conditions import ALWAYS, Is, both
+from spacec.ir.cases import MAX_NODES, Cases, TooManyCases
+from spacec.ir.conditions import ALWAYS, Cond, Is, both
+from spacec.ir.dims import Dim, Poly, as_cases
 from spacec.ir.graph import CallNode, OpNode, Ref, Region
-from spacec.ir.ops import OpSpec, Precondition, RuleError
-from spacec.ir.sizes import same, settle
+from spacec.ir.ops import AttrValue, Bound, OpSpec, Precondition, RuleError
+from spacec.ir.sizes import same, settle, settled, violation
 from spacec.ir.types import TensorType
 from spacec.sema.arguments import refuse_argument
 from spacec.sema.attributes import read_attributes
 from spacec.sema.builder import Cx
 from spacec.sema.conditional import excludes, under
 from spacec.sema.machine import Machine
-from spacec.sema.presence import factored
+from spacec.sema.presence import apart, example_text, factored, indicator, literals, mark_sized
 from spacec.sema.stated import counterexample
 from spacec.sema.value_choice import evaluate_braces
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Options, Tensor, Value, Want, describe, leaves
@@ -95,14 +97,6 @@ def _emit(
         if len(tensors) == 1:
             return tensors[0]
         presence = factored([t.presence for t in tensors])
-        if spec.name == "concat" and any(t.presence != presence for t in tensors):
-            return m.fail(
-                "E0309",
-                span,
-                "concat of terms that may be absent has no fixed number of channels",
-                "some of these terms are picked",
-                help="use `sum`, or pick a forced number of terms",
-            )
     else:
         presence = both(*(t.presence for t in tensors))
     attrs = read_attributes(m, spec, given, tensors, want, span)
@@ -110,16 +104,25 @@ def _emit(
         return UNKNOWN
     types = tuple(t.type for t in tensors)
     try:
+        if spec.name == "concat" and any(t.presence != presence for t in tensors):
+            attrs["present"] = tuple(indicator(m, cx.builder, c) for c in apart([t.presence for t in tensors]))
         result = spec.rule(attrs, types)
     except RuleError as error:
         seen = tuple(Label(t.span, f"this is {t.type}") for t in tensors[:3] if t.span.end > t.span.start)
         note = (error.note,) if error.note else ()
         return m.fail(error.code, span, f"`{spec.name}`: {error.message}", "applied here", labels=seen, notes=note)
+    except TooManyCases:
+        return m.fail("E0408", span, "the channels of this depend on too many decisions", f"over {MAX_NODES:,} cases")
     for p in result.preconditions:
         m.preconditions.setdefault(p, span)
-    settled = _settled(m, result.type)
-    if settled is not result.type:
-        result = replace(result, type=settled)
+    if not _proved(m, cx, spec, result.bounds, presence, span):
+        return UNKNOWN
+    exact = _settled(m, result.type)
+    if "present" in attrs:
+        exact = _packed(m, cx, exact, presence)
+    if exact is not result.type:
+        result = replace(result, type=exact)
+    mark_sized(_decisive(spec, attrs, types, exact))
     ref = cx.builder.op(spec, attrs, tuple(t.ref for t in tensors), result, cx.step, both(cx.guard, presence), span)
     return Tensor(ref, result.type, presence, span)
 
@@ -139,6 +142,48 @@ def _is_zero(region: Region, ref: Ref) -> bool:
     if isinstance(node, CallNode):
         return _is_zero(node.region, node.region.outputs[ref.out].ref)
     return isinstance(node, OpNode) and node.spec.name == "zero"
+
+
+def _proved(m: Machine, cx: Cx, spec: OpSpec, bounds: tuple[Bound, ...], presence: Cond, span: Span) -> bool:
+    """Whether what an op needs of its sizes holds wherever it is present; reports a counterexample."""
+    for bound in bounds:
+        simple = literals(m, cx.builder, both(cx.guard, presence))
+        if violation(settled(bound.small, simple), "<=", settled(bound.large, simple)) is None:
+            continue  # what is surely picked here settles it; the whole condition has many more cases
+        found = violation(bound.small, "<=", bound.large, indicator(m, cx.builder, both(cx.guard, presence)))
+        if found is None:
+            continue
+        text = f"`{spec.name}`: the first {bound.small} channels of {bound.large}"
+        if not found:
+            m.fail("E0305", span, f"cannot prove that {bound.small} is at most {bound.large}", "applied here")
+        else:
+            note = f"a counterexample: an architecture with {example_text(found)}"
+            m.fail("E0310", span, text, "applied here", notes=(note,))
+        return False
+    return True
+
+
+def _packed(m: Machine, cx: Cx, type: TensorType, presence: Cond) -> TensorType:
+    """A constant number of channels where present terms always add up to one, whichever they are."""
+    whole = as_cases(type.channels)
+    if not isinstance(whole, Cases):
+        return type
+    given = indicator(m, cx.builder, presence)
+    constant = next((v for v in whole.values if isinstance(v, int) and v > 0 and same(type.channels, v, given)), None)
+    return type if constant is None else TensorType(constant, type.space, type.kind)
+
+
+def _decisive(
+    spec: OpSpec, attrs: dict[str, AttrValue], types: tuple[TensorType, ...], result: TensorType
+) -> list[Dim]:
+    """Sizes here that an index alone settles: of everything but the slots of a concat and what flows through them."""
+    if spec.name == "concat":
+        varies = isinstance(result.channels, Poly)
+        present = attrs.get("present", ())
+        assert isinstance(present, tuple), "made above"
+        return [] if varies else [p for p in present if isinstance(p, int | Poly)]
+    sizes: list[Dim] = [v for v in attrs.values() if isinstance(v, Poly)]
+    return sizes + [t.channels for t in types] if spec.name == "narrow" else sizes
 
 
 def _settled(m: Machine, type: TensorType) -> TensorType:

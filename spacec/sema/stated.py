@@ -7,10 +7,11 @@ from collections.abc import Callable
 from spacec.diagnostics.model import Label
 from spacec.ir.dims import Dim, Poly
 from spacec.ir.graph import Ref
-from spacec.ir.sizes import assignments, evaluate, same
+from spacec.ir.sizes import same, violation
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
+from spacec.sema.presence import example_text
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Test, TypeView, Value, Want, describe
 from spacec.source import Span
 from spacec.syntax import ast
@@ -90,7 +91,8 @@ def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, 
     if verdict is True:
         return value
     found = f"this is {value.type}"
-    if verdict is None:
+    wrong = counterexample(value.type, wanted) if verdict is None else ""
+    if verdict is None and not wrong:
         return m.fail(
             "E0305",
             at,
@@ -104,6 +106,7 @@ def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, 
         f"the stage gives {value.type}, not the stated {wanted}",
         found,
         labels=(Label(stated, f"{wanted} is stated here"),),
+        notes=(f"a counterexample: an architecture with {wrong}",) if wrong else (),
     )
 
 
@@ -122,11 +125,9 @@ def same_type(a: TensorType, b: TensorType) -> bool | None:
 def counterexample(a: TensorType, b: TensorType) -> str:
     """Values of elastic sizes under which two types differ, as text; empty where none is known."""
     for x, y in zip(a.dims, b.dims, strict=False):
-        difference = x - y
-        choices = None if isinstance(difference, int) else assignments(difference.symbols)
-        for values in choices or ():
-            if evaluate(difference, values.__getitem__) != 0:
-                return ", ".join(f"{s.name} = {v}" for s, v in values.items())
+        found = violation(x, "==", y)
+        if found:
+            return example_text(found)
     return ""
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from spacec.ir.conditions import ALWAYS, Cond
 from spacec.ir.dims import Dim, Poly
-from spacec.ir.graph import Binder, DecisionRef, Ref, Region, Step
+from spacec.ir.graph import Binder, DecisionRef, Ref, Region, SlotDecl, Step
 from spacec.ir.ops import OpSpec
 from spacec.ir.types import TensorType
 from spacec.source import NOWHERE, Span
@@ -78,6 +78,15 @@ class Test:
     holds: frozenset[tuple[int, ...]]
 
 
+@dataclass(frozen=True)
+class Picked:
+    """An element of a pick of numbers: the number, when it is there, and the slots that weigh what it lets in."""
+
+    value: Value
+    presence: Cond
+    gates: tuple[SlotDecl, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Definition:
     """A ``def``, ``let`` or ``tied`` with the scope it was written in."""
@@ -95,7 +104,7 @@ class Closure:
     env: Env
 
 
-Data = int | float | str | bool | Poly | Tensor | Pack | TypeView | Options | Test | _Singleton
+Data = int | float | str | bool | Poly | Tensor | Pack | TypeView | Options | Picked | Test | _Singleton
 Value = Data | Closure | Definition | OpSpec
 
 
@@ -200,6 +209,8 @@ def describe(value: Value) -> str:
             return "a choice of values"
         case Test():
             return "a condition on what an architecture chooses"
+        case Picked():
+            return f"{describe(value.value)}, where it is picked"
         case Definition():
             return f"the definition `{value.binding.name}`"
         case Closure():

@@ -15,7 +15,7 @@ from math import prod
 
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.components import Component, components, concerns
-from spacec.space.constraints import linear_limit, linear_parts
+from spacec.space.constraints import LinearLimit, linear_limit, linear_parts, needed
 from spacec.space.decisions import DecisionTable
 from spacec.space.diagram import DEAD, LIMIT, Allowed, Diagram, Meter, TooManyStates, assignment
 from spacec.space.explore import explore
@@ -136,7 +136,9 @@ def enumerate_architectures(table: DecisionTable, where: bool = True, start: int
 
 def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:
     decisions = [d for d in table.decisions if owner in (None, d.owner)]
-    constraints = [linear_limit(table, c) for c in table.constraints] if where else []
+    constraints: list[LinearLimit] = [needed(n) for n in table.needs]
+    if where:
+        constraints += [linear_limit(table, c) for c in table.constraints]
     if owner is not None:
         own = {d.id for d in decisions}
         constraints = [c for c in constraints if own.issuperset(concerns(c, table.by_id))]

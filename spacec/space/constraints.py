@@ -15,11 +15,12 @@ from typing import Literal
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.conditions import ALWAYS, holds
 from spacec.ir.conditions import text as condition_text
-from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, symbols
+from spacec.ir.dims import Atom, Cases, Dim, Monomial, Poly, Symbol, symbols
 from spacec.ir.sizes import evaluate
+from spacec.space.activity import ConditionPool
 from spacec.space.cost import evaluate_cost, free_sizes
-from spacec.space.decisions import Constraint, CostTerm, DecisionTable, Forbidden, Junction, Limit
-from spacec.space.values import Number, Value, number
+from spacec.space.decisions import Constraint, CostTerm, DecisionTable, Forbidden, Junction, Limit, Need
+from spacec.space.values import Number, Value, symbol_number
 
 COST = "cost"
 """``ref`` of a symbol that stands for a cost of the table."""
@@ -67,7 +68,8 @@ def comparisons(limit: Limit) -> Iterator[Constraint]:
 
 def mentioned(constraint: Constraint) -> frozenset[str]:
     """Ids of the decisions that a comparison names itself."""
-    return frozenset(s.name for s in symbols(constraint.left) | symbols(constraint.right) if s.ref != COST)
+    found = symbols(constraint.left) | symbols(constraint.right)
+    return frozenset(s.name for s in found if s.ref != COST and s.part is None)
 
 
 def sides(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Value]) -> tuple[Number, Number] | None:
@@ -82,7 +84,7 @@ def sides(table: DecisionTable, constraint: Constraint, chosen: Mapping[str, Val
     def value(symbol: Symbol) -> Number:
         if symbol.ref == COST:
             return evaluate_cost(table, symbol.name, chosen)
-        return number(table.by_id[symbol.name], chosen[symbol.name])
+        return symbol_number(table.by_id[symbol.name], chosen.get(symbol.name), symbol.part)
 
     return evaluate(constraint.left, value), evaluate(constraint.right, value)
 
@@ -100,8 +102,27 @@ def satisfied(table: DecisionTable, limit: Limit, chosen: Mapping[str, Value]) -
 
 
 def all_satisfied(table: DecisionTable, chosen: Mapping[str, Value]) -> bool:
-    """Whether every constraint of the table holds."""
-    return all(satisfied(table, c, chosen) for c in table.constraints)
+    """Whether every output is there and every constraint of the table holds."""
+    return not absent_outputs(table, chosen) and all(satisfied(table, c, chosen) for c in table.constraints)
+
+
+def absent_outputs(table: DecisionTable, chosen: Mapping[str, Value]) -> list[Need]:
+    """The outputs that an assignment of the active decisions leaves absent."""
+    if not table.needs:
+        return []
+    if "needs" not in table.memo:
+        pool = ConditionPool()
+        table.memo["needs"] = pool, [pool.add(n.when) for n in table.needs]
+    pool, roots = table.memo["needs"]
+    truths: list[bool] = []
+    pool.extend(truths, len(pool.nodes), chosen)
+    return [need for need, root in zip(table.needs, roots, strict=True) if not truths[root]]
+
+
+def needed(need: Need) -> Linear:
+    """What is needed as a constraint: ``1 - present <= 0``."""
+    terms = CostTerm(ALWAYS, 1), CostTerm(need.when, -1)
+    return Linear("<=", terms, frozenset(), f"output {need.output} is there")
 
 
 def compare(left: Number, op: str, right: Number) -> bool:
@@ -190,9 +211,11 @@ def _poly(monomial: Monomial, coefficient: Number) -> Dim:
     return Poly(((monomial, coefficient),))
 
 
-def _involves_cost(atom: Symbol | Apply) -> bool:
+def _involves_cost(atom: Atom) -> bool:
     if isinstance(atom, Symbol):
         return atom.ref == COST
+    if isinstance(atom, Cases):
+        return False
     return any(s.ref == COST for a in atom.args for s in symbols(a))
 
 

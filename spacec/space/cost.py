@@ -17,7 +17,7 @@ from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 from spacec.space.relaxation import Relaxation
-from spacec.space.values import Number, Value, number
+from spacec.space.values import Number, Value, symbol_number
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,12 @@ def evaluate_cost(
         total += constant
         for amount in polys:
             for symbol in amount.symbols:
-                if symbol.name not in numbers and symbol.name in chosen:
-                    numbers[symbol.name] = number(table.by_id[symbol.name], chosen[symbol.name])
-            if all(s.name in numbers for s in amount.symbols):
-                total += evaluate(amount, lambda s: numbers[s.name])
+                known = symbol.part is not None or symbol.name in chosen
+                if known and symbol.key not in numbers:
+                    value = chosen.get(symbol.name)
+                    numbers[symbol.key] = symbol_number(table.by_id[symbol.name], value, symbol.part)
+            if all(s.key in numbers for s in amount.symbols):
+                total += evaluate(amount, lambda s: numbers[s.key])
     return total
 
 

@@ -67,6 +67,8 @@ class Slot:
     element: int = 0
     absent: bool = False
     priors: tuple[float, ...] | None = None
+    sized: bool = False
+    """What it takes decides sizes that no mixture has: its mask is an index, or one path."""
 
     @property
     def size(self) -> int:
@@ -100,6 +102,15 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class Need:
+    """An output of the space, and when it is there: an absent output is no architecture."""
+
+    output: str
+    when: Cond
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Forbidden:
     """Fails exactly where ``when`` holds: what a comparison of texts or labels comes to."""
 
@@ -124,7 +135,10 @@ Limit = Constraint | Forbidden | Junction
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """Everything the space algebra needs. ``decisions`` are in a stable order, conditions refer to earlier ones."""
+    """Everything the space algebra needs. ``decisions`` are in a stable order, conditions refer to earlier ones.
+
+    ``needs`` hold in every architecture, ``constraints`` (the ``where``) in those that are valid in this form.
+    """
 
     space: str
     digest: str
@@ -133,6 +147,7 @@ class DecisionTable:
     costs: Mapping[str, tuple[CostTerm, ...]] = field(default_factory=dict)
     constraints: tuple[Limit, ...] = ()
     owner_digests: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
     memo: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What the algebra has derived from this table (compiled diagrams, text tokens): never part of its value."""
 

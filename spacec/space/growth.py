@@ -12,7 +12,7 @@ from spacec.ir.dims import Apply, Dim, Poly, Symbol
 from spacec.ir.graph import OpNode, SpaceGraph
 from spacec.ir.naming import DECISION, global_size
 from spacec.ir.ops import AttrValue
-from spacec.ir.sizes import assignments, evaluate
+from spacec.ir.sizes import assignments, evaluate, largest_of
 
 
 def growth_of_sizes(graph: SpaceGraph, names: Mapping[int, str]) -> dict[str, bool | None]:
@@ -20,7 +20,7 @@ def growth_of_sizes(graph: SpaceGraph, names: Mapping[int, str]) -> dict[str, bo
     up: set[str] = set()
     down: set[str] = set()
     for size in dict.fromkeys(_sizes(graph)):
-        known = global_size(size, names)
+        known = largest_of(global_size(size, names), {})  # presence has no order: each size is at its largest
         if isinstance(known, Poly):
             for symbol in known.symbols:
                 if symbol.ref == DECISION:
@@ -69,7 +69,7 @@ def _only_grows(size: Dim) -> bool:
     if isinstance(size, int):
         return True
     return all(
-        coefficient > 0 and (isinstance(atom, Symbol) or _grows(atom))
+        coefficient > 0 and (isinstance(atom, Symbol) or (isinstance(atom, Apply) and _grows(atom)))
         for monomial, coefficient in size.terms
         for atom, _ in monomial
     )

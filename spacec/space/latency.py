@@ -191,7 +191,7 @@ class _Lookup:
             self.report(node, "E0512", f"a latency depends on the input size {', '.join(unknown)}", help)
             return
         cases = assignments(open_sizes, MAX_CASES)
-        if cases is None or any(self.decisions[s.name].kind == "subset" for s in open_sizes):
+        if cases is None or any(s.part is not None for s in open_sizes):
             self.report(node, "E0532", f"`{node.spec.name}` has too many sizes here to look each of them up")
             return
         for case in cases:

@@ -29,15 +29,13 @@ from spacec.ir.graph import (
 from spacec.ir.naming import (
     Place,
     Reach,
-    decision_path,
     decision_text,
     global_size,
-    joined,
     own_decisions,
     owner_place,
     root_place,
 )
-from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Slot
+from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Need, Slot
 from spacec.space.growth import growth_of_sizes
 
 
@@ -93,8 +91,13 @@ def build_table(
     digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
     costs = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
     constraints = tuple(_global_limit(walk, c) for c in limits)
+    needs = tuple(
+        Need(port.name, root.absolute(out.presence), port.span)
+        for port, out in zip(graph.outputs, graph.root.outputs, strict=True)
+        if out.presence != ALWAYS
+    )
     return DecisionTable(
-        graph.name, space_digest(digests), decisions, tuple(walk.slots.values()), costs, constraints, digests
+        graph.name, space_digest(digests), decisions, tuple(walk.slots.values()), costs, constraints, digests, needs
     )
 
 
@@ -263,8 +266,11 @@ def _decision(walk: _Walk, place: Place, d: DecisionDecl, guard: Cond) -> None:
 
 
 def _slot(walk: _Walk, place: Place, s: SlotDecl) -> None:
-    name = joined(place.prefix, decision_path(s.step)) or place.owner
+    name = place.slot_id(s)
+    sized = bool(s.decision and s.decision.sized) or bool(s.pick and s.pick.sized)
     if name not in walk.slots:
         decision = place.id_of(s.decision) if s.decision else None
         pick = place.id_of(s.pick) if s.pick else None
-        walk.slots[name] = Slot(name, s.labels, decision, pick, s.element, s.absent, s.priors)
+        walk.slots[name] = Slot(name, s.labels, decision, pick, s.element, s.absent, s.priors, sized)
+    elif sized:
+        walk.slots[name] = replace(walk.slots[name], sized=True)

@@ -9,8 +9,8 @@ from spacec.diagnostics.suggest import nearest
 from spacec.source import Span
 from spacec.space.activity import walk
 from spacec.space.architecture import Architecture, spelling_of
-from spacec.space.constraints import comparisons, constraint_text, satisfied, sides
-from spacec.space.decisions import Constraint, Decision, DecisionTable
+from spacec.space.constraints import absent_outputs, comparisons, constraint_text, satisfied, sides
+from spacec.space.decisions import Constraint, Decision, DecisionTable, Need
 from spacec.space.values import Number, Value, is_value
 
 SHOWN = 5
@@ -21,8 +21,8 @@ def validate(table: DecisionTable, arch: Architecture, where: bool = True) -> No
     """Raise :class:`SpacecError` unless ``arch`` is a valid architecture of the space.
 
     E0603: a decision that the space does not have; E0604: a value that a decision does not have;
-    E0605: an active decision without a value, or an inactive one with a value; E0606: a constraint
-    does not hold (with ``where``).
+    E0605: an active decision without a value, or an inactive one with a value; E0905: an output is
+    absent; E0606: a constraint does not hold (with ``where``).
     """
     found = findings(table, arch.values, where)
     if found:
@@ -55,6 +55,7 @@ def findings(
         return [*wrong, *error.diagnostics]
     extra = [d for d in table.decisions if d.id in chosen and d.id not in answered]
     wrong += [inactive(d, spans.get(d.id)) for d in extra]
+    wrong = wrong or [_absent(need) for need in absent_outputs(table, chosen)]
     return wrong or (violations(table, chosen) if where else [])
 
 
@@ -87,6 +88,11 @@ def unknown_decision(table: DecisionTable, name: str, span: Span | None = None) 
     return Diagnostic(
         "E0603", f"{table.space} has no decision {name!r}", span, help=f"did you mean {near!r}?" if near else ""
     )
+
+
+def _absent(need: Need) -> Diagnostic:
+    span = need.span if need.span.source.text else None
+    return Diagnostic("E0905", f"this architecture leaves the output `{need.output}` absent", span)
 
 
 def missing(decision: Decision, span: Span | None = None) -> Diagnostic:

@@ -77,6 +77,18 @@ def number(decision: Decision, value: Value) -> Number:
     raise ValueError(f"{decision.id} has no number for {decision.labels[value]!r}")
 
 
+def symbol_number(decision: Decision, value: Value | None, part: int | None) -> Number:
+    """What a symbol of a decision is: its number, or with a ``part`` whether that is taken; inactive takes nothing.
+
+    Raises ``ValueError`` for the number of an inactive decision.
+    """
+    if part is not None:
+        return int(part in value if isinstance(value, tuple) else part == value)
+    if value is None:
+        raise ValueError(f"{decision.id} is inactive")
+    return number(decision, value)
+
+
 def _combination(size: int, chosen: int, index: int) -> tuple[int, ...]:
     """The ``index``-th of the ``chosen``-element subsets of ``range(size)``, lexicographically."""
     elements: list[int] = []

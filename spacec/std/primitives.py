@@ -119,6 +119,14 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         (OpParam("factor", OPEN, "any", "repeats along each spatial axis"),),
         help="nearest-neighbour upsampling",
     ),
+    OpSpec(
+        "narrow",
+        rules.narrow,
+        _lowering("narrow"),
+        (OpParam("channels", kind="size", help="how many are kept"),),
+        elastic=True,
+        help="the first channels of its input",
+    ),
     OpSpec("shift", rules.pointwise, _lowering("shift"), help="moves the map by one position along each spatial axis"),
     OpSpec(
         "sum", rules.total, _lowering("sum"), inputs=None, help="sum of tensors of one type; absent terms are dropped"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div
-from spacec.ir.ops import AttrValue, OpResult, Precondition, RuleError
+from spacec.ir.ops import AttrValue, Bound, OpResult, Precondition, RuleError
 from spacec.ir.sizes import divides, same
 from spacec.ir.types import TensorType
 
@@ -143,6 +143,15 @@ def global_pool(attrs: Attrs, types: Types) -> OpResult:
     return OpResult(TensorType(x.channels))
 
 
+def narrow(attrs: Attrs, types: Types) -> OpResult:
+    x, channels = _dense(types, "narrow"), _size(attrs, "channels")
+    if isinstance(channels, int) and isinstance(x.channels, int):
+        if channels > x.channels:
+            raise RuleError(f"the first {channels} channels of {x.channels}", code="E0310")
+        return OpResult(TensorType(channels, x.space))
+    return OpResult(TensorType(channels, x.space), bounds=(Bound(channels, x.channels),))
+
+
 def zero(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "zero")
     steps = strides(attrs, x.rank)
@@ -176,10 +185,16 @@ def _agree(a: TensorType, b: TensorType) -> bool:
     )
 
 
+def presences(attrs: Attrs, terms: int) -> tuple[Dim, ...]:
+    """For each term of a concat, 1 where it is there: the elaborator's note for terms that may be absent."""
+    found = attrs.get("present")
+    return tuple(p for p in found if isinstance(p, int | Poly)) if isinstance(found, tuple) else (1,) * terms
+
+
 def concat(attrs: Attrs, types: Types) -> OpResult:
     first = types[0]
     channels: Dim = 0
-    for t in types:
+    for t, weight in zip(types, presences(attrs, len(types)), strict=True):
         if (
             t.kind != first.kind
             or t.rank != first.rank
@@ -188,7 +203,7 @@ def concat(attrs: Attrs, types: Types) -> OpResult:
             raise RuleError(
                 f"concat joins channels, so the spatial sizes must agree, found {first} and {t}", code="E0301"
             )
-        channels = channels + t.channels
+        channels = channels + t.channels * weight
     return OpResult(TensorType(channels, first.space, first.kind))
 
 

@@ -23,8 +23,20 @@ _PLAIN = (
 )
 _FORMS = (
     *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
-    *("name", "inline", "dag", "value", "elastic", "residual"),
+    *("name", "inline", "dag", "value", "elastic", "residual", "presence"),
 )
+_PRESENCE = (
+    "e = pick any from v in 1..3: v; return x >> conv(1, 1 + 2*len(e)) >> bn >> relu >> conv(1, 4)",
+    "e = pick 1..2 from v in 0..2: v; return sum(from v in e: s[v % 2])",
+    "e = pick any from v in 0..1: v; return s[0] + sum(from v in e: s[v])",
+    "return concat(x, pick any from s: identity) >> relu >> conv(1, 4) >> bn",
+    "return concat(pick 1..2 from s: relu) >> bn >> relu >> conv(1, 4)",
+    "e = pick 1..3 from v in 0..2: v; k = len(e)\n"
+    "  return concat(from v in e: s[v % 2] >> conv(1, (3 + len(e[v..])) // k))",
+    "e = pick any from v in 1..3: v; w = max(2, from v in e: v + 1)\n  return s[1] >> narrow(w) >> conv(1, 4)",
+    "e = pick any from v in 0..1: v; y = x >> conv(1, 4 - (0 in e))\n  return y >> narrow(3) >> bn >> conv(1, 4)",
+)
+"""Cells whose sizes follow what is picked; ``x`` is their input and ``s`` two tensors of its type."""
 
 
 @dataclass
@@ -66,6 +78,8 @@ class _Grower:
                 return "conv({1, 3}) >> bn"
             case "elastic":
                 return "conv(1, elastic {2, 3, 5}) >> bn >> relu >> conv(1, 4)"
+            case "presence":
+                return f"dag(x) {{ s = [x, x >> {self.inner(1)}]; {self.rng.choice(_PRESENCE)} }}"
             case "residual":
                 return f"residual({self.network(depth - 1)})"
             case _:

@@ -32,6 +32,7 @@ EXTRA: dict[str, dict[str, AttrValue]] = {
     "zero": {"out": 3, "stride": 2},
     "upsample": {"factor": 3},
     "noise": {"stride": 2},
+    "narrow": {"channels": 2},
 }
 
 
