@@ -19,7 +19,7 @@ from spacec.ir.flat import FlatGraph
 from spacec.ir.flatten import flatten
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import Precondition
-from spacec.ir.sizes import evaluate
+from spacec.ir.sizes import evaluate, largest_of
 from spacec.ir.types import TensorType
 from spacec.space import algebra, codec, variation
 from spacec.space.architecture import Architecture
