@@ -48,11 +48,11 @@ SPACES = {
     + "   >> global_pool >> linear(2)\nwhere w[0] <= w[1], k[0] >= k[1]",
     "inverted residual": HEAD
     + "let w = elastic {2, 4}\n"
-    + "net = conv(3, C) >> mbconv(elastic {3, 5}, elastic {2, 3}, se = 0.5) -> [w, 6, 6]\n"
+    + "net = conv(3, C) >> mbconv(elastic {3, 5}, elastic {2, 3}, squeezed(0.5)) -> [w, 6, 6]\n"
     + "   >> mbconv(3, elastic {2, 4}, act = relu) -> [C, 6, 6] >> global_pool >> linear(2)",
     "guarded option": HEAD
-    + "let r = {0, 0.25}\ndef se(r) = identity when r == 0 | squeeze_excite(round_to(r * in.c, 2)) when r > 0\n"
-    + "net = conv(3, 8) >> se(r) >> bn >> squeezed(r) >> global_pool >> linear(2)",
+    + "let r = {0, 0.25}\ndef se(r, n) = identity when r == 0 | squeeze_excite(round_to(r * in.c, n)) when r > 0\n"
+    + "net = conv(3, 8) >> se(r, 2) >> bn >> se(r, 4) >> global_pool >> linear(2)",
     "groups": HEAD
     + "let w[i] = elastic {4, 8}\nlet g = {1, 2}\n"
     + "net = conv(3, C) >> bn >> resnext_block(w[0] / 2, g) -> [w[1], 6, 6] >> conv(elastic {1, 3}, w[0], groups = 2)\n"

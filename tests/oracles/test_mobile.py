@@ -1,10 +1,13 @@
 """Published integers of the MobileNet, NDS and NATS families, and a user's own copy of a benchmark's table.
 
-Set ``SPACEC_NAS_BENCH_MACRO`` to the benchmark's ``nas-bench-macro_cifar10.json`` to compare all 6,561 networks.
+Set ``SPACEC_NAS_BENCH_MACRO`` to the benchmark's ``nas-bench-macro_cifar10.json`` to compare all 6,561 networks, and
+``SPACEC_ACCEL_NASBENCH`` to Accel-NASBench's table (``.csv.gz``) to compare the weights of its 5,138.
 """
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 from pathlib import Path
@@ -15,6 +18,15 @@ import spacec
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
 MACRO = os.environ.get("SPACEC_NAS_BENCH_MACRO", "")
+ACCEL = os.environ.get("SPACEC_ACCEL_NASBENCH", "")
+ACCEL_TABLE = {
+    "451F 151F 433F 631F 452F 651F 632F": 4042824,
+    "433F 451F 151F 653F 132F 153F 451F": 2481552,
+    "153F 151F 133F 451F 452F 632F 653F": 5777104,
+    "431T 431F 431T 653T 432T 432F 133T": 3036200,
+    "432T 652F 633T 651T 433F 454F 433T": 5778888,
+}
+"""Weights of some networks of the table; a block is its expansion, kernel, layers, and squeeze and excitation."""
 MACRO_LABELS = ("identity", "mb3_k3", "mb6_k5")
 MACRO_TABLE = {
     "00000000": (387882, 7713280),
@@ -102,3 +114,42 @@ def test_nats_bench_size(widths: tuple[int, ...], params: int) -> None:
     arch = space.architecture(space.digest + "".join(f":w@{i}={w}" for i, w in enumerate(widths)))
     assert space.params(arch) == params
     assert sum(p.numel() for p in space.network(arch).parameters()) == params
+
+
+def accel(space: spacec.Space, blocks: list[str]) -> spacec.Architecture:
+    net = ",".join(f"{k},{int(se == 'T')},{layers}" for _, k, layers, se in blocks)
+    ops = "".join(f":net.block@{b}.op=e{e}" for b, (e, *_) in enumerate(blocks))
+    return space.architecture(f"{space.digest}:net={net}{ops}")
+
+
+@pytest.mark.parametrize("blocks", ACCEL_TABLE)
+def test_accel_nasbench(blocks: str) -> None:
+    """Ahmad et al. (DAC 2024)."""
+    space = spacec.load(GRAMMARS / "accel_nasbench.space")
+    assert space.params(accel(space, blocks.split())) == ACCEL_TABLE[blocks]
+
+
+@pytest.mark.skipif(not ACCEL, reason="SPACEC_ACCEL_NASBENCH names no table")
+def test_accel_nasbench_whole_table() -> None:
+    space = spacec.load(GRAMMARS / "accel_nasbench.space")
+    with gzip.open(ACCEL, "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5138
+    for row in rows:
+        blocks = ["".join(row[f"block{b}_{part}"] for part in "ekl") + row[f"block{b}_se"][0] for b in range(7)]
+        assert space.params(accel(space, blocks)) == round(float(row["params"]) * 1e6), blocks
+
+
+def test_once_for_all() -> None:
+    """Cai et al. (ICLR 2020): (9^2 + 9^3 + 9^4)^5 sub-networks, over 10^19."""
+    space = spacec.load(GRAMMARS / "ofa.space")
+    assert space.count() == (9**2 + 9**3 + 9**4) ** 5 == 21758655492572485851
+
+
+def test_mnasnet() -> None:
+    """Tan et al. (CVPR 2019), section 4.1: 3 operations, 2 kernels, 2 ratios, 3 skips, 3 widths, and layers."""
+    layers = (2, 3, 3, 3, 3, 3, 2)  # one block fewer where the baseline has one
+    expected = 1
+    for n in layers:
+        expected *= 3 * 2 * 2 * 3 * 3 * n
+    assert spacec.load(GRAMMARS / "mnasnet.space").count() == expected
