@@ -1,20 +1,26 @@
-"""``spacec info``: the facts about a space."""
+"""``spacec info``: the facts about a space, on a page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
 
 import click
 
-from spacec.cli.output import facts, table, tell, tell_json
+from spacec.cli.output import show, table, tell, tell_json
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
-if TYPE_CHECKING:
-    from spacec.driver import Space
-
-SHOWN_LABELS = 60
+SHOWN_LABELS = 90
 """Characters of a list of candidates before it is cut."""
+SHOWN_DECISIONS = 60
+"""Decisions that are listed before the rest is counted."""
+RUN = 3
+"""Decisions alike that are listed in one row."""
+WRITTEN = 4_000
+"""Digits of a number that are written into JSON."""
+SHOWN_DIGITS = 30
+"""Digits of a count that are printed before it is rounded."""
 
 
 @click.command()
@@ -22,81 +28,168 @@ SHOWN_LABELS = 60
 @space_options
 @json_option
 def info(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...], as_json: bool) -> None:
-    """Show what a space holds: inputs, outputs, decisions, mask slots, counts, weights, preconditions.
+    """Show what a space holds: forms, sizes, counts, costs, constraints, who decides, and every decision.
+
+    Numbers are exact; one that would take long to find is left out. --json has all of them, in full.
 
     \b
     Example:
       spacec info grammars/darts.space -p C=36 -p layers=20
     """
+    from spacec.summary import summarise
+
     space = open_space(file, params, preset, ops)
+    nothing_left = space.infeasible()
+    if nothing_left is not None:
+        show([nothing_left])
+    facts = summarise(space)
     if as_json:
-        tell_json(_as_json(space))
+        tell_json(_writable(facts))
         return
-    tell(facts(_summary(space)))
-    for line in space.preconditions:
-        tell(f"precondition   {line}")
-    rows = [(d.id, d.kind, _candidates(d)) for d in space.decisions]
-    if rows:
-        tell(f"\ndecisions of {space.name}")
-        tell(table(rows))
+    tell(table(list(_summary(facts)), indent=""))
+    for title, rows in (
+        ("constraints", _constraints(facts)),
+        ("owners", _owners(facts)),
+        ("decisions", _decisions(facts)),
+    ):
+        if rows:
+            tell(f"\n{title}")
+            tell(table(rows))
 
 
-def _summary(space: Space) -> Mapping[str, str]:
-    found = {
-        "space": f"{space.name}  {space.digest}",
-        "parameters": ", ".join(f"{name} = {_shown(value)}" for name, value in space.header.items()) or "none",
-        "presets": ", ".join(space.presets) or "none",
-        "inputs": ", ".join(f"{name}: {type_}" for name, type_ in space.inputs.items()),
-        "outputs": ", ".join(f"{name}: {type_}" for name, type_ in space.outputs.items()),
-        "decisions": f"{len(space.decisions):,}",
-        "slots": f"{len(space.slots):,} with {sum(s.size for s in space.slots):,} candidates",
-        "architectures": f"{space.count():,}",
-    }
-    if space.table.constraints:
-        found["without where"] = f"{space.count(where=False):,}"
-    if len(space.table.owners) > 1:
-        owners = (f"{owner} {space.count(owner=owner):,}" for owner in space.table.owners)
-        found["of each owner"] = ", ".join(owners)
-    found["weights"] = f"{space.supernet_params():,} in the supernet"
-    return found
+def _writable(facts: Any) -> Any:
+    """The facts with numbers of over :data:`WRITTEN` digits rounded, since writing them out takes too long."""
+    match facts:
+        case dict():
+            return {name: _writable(value) for name, value in facts.items()}
+        case list():
+            return [_writable(value) for value in facts]
+        case int() if facts.bit_length() > WRITTEN * 3.3:
+            return f"about {_rounded(facts)}"
+        case _:
+            return facts
 
 
-def _candidates(decision: Any) -> str:
-    if decision.kind == "subset":
-        size = f"{decision.low}" if decision.low == decision.high else f"{decision.low} to {decision.high}"
-        return f"{size} of {decision.size}"
-    text = " | ".join(decision.labels)
-    return text if len(text) <= SHOWN_LABELS else f"{len(decision.labels)} candidates"
+def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "space", f"{facts['space']}  {facts['digest']}"
+    yield "parameters", _settings(facts["parameters"]) or "none"
+    forms = [f"{name}({_settings(form)})" for name, form in facts["forms"].items()] or ["none"]
+    yield from _titled("presets", forms)
+    yield "inputs", ", ".join(f"{name}: {type_}" for name, type_ in facts["inputs"].items())
+    yield "outputs", ", ".join(f"{name}: {type_}" for name, type_ in facts["outputs"].items())
+    yield from (("precondition", text) for text in facts["preconditions"])
+    yield "decisions", f"{len(facts['decisions']):,}"
+    yield "slots", f"{len(facts['slots']):,} with {sum(len(s['labels']) for s in facts['slots']):,} candidates"
+    yield "architectures", _count(facts["count"])
+    if facts["constraints"]:
+        free = facts["count_without_where"]
+        yield "without where", _count(free)
+        if facts["count"] is not None and free:
+            yield "valid share", _share(facts["count"], free)
+    yield "weights", f"{facts['supernet_params']:,} in the supernet"
+    for cost, bounds in facts["costs"].items():
+        if bounds is not None:
+            sizes = bounds.get("sizes")
+            told = f"depend on {', '.join(sizes)}" if sizes else f"{_range(bounds)} in a network"
+            yield "weights" if cost == "params" else cost, told
+    if facts["recursion"]:
+        yield "recursion", ", ".join(f"{name} ({n} instances)" for name, n in facts["recursion"].items())
+
+
+def _titled(title: str, lines: list[str]) -> Iterator[tuple[str, str]]:
+    """A title beside the first of several lines."""
+    for k, line in enumerate(lines):
+        yield "" if k else title, line
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {_shown(value)}" for name, value in values.items())
 
 
 def _shown(value: object) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple | list) else str(value)
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, tuple | list) else str(value)
 
 
-def _as_json(space: Space) -> dict[str, Any]:
-    return {
-        "space": space.name,
-        "digest": space.digest,
-        "parameters": dict(space.header),
-        "presets": list(space.presets),
-        "inputs": {name: str(type_) for name, type_ in space.inputs.items()},
-        "outputs": {name: str(type_) for name, type_ in space.outputs.items()},
-        "count": space.count(),
-        "count_without_where": space.count(where=False),
-        "count_by_owner": {owner: space.count(owner=owner) for owner in space.table.owners},
-        "supernet_params": space.supernet_params(),
-        "preconditions": [str(p) for p in space.preconditions],
-        "decisions": [
-            {
-                "id": d.id,
-                "owner": d.owner,
-                "kind": d.kind,
-                **(
-                    {"low": d.low, "high": d.high, "size": d.size} if d.kind == "subset" else {"labels": list(d.labels)}
-                ),
-                "elastic": d.elastic,
-            }
-            for d in space.decisions
-        ],
-        "slots": [{"id": s.id, "labels": list(s.labels)} for s in space.slots],
-    }
+def _count(number: int | None) -> str:
+    if number is None:
+        return "not counted (it would take too long)"
+    return f"{number:,}" if number < 10**SHOWN_DIGITS else f"about {_rounded(number)}"
+
+
+def _rounded(number: int) -> str:
+    """Two places and a power of ten, without writing the number out."""
+    exponent = int((number.bit_length() - 1) * 0.30102999) - 2
+    lead = number // 10**exponent
+    while lead >= 1000:
+        lead, exponent = lead // 10, exponent + 1
+    return f"{lead / 100:.2f}e{exponent + 2}"
+
+
+def _share(part: int, whole: int) -> str:
+    share = part * 10**6 // whole / 10**4
+    return f"{share:.3g} %" if share >= 0.001 or part == 0 else "under 0.001 %"
+
+
+def _range(bounds: Mapping[str, int | float]) -> str:
+    low, high = (f"{n:,}" if isinstance(n, int) else f"{n:g}" for n in (bounds["min"], bounds["max"]))
+    return low if low == high else f"{low} to {high}"
+
+
+def _constraints(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Each constraint as written, and how many architectures it would leave by itself."""
+    return [
+        (c["text"], "" if c["satisfied_by"] is None else f"alone leaves {_count(c['satisfied_by'])}")
+        for c in facts["constraints"]
+    ]
+
+
+def _owners(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Nothing where ``net`` owns all there is."""
+    if all(not owner["kind"] for owner in facts["owners"]):
+        return []
+    return [
+        (
+            owner["name"] + (f"[{owner['members']} members]" if owner["members"] > 1 else ""),
+            owner["kind"] or "net",
+            "" if not owner["uses"] else "used once" if owner["uses"] == 1 else f"used {owner['uses']:,} times",
+            f"{owner['decisions']:,} decision{'s' * (owner['decisions'] > 1)}",
+            f"{_count(owner['count'])} ways",
+        )
+        for owner in facts["owners"]
+    ]
+
+
+def _decisions(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each decision, or for a run of :data:`RUN` or more alike that differ in their last place."""
+    rows: list[tuple[str, ...]] = []
+    for (stem, kind, candidates), run in groupby(facts["decisions"], _alike):
+        ids = [d["id"] for d in run]
+        if len(ids) >= RUN:
+            last = ids[-1].rpartition("[")[2]
+            ids = [f"{stem}[{ids[0].rpartition('[')[2][:-1]}..{last}"]
+        rows += [(name, kind, candidates) for name in ids]
+    if len(rows) <= SHOWN_DECISIONS:
+        return rows
+    return [*rows[:SHOWN_DECISIONS], ("…", "", f"{len(rows) - SHOWN_DECISIONS:,} more rows; --json lists all")]
+
+
+def _alike(decision: Mapping[str, Any]) -> tuple[str, str, str]:
+    name: str = decision["id"]
+    stem = name.rpartition("[")[0] if name.endswith("]") else name
+    return stem, _kind(decision), _candidates(decision)
+
+
+def _kind(decision: Mapping[str, Any]) -> str:
+    return "elastic" if decision["elastic"] and decision["kind"] == "value" else str(decision["kind"])
+
+
+def _candidates(decision: Mapping[str, Any]) -> str:
+    if decision["kind"] == "subset":
+        low, high, size = decision["low"], decision["high"], decision["size"]
+        return f"{low} of {size}" if low == high else f"{low} to {high} of {size}"
+    labels = decision["labels"]
+    text = " | ".join(labels)
+    if len(text) <= SHOWN_LABELS:
+        return text
+    shown = " | ".join(labels[:2])[: SHOWN_LABELS // 2]
+    return f"{shown} | … | {labels[-1][: SHOWN_LABELS // 2]}  ({len(labels)} candidates)"

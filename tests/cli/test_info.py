@@ -1,0 +1,134 @@
+"""``spacec info``: what the page says about each construct, and that its numbers are those of the space."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spacec as package
+from spacec.cli.info import _count, _rounded, _writable
+from tests.cli.running import ROOT, Done
+
+Run = Callable[..., Done]
+
+EVERYTHING = """\
+space everything(C = 4, limit = 100K, classes = 10)
+input  image:  [3, 2*H, W]
+output logits: [classes]
+preset tiny(C = 2, limit = 1K)
+let cell = dag(x) { s = [x, x >> relu]; return sum(pick 1..2 from s: conv(3) | skip) }
+tied same = conv(1) | conv(3)
+let stage[i] = conv(3) | bn
+let k = {3, 5}
+let w = elastic {4, 8}
+def deep(n) = (relu | bn) >> deep(n-1) when n > 1 | bn when n <= 1
+net = conv(k, w) >> conv(1, C) >> cell * 2 >> same * 3 >> stage[0] >> stage[1] >> deep(3) >> conv(3, stride = 2)
+   >> conv(3) * {1..3} >> global_pool >> linear(classes)
+where params <= limit, k <= 5 or depth >= 2, macs(H = 4, W = 8) <= 1M
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "everything.space"
+    path.write_text(EVERYTHING)
+    return path
+
+
+def test_the_page_shows_every_construct(spacec: Run, file: Path) -> None:
+    done = spacec("info", file)
+    assert (done.code, done.err) == (0, "")
+    squeezed = [re.sub(" +", " ", line).strip() for line in done.out.splitlines()]
+    for line in (
+        "parameters C = 4, limit = 100000, classes = 10",
+        "presets tiny(C = 2, limit = 1K)",
+        "inputs image: [3, 2*H, W]",
+        "macs depend on H, W",
+        "recursion deep (3 instances)",
+        "depth 1 to 3 in a network",
+        "cell let used 2 times 3 decisions 8 ways",
+        "same tied used 3 times 1 decision 2 ways",
+        "stage[2 members] let used 2 times 2 decisions 4 ways",
+        "k let 1 decision 2 ways",
+        "w elastic 4 | 8",
+        "k value 3 | 5",
+        "cell.pick[0] subset 1 to 2 of 2",
+    ):
+        assert line in squeezed, line
+    assert squeezed.index("constraints") < squeezed.index("owners") < squeezed.index("decisions", 10)
+    assert any(line.startswith("params <= limit alone leaves") for line in squeezed)
+
+
+def test_the_numbers_are_those_of_every_architecture(spacec: Run, file: Path) -> None:
+    facts: dict[str, Any] = json.loads(spacec("info", file, "--json").out)
+    space = package.load(file)
+    listed = list(space.enumerate())
+    assert facts["count"] == len(listed) == space.count()
+    assert facts["count_without_where"] == space.count(where=False)
+    params = [space.params(a) for a in listed]
+    assert facts["costs"]["params"] == {"min": min(params), "max": max(params)}
+    assert facts["costs"]["macs"] == {"sizes": ["H", "W"]}
+    macs = [space.macs(a, H=4, W=8) for a in listed]
+    assert facts["costs"]["macs(H = 4, W = 8)"] == {"min": min(macs), "max": max(macs)}
+    alone = [c["satisfied_by"] for c in facts["constraints"]]
+    assert alone[1] == sum(1 for _ in space.enumerate(where=False))
+    assert alone[0] == sum(space.params(a) <= 100_000 for a in space.enumerate(where=False))
+    assert {o["name"]: o["count"] for o in facts["owners"]}["cell"] == space.count("cell")
+
+
+@pytest.mark.parametrize("grammar", sorted((ROOT / "grammars").glob("*.space")), ids=lambda p: p.stem)
+def test_every_shipped_space_has_its_page(spacec: Run, grammar: Path) -> None:
+    done = spacec("info", grammar)
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out.splitlines()) < 100
+    facts = json.loads(spacec("info", grammar, "--json").out)
+    assert facts["count"] == package.load(grammar).count()
+    bounds = facts["costs"]["params"]
+    if bounds is not None:
+        assert bounds["min"] <= bounds["max"] <= facts["supernet_params"]
+
+
+def test_a_space_that_cannot_be_counted_has_its_page_too(spacec: Run, tmp_path: Path) -> None:
+    path = tmp_path / "far.space"
+    names = [f"k{i}" for i in range(26)]
+    lets = "".join(f"let {n} = {{1, 3, 5, 7, 9}}\n" for n in names)
+    far = " + ".join(f"k{i} * k{(i * 11 + 5) % 26}" for i in range(26))
+    path.write_text(
+        f"space far\ninput x: [1, 4, 4]\noutput y: [1, 4, 4]\n{lets}net = {' >> '.join(f'conv({n})' for n in names)}\n"
+        f"where {far} <= 300\n"
+    )
+    done = spacec("info", path)
+    assert done.code == 0
+    assert "architectures  not counted (it would take too long)" in done.out
+    assert json.loads(spacec("info", path, "--json").out)["count"] is None
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (10**29, "100," + ",".join(["000"] * 9)),
+        (123456 * 10**30, "about 1.23e35"),
+        (None, "not counted (it would take too long)"),
+    ],
+)
+def test_counts_for_people(number: int | None, text: str) -> None:
+    assert _count(number) == text
+
+
+def test_counts_of_thousands_of_digits() -> None:
+    assert _count(10**5000 - 1) == "about 9.99e4999"
+    assert _writable({"count": [10**5000 - 1, 10**300, None, "text"]}) == {
+        "count": ["about 9.99e4999", 10**300, None, "text"]
+    }
+
+
+def test_rounding_agrees_with_the_number_written_out() -> None:
+    for number in (10**30, 999 * 10**28, 10**30 - 1, 7**61, 2**300):
+        digits = str(number)
+        assert _rounded(number) == f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
