@@ -61,6 +61,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),
+        CommandDescriptor("migrate", "carry results over to an edited space", "spacec.cli.migrate:migrate"),
         CommandDescriptor("compile", "write one network as source code or weights", "spacec.cli.compile:compile_"),
         CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
         CommandDescriptor("train", "train one architecture from scratch", "spacec.cli.train:train"),

@@ -144,7 +144,7 @@ class _TextReader:
             end = len(self.source.text)
             raise SpacecError(missing(decision, Span(self.source, end, end)))
         token, span = values.pop()
-        value = _value(self.table, decision, token)
+        value = named_value(self.table, decision, token)
         if value is None:
             raise SpacecError(no_value(self.table, decision, token, span))
         return value
@@ -162,7 +162,7 @@ def from_json(table: DecisionTable, text: str, name: str = "<architecture>") -> 
     source = SourceFile(name, text)
     data = _object(source)
     digest, owners, given = data["digest"], data.get("owners", {}), data["decisions"]
-    known = {name: _value(table, table.by_id[name], value) for name, value in given.items() if name in table.by_id}
+    known = {name: named_value(table, table.by_id[name], value) for name, value in given.items() if name in table.by_id}
     if not belongs(table, digest, owners):
         unfit = [name for name in given if known.get(name) is None]
         unfit = unfit or [o for o in table.owners if owners.get(o) != table.owner_digests.get(o)]
@@ -206,7 +206,7 @@ def _object(source: SourceFile) -> dict[str, Any]:
     return data
 
 
-def _value(table: DecisionTable, decision: Decision, given: _Given) -> Value | None:
+def named_value(table: DecisionTable, decision: Decision, given: _Given) -> Value | None:
     """What a text, an index or a tuple of elements names; ``None`` for nothing that the decision can take."""
     value: Value | None = given if not isinstance(given, str) else _named(table, decision, given)
     return value if value is not None and is_value(decision, value) else None
