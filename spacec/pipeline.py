@@ -168,7 +168,7 @@ def _conclude(
             f"Found by {job.strategy.name} for the task {task.name} (seed {job.search.seed}).",
             f"Held-out {metric}: {task.metrics[0].text(test[metric])}.",
         )
-        save_package(job.out, model, _check(task, wiring, splits), facts)
+        save_package(job.out, model, _check(task, wiring, job.space.flat.inputs, splits), facts)
     report = write.write_report(job.out)
     data = gather.gather(job.out)
     results = {s.name: dict(s.values) for s in data.subjects}
@@ -185,8 +185,11 @@ def _forward(wiring: Wiring, result: TrainResult) -> Forward:
     return forward
 
 
-def _check(task: Task, wiring: Wiring, splits: Splits) -> Check | None:
-    """The held-out data with what it should give, where the exported file knows the metric."""
+def _check(task: Task, wiring: Wiring, names: tuple[str, ...], splits: Splits) -> Check | None:
+    """The held-out data with what it should give, where the exported file knows the metric.
+
+    ``names``: the inputs as the space, thus the exported network, calls them.
+    """
     from spacec.lower.package import Check, KnownMetric
     from spacec.search.loader import ordered
 
@@ -194,5 +197,8 @@ def _check(task: Task, wiring: Wiring, splits: Splits) -> Check | None:
     if metric is None:
         return None
     batches = list(ordered(splits.test, task.batch_size))
-    inputs = tuple(wiring.batch_arguments(b)[0] if len(wiring.inputs) == 1 else dict(b.inputs) for b in batches)
+    inputs = tuple(
+        arguments[0] if len(arguments) == 1 else dict(zip(names, arguments, strict=True))
+        for arguments in map(wiring.batch_arguments, batches)
+    )
     return Check(metric, inputs, tuple(b.target for b in batches))
