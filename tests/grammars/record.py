@@ -1,4 +1,4 @@
-"""What is recorded of a shipped space, and how it is computed: ``python -m tests.grammars.record NAME``.
+"""What is recorded of a shipped space, and how it is computed: ``python -m tests.grammars.record [NAME…]``.
 
 Recorded values are compared with the compiler's by ``test_recorded.py``; those that the literature gives are
 listed under ``published`` and are not to be overwritten by what the compiler says.
@@ -6,8 +6,11 @@ listed under ``published`` and are not to be overwritten by what the compiler sa
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,37 @@ def _network(space: spacec.Space, given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "params": space.params(arch), "macs": macs}
 
 
+def source(name: str) -> str:
+    """The first sentence of a grammar: its authors, title and venue."""
+    lines = (GRAMMARS / f"{name}.space").read_text(encoding="utf-8").splitlines()
+    cited = " ".join(itertools.takewhile(lambda line: line.startswith("#"), lines)).replace("# ", "")
+    return re.split(r"(?<=\d\))[.:,]", cited)[0].strip(" .")
+
+
+def table() -> str:
+    """``grammars/README.md``, from the records."""
+    rows = []
+    for name in NAMES:
+        record = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+        form = record["forms"][0]
+        count = f"{int(form['count']):,}" if len(form["count"]) < 22 else f"{Decimal(form['count']):.2e}"
+        cells = (f"[{name}]({name}.space)", source(name), str(code_lines(name)), str(form["decisions"]), count)
+        rows.append(" | ".join((*cells, f"{form['supernet_params']:,}")))
+    return HEAD + "".join(f"| {row} |\n" for row in rows)
+
+
+HEAD = """# Spaces of the literature
+
+Every file names its source, has a `tiny` preset for tests, and is checked against its record in
+`tests/grammars/recorded`: counts, decisions, weights of the supernet and of single networks, MACs, and what of these
+was published. Lines are those that are neither blank nor comment. This table is written by
+`python -m tests.grammars.record`.
+
+| space | source | lines | decisions | architectures | weights of the supernet |
+|---|---|---|---|---|---|
+"""
+
+
 def main() -> None:
     for name in sys.argv[1:]:
         path = RECORDED / f"{name}.json"
@@ -67,6 +101,7 @@ def main() -> None:
         }
         path.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {path.name}")
+    (GRAMMARS / "README.md").write_text(table(), encoding="utf-8")
 
 
 if __name__ == "__main__":

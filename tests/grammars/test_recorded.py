@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.grammars.record import GRAMMARS, NAMES, RECORDED, code_lines, facts, load
+from tests.grammars.record import GRAMMARS, NAMES, RECORDED, code_lines, facts, load, table
 
 RECORDS: dict[str, Any] = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in RECORDED.glob("*.json")}
 FORMS = [(name, k) for name in sorted(RECORDS) for k in range(len(RECORDS[name]["forms"]))]
@@ -28,3 +28,7 @@ def test_line_budget_and_source(name: str) -> None:
 def test_recorded_facts(name: str, k: int) -> None:
     form = RECORDS[name]["forms"][k]
     assert facts(load(name, form), form) == form
+
+
+def test_the_table_of_spaces_is_current() -> None:
+    assert (GRAMMARS / "README.md").read_text(encoding="utf-8") == table()
