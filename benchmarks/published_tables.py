@@ -41,11 +41,32 @@ def micro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
     return f"{space.digest}:cell=" + ",".join(("none", "skip", "conv1", "conv3")[c] for c in code)
 
 
+MODULES = ("same", "wide", "down", "both")
+
+
+def macro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
+    """Modules of kinds 1 to 4 (2 and 4 double the channels, 3 and 4 halve the map); zeros fill up."""
+    kinds = [k for k in code if k]
+    known = {d.owner for d in space.decisions}
+    parts = [f"net={('four', 'five', 'six')[len(kinds) - 4]}"]
+    left, wide, down = len(kinds), 0, 0
+    for kind in kinds:
+        if f"walk[{left},{wide},{down}]" in known:  # a module that could be of one kind only is no decision
+            parts.append(f"walk@{left}.{wide}.{down}={MODULES[kind - 1]}")
+        left, wide, down = left - 1, wide + (kind in (2, 4)), down + (kind in (3, 4))
+    return ":".join((space.digest, *parts))
+
+
+def transnas_macro(file: Path) -> Iterator[Row]:
+    return transnas(file, "transnas_macro", macro_text)
+
+
 def transnas_micro(file: Path) -> Iterator[Row]:
     return transnas(file, "transnas_micro", micro_text)
 
 
 TABLES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
+    "TransNAS-Bench-101 macro": ("naslib_zc_transbench101_macro.json.gz", transnas_macro),
     "TransNAS-Bench-101 micro": ("naslib_zc_transbench101_micro.json.gz", transnas_micro),
 }
 

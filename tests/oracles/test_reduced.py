@@ -6,6 +6,8 @@ table as NASLib distributes it (task class_object, 100 classes); Wang et al. (TP
 
 from __future__ import annotations
 
+from math import comb
+
 import pytest
 
 import spacec
@@ -86,6 +88,24 @@ def test_transnas_micro(code: str) -> None:
         f"{space.digest}:cell=" + ",".join(("none", "skip", "conv1", "conv3")[int(c)] for c in code)
     )
     assert space.params(arch) == MICRO[code]
+
+
+MACRO = {
+    (1, 2, 4, 2): ("net=four", "walk@4.0.0=same", "walk@3.0.0=wide", "walk@2.1.0=both", "walk@1.2.1=wide", 11_237_764),
+    (3, 4, 4, 3): ("net=four", "walk@4.0.0=down", "walk@3.0.1=both", "walk@2.1.2=both", "walk@1.2.3=down", 5_250_052),
+}
+"""Published code of the modules, the same as decisions, and the published number of weights."""
+
+
+@pytest.mark.parametrize("code", MACRO)
+def test_transnas_macro(code: tuple[int, ...]) -> None:
+    space = shipped("transnas_macro", classes=100)
+    assert space.count() == sum(
+        sum(comb(n, k) for k in (1, 2, 3)) * sum(comb(n, k) for k in (1, 2, 3, 4)) for n in (4, 5, 6)
+    )
+    assert space.count() == 3_256
+    *parts, weights = MACRO[code]
+    assert space.params(space.architecture(":".join((space.digest, *map(str, parts))))) == weights
 
 
 def test_hrnet_with_every_connection() -> None:
