@@ -31,4 +31,5 @@ def test_recorded_facts(name: str, k: int) -> None:
 
 
 def test_the_table_of_spaces_is_current() -> None:
-    assert (GRAMMARS / "README.md").read_text(encoding="utf-8") == table()
+    written = (GRAMMARS / "README.md").read_text(encoding="utf-8")
+    assert written == table(), "write it anew: python -m tests.grammars.record"
