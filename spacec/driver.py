@@ -37,7 +37,8 @@ from spacec.syntax.read import source_from_path
 
 __all__ = ["Session", "Space", "load", "loads", "parameters_of"]
 
-PRELUDE = "prelude.space"
+PRELUDE = ("prelude", "sequence")
+"""Files of the standard library."""
 LIBRARY_PATH = "SPACEC_PATH"
 
 
@@ -47,7 +48,7 @@ class Session:
 
     registry: Registry
     ops: OpTable
-    prelude: ast.File = field(repr=False)
+    prelude: tuple[ast.File, ...] = field(repr=False)
     folders: tuple[Path, ...] = ()
     """The library path: where files of ``use`` are looked up that do not stand beside their user."""
 
@@ -95,7 +96,7 @@ class Session:
         preset: str | None,
     ) -> tuple[Elaborated, Form]:
         """One form of the space; its table has the weights and multiplies of that form."""
-        found = elaborate(file, (self.prelude,), self.ops, sink, given, preset, imports)
+        found = elaborate(file, self.prelude, self.ops, sink, given, preset, imports)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
         graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink)
@@ -110,7 +111,7 @@ class Session:
         for preset in (None, *found.presets):
             if not wanted:
                 break
-            other = elaborate(file, (self.prelude,), self.ops, Sink(), {}, preset, imports)
+            other = elaborate(file, self.prelude, self.ops, Sink(), {}, preset, imports)
             if other is None:
                 continue
             unmerged = Sink()
@@ -215,6 +216,7 @@ def _no_collection() -> Iterator[None]:
 
 
 @functools.cache
-def _prelude() -> ast.File:
-    text = importlib.resources.files("spacec.std").joinpath(PRELUDE).read_text(encoding="utf-8")
-    return parse(SourceFile(PRELUDE, text))
+def _prelude() -> tuple[ast.File, ...]:
+    folder = importlib.resources.files("spacec.std")
+    files = {f"{name}.space": folder.joinpath(f"{name}.space").read_text(encoding="utf-8") for name in PRELUDE}
+    return tuple(parse(SourceFile(name, text)) for name, text in files.items())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -160,6 +161,10 @@ class ElasticMask:
         weights = torch.stack([p for _, p in cases]).to(like)
         return (weights.reshape(-1, *(1,) * rank) * regions).sum(0)
 
+    def soft_in(self, node: int) -> list[str]:
+        """The soft decisions that the op at ``node`` depends on."""
+        return sorted(self.blueprint.elastic.symbols[node] & self.soft.keys())
+
     def _cases(self, dim: Dim) -> list[tuple[dict[str, sizes.Size], Tensor]] | None:
         """Joint values of the soft decisions in ``dim``, each with its probability."""
         return self.cases(s.name for s in symbols(dim))
@@ -238,13 +243,53 @@ class ElasticLayers:
 
     blueprint: Blueprint
     shells: dict[tuple[int, tuple[sizes.Size, ...]], tuple[nn.Module, Slices]] = field(default_factory=dict)
-    functions: dict[tuple[int, tuple[sizes.Size, ...]], Callable[..., Tensor]] = field(default_factory=dict)
+    calls: dict[tuple[int, tuple[sizes.Size, ...]], Call] = field(default_factory=dict)
 
-    def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Tensor:
-        """The layer at ``node`` on its inputs, under ``mask``; ``spare`` leaves its buffers as they are."""
+    def call(self, node: int, inputs: list[Tensor], mask: ElasticMask) -> Tensor:
+        """The function at ``node`` on its inputs, under ``mask``."""
+        if self._call(node, mask.chosen).by_case and mask.soft_in(node):
+            return self._by_case(node, inputs, mask, lambda parts, sizes: self._call(node, sizes).bind()(*parts))
+        return self._call(node, mask.chosen).bind()(*inputs)
+
+    def _call(self, node: int, chosen: Sizes) -> Call:
+        key = self._key(node, chosen)
+        if key not in self.calls:
+            op = self.blueprint.flat.nodes[node]
+            assert isinstance(op, FlatOp), "only ops have functions"
+            found = lower(op, sizes.site(self.blueprint.flat, node, chosen))
+            assert isinstance(found, Call), "a lowering gives a call at every size or at none"
+            self.calls[key] = found
+        return self.calls[key]
+
+    def _by_case(
+        self,
+        node: int,
+        inputs: list[Tensor],
+        mask: ElasticMask,
+        run: Callable[[list[Tensor], Sizes], Tensor],
+    ) -> Tensor:
+        """The op at each size that its soft decisions may take, on slices; every channel is the mean over the sizes
+        that have it, weighed by their probabilities. What reads it weighs its channels as any others."""
+        op = self.blueprint.flat.nodes[node]
+        assert isinstance(op, FlatOp), "only ops run"
+        layouts = self.blueprint.elastic.layouts
+        total, mass = inputs[0].new_zeros(()), inputs[0].new_zeros(())
+        for case, probability in mask.cases(self.blueprint.elastic.symbols[node]) or ():
+            chosen = {**mask.chosen, **case}
+            parts = [
+                _narrowed(x, layout_ranges(layouts[i], mask.chosen, chosen))
+                for i, x in zip(op.inputs, inputs, strict=True)
+            ]
+            whole = sum(sizes.number(segment, mask.chosen) for segment in layouts[node])
+            y, inside = _spread(run(parts, chosen), layout_ranges(layouts[node], mask.chosen, chosen), whole)
+            total, mass = total + probability * y, mass + probability * inside
+        return total / torch.where(mass > 0, mass, 1.0)
+
+    def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Any:
+        """What the layer at ``node`` returns, under ``mask``; ``spare`` leaves its buffers as they are."""
         op, layer = elastic_layer(self.blueprint, node)
-        if is_grouped(layer) and (cases := mask.cases(self.blueprint.elastic.symbols[node])) is not None:
-            return self._mixed(node, module, inputs[0], mask, cases)
+        if (layer.by_case or is_grouped(layer)) and mask.soft_in(node):
+            return self._by_case(node, inputs, mask, lambda parts, at: self._sliced(node, module, parts, at))
         shell, slices = self._shell(node, mask.chosen)
         parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
         x = inputs[0]
@@ -262,49 +307,19 @@ class ElasticLayers:
         buffers = {n: slices.take(n, b) for n, b in module.named_buffers()}
         if spare:
             buffers = {n: b.clone() for n, b in buffers.items()}
-        y: Tensor = torch.func.functional_call(shell, {**parameters, **buffers}, (x, *inputs[1:]))
+        y = torch.func.functional_call(shell, {**parameters, **buffers}, (x, *inputs[1:]))
         if not spare:
             for name, part in buffers.items():
                 slices.put(name, module.get_buffer(name), part)
         return y
 
-    def _mixed(
-        self,
-        node: int,
-        module: nn.Module,
-        x: Tensor,
-        mask: ElasticMask,
-        cases: list[tuple[dict[str, sizes.Size], Tensor]],
-    ) -> Tensor:
-        """The results at every size, weighed: groups of two sizes pair different channels, so no mask mixes them."""
-        op, _ = elastic_layer(self.blueprint, node)
-        layouts = self.blueprint.elastic.layouts
-        total: Tensor | None = None
-        for case, probability in cases:
-            chosen = {**mask.chosen, **case}
-            shell, slices = self._shell(node, chosen)
-            parts = [x[:, low:high] for low, high in layout_ranges(layouts[op.inputs[0]], mask.chosen, chosen)]
-            parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
-            y: Tensor = torch.func.functional_call(shell, parameters, (torch.cat(parts, 1),))
-            whole = y.new_zeros(y.shape[0], sizes.number(op.type.channels, mask.chosen), *y.shape[2:])
-            start = 0
-            for low, high in layout_ranges(layouts[node], mask.chosen, chosen):
-                whole[:, low:high] = y[:, start : start + high - low]
-                start += high - low
-            total = probability * whole if total is None else total + probability * whole
-        assert total is not None, "a soft decision has candidates"
-        return total
-
-    def function(self, node: int, mask: ElasticMask) -> Callable[..., Tensor]:
-        """The function at ``node``, which has no weights, at the sizes of ``mask``."""
-        key = self._key(node, mask.chosen)
-        if key not in self.functions:
-            op = self.blueprint.flat.nodes[node]
-            assert isinstance(op, FlatOp), "only ops are lowered"
-            small = lower(op, sizes.site(self.blueprint.flat, node, mask.chosen))
-            assert isinstance(small, Call), "a lowering gives a call at every size or at none"
-            self.functions[key] = small.bind()
-        return self.functions[key]
+    def _sliced(self, node: int, module: nn.Module, inputs: list[Tensor], chosen: Sizes) -> Tensor:
+        """A layer without buffers at the sizes ``chosen``."""
+        shell, slices = self._shell(node, chosen)
+        shell.train(module.training)
+        parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
+        y: Tensor = torch.func.functional_call(shell, parameters, tuple(inputs))
+        return y
 
     def _key(self, node: int, chosen: Sizes) -> tuple[int, tuple[sizes.Size, ...]]:
         return node, tuple(sizes.number(d, chosen) for d in self.blueprint.elastic.footprint(node))
@@ -323,6 +338,19 @@ class ElasticLayers:
 def is_grouped(layer: Layer) -> bool:
     """Whether outputs read the input channels of their group alone."""
     return any("group" in roles for _, roles in layer.axes or ())
+
+
+def _narrowed(x: Tensor, ranges: Ranges) -> Tensor:
+    """The channels of ``ranges``."""
+    return torch.cat([x.narrow(1, start, stop - start) for start, stop in ranges], 1)
+
+
+def _spread(y: Tensor, ranges: Ranges, whole: int) -> tuple[Tensor, Tensor]:
+    """``y`` with its channels at ``ranges`` among ``whole``, zeros elsewhere; and ones where it has channels."""
+    places = torch.cat([torch.arange(start, stop, device=y.device) for start, stop in ranges])
+    wide = y.new_zeros((y.shape[0], whole, *y.shape[2:])).index_copy(1, places, y)
+    inside = y.new_zeros(whole).index_fill(0, places, 1.0)
+    return wide, inside.reshape(-1, *(1,) * (y.dim() - 2))
 
 
 def mixes_channels(layer: Layer) -> bool:

@@ -72,14 +72,14 @@ class Pass:
         sizes = self.elastic if node in blueprint.elastic.symbols else None
         if not isinstance(layer, Layer):
             if sizes is not None:
-                return self.machine.elastic.function(node, sizes)(*inputs)
+                return self.machine.elastic.call(node, inputs, sizes)
             return self.machine.functions[node](*inputs)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
         module = self.machine.modules[op.key]
         if sizes is not None:
-            return self.machine.elastic.run(node, module, inputs, sizes, spare)
-        if spare:
+            result = self.machine.elastic.run(node, module, inputs, sizes, spare)
+        elif spare:
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
             result = torch.func.functional_call(module, buffers, tuple(inputs))
         else:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spacec.ir.flat import FlatOp
+from spacec.ir.types import Kind
 from spacec.lower import errors
 from spacec.lower.modules import normal_init
 
@@ -39,6 +40,7 @@ class Shape:
 
     channels: int
     space: tuple[int | None, ...] = ()
+    kind: Kind = "dense"
 
     @property
     def rank(self) -> int:
@@ -81,7 +83,8 @@ class Layer:
 
     ``init``: ``("normal", std)`` redraws the weight. ``axes``: for each parameter and buffer, how its
     axes follow elastic sizes; ``None`` where the layer cannot be sliced. ``emits``: its forward
-    returns ``(tensor, {loss name: scalar})``.
+    returns ``(tensor, {loss name: scalar})``. ``by_case``: its channels are grouped or compared, so under a
+    soft elastic mask it runs once at each size.
     """
 
     cls: type[nn.Module]
@@ -90,6 +93,7 @@ class Layer:
     init: tuple[str, float] | None = None
     axes: tuple[tuple[str, tuple[Axis, ...]], ...] | None = None
     emits: bool = False
+    by_case: bool = False
 
     def build(self) -> nn.Module:
         """A fresh module; its weights come from the ambient generator."""
@@ -115,13 +119,14 @@ class Call:
     """A function of tensors without state: ``fn(*tensors, *args, **kwargs)``.
 
     ``style``: ``"sum"`` and ``"concat"`` take any number of tensors and drop absent ones,
-    ``"identity"`` passes its input on.
+    ``"identity"`` passes its input on. ``by_case``: as for a :class:`Layer`.
     """
 
     fn: Callable[..., Tensor] | None = None
     args: tuple[Value, ...] = ()
     kwargs: tuple[tuple[str, Value], ...] = ()
     style: Literal["call", "sum", "concat", "identity"] = "call"
+    by_case: bool = False
 
     def bind(self) -> Callable[..., Tensor]:
         """The function of tensors alone."""
@@ -158,6 +163,17 @@ class Call:
 
 
 Lowering = Callable[[Site], Layer | Call]
+
+
+def initial(site: Site) -> tuple[str, float] | None:
+    """The ``init`` attribute as :attr:`Layer.init`."""
+    value = site.attrs["init"]
+    if value == "default":
+        return None
+    match value:
+        case ("normal", int() | float() as std):
+            return "normal", float(std)
+    raise ValueError(f'`init` must be "default" or normal(std), not {value!r}')
 
 
 def _sum(*tensors: Tensor) -> Tensor:

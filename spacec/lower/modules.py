@@ -59,6 +59,20 @@ class ChannelLinear(nn.Linear):
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
+class ChannelBias(nn.Module):
+    """A learned number for each channel, added at every position."""
+
+    def __init__(self, channels: int, start: float = 0.0) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.full((channels,), float(start)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias.reshape(-1, *(1,) * (x.dim() - 2))
+
+    def extra_repr(self) -> str:
+        return f"{self.bias.shape[0]}"
+
+
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels at every position."""
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spacec.lower import modules
-from spacec.lower.layers import Axis, Call, Layer, Lowering, Site, Value
+from spacec.lower.layers import Axis, Call, Layer, Lowering, Site, Value, initial
 
 _CONV: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d)
 _SAME_CONV: tuple[type[nn.Module], ...] = (modules.SameConv1d, modules.SameConv2d)
@@ -40,16 +40,6 @@ def _short(values: tuple[int, ...]) -> Value:
     return values[0] if len(set(values)) == 1 else values
 
 
-def _init(site: Site) -> tuple[str, float] | None:
-    value = site.attrs["init"]
-    if value == "default":
-        return None
-    match value:
-        case ("normal", int() | float() as std):
-            return "normal", float(std)
-    raise ValueError(f'`init` must be "default" or normal(std), not {value!r}')
-
-
 def conv(site: Site) -> Layer:
     """Convolution; ``pad = "same"`` pads to ceil(n / stride), evenly where the kernel's span is even."""
     index, kernel, dilation = _spatial(site), site.integer("kernel"), site.integer("dilation")
@@ -71,7 +61,7 @@ def conv(site: Site) -> Layer:
         groups=(groups, 1),
         bias=(bool(site.attrs["bias"]), True),
     )
-    return Layer((_CONV if even else _SAME_CONV)[index], (into, out, kernel), options, _init(site), axes)
+    return Layer((_CONV if even else _SAME_CONV)[index], (into, out, kernel), options, initial(site), axes)
 
 
 def linear(site: Site) -> Layer:
@@ -79,7 +69,7 @@ def linear(site: Site) -> Layer:
     cls = modules.ChannelLinear if site.inputs[0].rank else nn.Linear
     axes: tuple[tuple[str, tuple[Axis, ...]], ...] = ("weight", ("out", "in")), ("bias", ("out",))
     sizes = site.inputs[0].channels, site.output.channels
-    return Layer(cls, sizes, _changed(bias=(bool(site.attrs["bias"]), True)), _init(site), axes)
+    return Layer(cls, sizes, _changed(bias=(bool(site.attrs["bias"]), True)), initial(site), axes)
 
 
 _PER_CHANNEL: tuple[tuple[str, tuple[Axis, ...]], ...] = tuple(

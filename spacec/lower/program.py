@@ -22,6 +22,7 @@ from spacec.ir.flat import LOSS_PREFIX, FlatGraph, FlatInput, FlatOp
 from spacec.lower import sizes
 from spacec.lower.layers import Call, Layer, literal
 from spacec.lower.modules import add_losses, check_divisible, check_input
+from spacec.lower.modules_sequence import check_tokens
 from spacec.lower.plan import ChooseStep, OpStep, Plan
 from spacec.lower.sizes import Sizes
 
@@ -61,7 +62,7 @@ def compile_function(text: str, name: str, code: tuple[object, ...]) -> Callable
 
 def safe_names(names: tuple[str, ...], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Parameter names for input names: the same, but for words that mean something else here."""
-    taken = {"check_input", "check_divisible", "add_losses", *reserved}
+    taken = {"check_input", "check_tokens", "check_divisible", "add_losses", *reserved}
     out = []
     for name in names:
         safe = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
@@ -78,8 +79,13 @@ def entry_lines(flat: FlatGraph, given: Sizes, names: tuple[str, ...]) -> tuple[
     code: list[object] = [check_input]
     by_name = {n.name: n for n in flat.nodes if isinstance(n, FlatInput)}
     for name, safe in zip(flat.inputs, names, strict=True):
-        pattern = sizes.input_pattern(by_name[name].type)
-        if pattern is not None:
+        kind = by_name[name].type
+        pattern = sizes.input_pattern(kind)
+        if kind.kind == "tokens":
+            vocabulary = sizes.number(kind.channels, given)
+            lines.append(f"check_tokens({literal(name)}, {safe}, {literal(pattern)}, sizes, {vocabulary})")
+            code.append(check_tokens)
+        elif pattern is not None:
             lines.append(f"check_input({literal(name)}, {safe}, {literal(pattern)}, sizes)")
     for check in sizes.entry_checks(flat, given):
         lines.append(f"check_divisible({literal(check.text)}, {check.expression}, {check.divisor})")

@@ -87,7 +87,7 @@ def shape(type_: TensorType, sizes: Sizes) -> Shape:
     space = tuple(
         number(d, sizes) if all(s.key in sizes or s.part is not None for s in symbols(d)) else None for d in type_.space
     )
-    return Shape(number(type_.channels, sizes), space)
+    return Shape(number(type_.channels, sizes), space, type_.kind)
 
 
 def attribute(value: AttrValue, sizes: Sizes) -> Value:
@@ -183,6 +183,8 @@ class ElasticSites:
         if isinstance(node, FlatOp) and node.spec.name == "concat":
             present = presences(node.attrs, len(joined))
             return tuple(s * p for i, p in zip(joined, present, strict=True) for s in before[i])
+        if isinstance(node, FlatOp) and node.spec.name == "mul":
+            joined = tuple(i for i in joined if self.flat.nodes[i].type.channels == node.type.channels)
         if not isinstance(node, FlatOp) or node.spec.name in ("sum", "mul"):
             different = [before[i] for i in joined if before[i] != before[joined[0]]]
             if different:

@@ -36,7 +36,7 @@ class PruneDead:
         live = frozenset(range(len(graph.root.outputs)))
         root = work.prune(graph.root, live, frozenset(range(len(graph.root.inputs))))
         for decision in _decisions(graph.root):
-            if id(decision) not in work.kept:
+            if not _identities(decision) & work.kept:
                 sink.add(
                     Diagnostic(
                         "E0406",
@@ -47,6 +47,11 @@ class PruneDead:
                     )
                 )
         return replace(graph, root=root)
+
+
+def _identities(decision: DecisionDecl) -> set[int]:
+    """A decision's own identity, and that of the declaration whose size symbol it shares."""
+    return {id(decision)} | ({id(decision.symbol.ref)} if decision.symbol else set())
 
 
 def _decisions(root: Region) -> list[DecisionDecl]:

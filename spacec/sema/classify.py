@@ -12,6 +12,9 @@ from spacec.syntax import ast
 BUILTINS = frozenset({"len", "max", "min", "abs", "round", "round_to", "normal"})
 """Functions of data; a file's own names may shadow them."""
 
+KINDS = frozenset({"tokens", "graph"})
+"""Words of types."""
+
 _NETWORK_DEPTH = 60
 
 

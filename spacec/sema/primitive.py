@@ -108,7 +108,8 @@ def _emit(
             attrs["present"] = tuple(indicator(m, cx.builder, c) for c in apart([t.presence for t in tensors]))
         result = spec.rule(attrs, types)
     except RuleError as error:
-        seen = tuple(Label(t.span, f"this is {t.type}") for t in tensors[:3] if t.span.end > t.span.start)
+        found = (Label(t.span, f"this is {t.type}") for t in tensors[:3] if t.span.end > t.span.start)
+        seen = tuple(dict.fromkeys(found))
         note = (error.note,) if error.note else ()
         return m.fail(error.code, span, f"`{spec.name}`: {error.message}", "applied here", labels=seen, notes=note)
     except TooManyCases:

@@ -8,7 +8,7 @@ from spacec.diagnostics.model import Label
 from spacec.ir.dims import Dim, Poly
 from spacec.ir.graph import Ref
 from spacec.ir.sizes import same, violation
-from spacec.ir.types import TensorType
+from spacec.ir.types import Kind, TensorType
 from spacec.sema.builder import Cx
 from spacec.sema.machine import Machine
 from spacec.sema.presence import example_text
@@ -31,7 +31,7 @@ def typed(m: Machine, cx: Cx, expr: ast.Typed, env: Env, run: Callable[[Want | N
 
 
 def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> TensorType | tuple[TensorType, ...] | None:
-    """A type expression: ``[C, *space]``, a pyramid in braces, or ``tokens(V)[T]``."""
+    """A type expression: ``[C, *space]``, a pyramid in braces, ``tokens(V)[T]``, or ``graph(C)``."""
     if isinstance(expr, ast.Braces):
         scales = [read_type(m, cx, e, env) for e in expr.items]
         return (
@@ -39,6 +39,9 @@ def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> TensorType | tupl
             if all(isinstance(s, TensorType) for s in scales)
             else None
         )
+    of_kind = _kind_and_parts(expr)
+    if of_kind is not None:
+        return _type_of_kind(m, cx, expr, env, *of_kind)
     value = m.evaluate(m, cx, expr, env)
     if isinstance(value, TypeView):
         return value.type
@@ -55,15 +58,45 @@ def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> TensorType | tupl
             notes=("a type is written `[channels, *space]`",),
         )
         return None
+    dims = _dims(m, value.items, expr.span)
+    return None if dims is None else TensorType(dims[0], dims[1:])
+
+
+def _dims(m: Machine, items: tuple[Value, ...], span: Span) -> tuple[Dim, ...] | None:
     dims: list[Dim] = []
-    for item in value.items:
+    for item in items:
         if item is UNKNOWN:
             return None
         if isinstance(item, bool) or not isinstance(item, int | Poly) or (isinstance(item, int) and item < 1):
-            m.fail("E0306", expr.span, "a type lists positive sizes", f"found {describe(item)}")
+            m.fail("E0306", span, "a type lists positive sizes", f"found {describe(item)}")
             return None
         dims.append(item)
-    return TensorType(dims[0], tuple(dims[1:]))
+    return tuple(dims)
+
+
+def _kind_and_parts(expr: ast.Expr) -> tuple[Kind, tuple[ast.Arg, ...], tuple[ast.Expr, ...]] | None:
+    """``tokens(V)[T]`` and ``graph(C)``: the kind, the arguments that give the channels, and the space."""
+    word, space = (expr.base, expr.items) if isinstance(expr, ast.Index) else (expr, ())
+    args = word.args if isinstance(word, ast.Call) else ()
+    match word.callee if isinstance(word, ast.Call) else word:
+        case ast.Name(id="tokens"):
+            return "tokens", args, space
+        case ast.Name(id="graph"):
+            return "graph", args, space
+        case _:
+            return None
+
+
+def _type_of_kind(
+    m: Machine, cx: Cx, expr: ast.Expr, env: Env, kind: Kind, args: tuple[ast.Arg, ...], space: tuple[ast.Expr, ...]
+) -> TensorType | None:
+    written = "`tokens(vocabulary)[T]`" if kind == "tokens" else "`graph(channels)`"
+    if len(args) != 1 or args[0].name is not None or (kind == "graph" and space):
+        m.fail("E0203", expr.span, "this is not a type", notes=(f"it is written {written}",))
+        return None
+    value = m.evaluate(m, cx, ast.ListOf((args[0].value, *space), span=expr.span), env)
+    dims = _dims(m, value.items, expr.span) if isinstance(value, Pack) else None
+    return None if dims is None else TensorType(dims[0], dims[1:], kind)
 
 
 def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, ...], at: Span, stated: Span) -> Value:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from spacec.ir.ops import OPEN, OpParam, OpSpec, OpTable
 from spacec.std import rules
+from spacec.std.sequence import SEQUENCE_OPS
 
 _OUT = OpParam("out", OPEN, "size", "output channels")
 _STRIDE = OpParam("stride", OPEN, "any", "step along each spatial axis; the output has ceil(n / stride)")
@@ -23,7 +24,7 @@ def _lowering(name: str) -> str:
 
 
 def _activation(name: str, help: str) -> OpSpec:
-    return OpSpec(name, rules.pointwise, _lowering(name), help=help)
+    return OpSpec(name, rules.activation, _lowering(name), help=help)
 
 
 PRIMITIVES: tuple[OpSpec, ...] = (
@@ -134,7 +135,13 @@ PRIMITIVES: tuple[OpSpec, ...] = (
     OpSpec(
         "concat", rules.concat, _lowering("concat"), inputs=None, help="channels side by side; absent terms are dropped"
     ),
-    OpSpec("mul", rules.mul, _lowering("mul"), inputs=None, help="product; a vector [C] scales the channels of [C, …]"),
+    OpSpec(
+        "mul",
+        rules.mul,
+        _lowering("mul"),
+        inputs=None,
+        help="product; a vector [C] scales the channels of [C, …], a map [1, …] all of them",
+    ),
     OpSpec(
         "dropout",
         rules.pointwise,
@@ -150,6 +157,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         help="drops whole samples of a path in training; the trainer schedules its rate",
     ),
+    *SEQUENCE_OPS,
 )
 
 PRIMITIVE_TABLE = OpTable({spec.name: spec for spec in PRIMITIVES})

@@ -7,54 +7,15 @@ here imports torch. Spatial rank comes from the input: the same rule serves sequ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div
-from spacec.ir.ops import AttrValue, Bound, OpResult, Precondition, RuleError
+from spacec.ir.ops import Bound, OpResult, Precondition, RuleError
 from spacec.ir.sizes import divides, same
 from spacec.ir.types import TensorType
-
-Attrs = Mapping[str, AttrValue]
-Types = tuple[TensorType, ...]
-
-
-def product(dims: tuple[Dim, ...]) -> Dim:
-    out: Dim = 1
-    for d in dims:
-        out = out * d
-    return out
-
-
-def _size(attrs: Attrs, name: str, least: int = 1) -> Dim:
-    value = attrs[name]
-    if isinstance(value, Poly):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RuleError(f"`{name}` must be an integer of at least {least}, not {value!r}", code="E0306")
-    return value
-
-
-def _int(attrs: Attrs, name: str, least: int = 1) -> int:
-    value = _size(attrs, name, least)
-    if not isinstance(value, int):
-        raise RuleError(f"`{name}` must be a number, not the size `{value}`", code="E0306")
-    return value
-
-
-def _dense(types: Types, what: str) -> TensorType:
-    if types[0].kind != "dense":
-        raise RuleError(f"{what} needs a dense tensor, found {types[0]}")
-    return types[0]
-
-
-def _initial(attrs: Attrs) -> None:
-    """Refuse an initialisation that is neither the default nor a normal distribution."""
-    match attrs["init"]:
-        case "default":
-            return
-        case ("normal", int() | float() as std) if std > 0:
-            return
-    raise RuleError('`init` is "default" or normal(std) with a positive std', code="E0306")
+from spacec.std.checks import Attrs, Types, features, product
+from spacec.std.checks import dense as _dense
+from spacec.std.checks import initial as _initial
+from spacec.std.checks import integer as _int
+from spacec.std.checks import size as _size
 
 
 def strides(attrs: Attrs, rank: int, name: str = "stride") -> tuple[int, ...]:
@@ -115,21 +76,25 @@ def conv(attrs: Attrs, types: Types) -> OpResult:
 
 
 def linear(attrs: Attrs, types: Types) -> OpResult:
-    x = _dense(types, "linear")
+    x = features(types, "linear")
     _initial(attrs)
     out = _size(attrs, "out")
     weights = x.channels * out
     bias = out if attrs["bias"] else 0
-    return OpResult(TensorType(out, x.space), weights + bias, weights * product(x.space))
+    return OpResult(TensorType(out, x.space, x.kind), weights + bias, weights * product(x.space))
 
 
 def norm(attrs: Attrs, types: Types) -> OpResult:
-    x = _dense(types, "a norm")
+    x = features(types, "a norm")
     return OpResult(x, 2 * x.channels if attrs["affine"] else 0)
 
 
 def pointwise(attrs: Attrs, types: Types) -> OpResult:
     return OpResult(types[0])
+
+
+def activation(attrs: Attrs, types: Types) -> OpResult:
+    return OpResult(features(types, "an activation"))
 
 
 def pool(attrs: Attrs, types: Types) -> OpResult:
@@ -172,7 +137,7 @@ def upsample(attrs: Attrs, types: Types) -> OpResult:
 
 
 def total(attrs: Attrs, types: Types) -> OpResult:
-    first = types[0]
+    first = features(types, "a sum")
     for other in types[1:]:
         if not _agree(first, other):
             raise RuleError(f"a sum needs terms of one type, found {first} and {other}", code="E0301")
@@ -192,7 +157,7 @@ def presences(attrs: Attrs, terms: int) -> tuple[Dim, ...]:
 
 
 def concat(attrs: Attrs, types: Types) -> OpResult:
-    first = types[0]
+    first = features(types, "concat")
     channels: Dim = 0
     for t, weight in zip(types, presences(attrs, len(types)), strict=True):
         if (
@@ -208,10 +173,13 @@ def concat(attrs: Attrs, types: Types) -> OpResult:
 
 
 def mul(attrs: Attrs, types: Types) -> OpResult:
-    best = max(types, key=lambda t: t.rank)
+    best = max(types, key=lambda t: (t.rank, t.channels != 1))
     for t in types:
-        if same(t.channels, best.channels) is not True or (t.space and not _agree(t, best)):
+        channels = t.channels == 1 or same(t.channels, best.channels) is True
+        places = not t.space or (t.rank == best.rank and all(map(same, t.space, best.space)))
+        if t.kind != best.kind or t.kind == "tokens" or not channels or not places:
             raise RuleError(
-                f"a product needs equal types, or a vector [C] beside [C, …], found {best} and {t}", code="E0301"
+                f"a product needs equal types, a vector [C] or a map [1, …] beside [C, …], found {best} and {t}",
+                code="E0301",
             )
     return OpResult(best)

@@ -1,7 +1,7 @@
 """Law 4 as a check that any space and any op can be put to.
 
 A supernet with one architecture selected computes what the stand-alone network computes with the same weights:
-outputs, gradients of the weights, and running statistics, in training and in evaluation.
+outputs and auxiliary losses, gradients of the weights, and running statistics, in training and in evaluation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spacec.facade import Space
+from spacec.ir.flat import LOSS_PREFIX
 from spacec.lower.network import transfer
 from spacec.lower.supernet import Supernet
 from spacec.space.architecture import Architecture
@@ -56,8 +57,12 @@ def _run(model: nn.Module, inputs: Mapping[str, Tensor], mask: object) -> dict[s
     if isinstance(out, Tensor):
         return {"prediction": out}
     if isinstance(out, dict):
-        return {k: v for k, v in out.items() if ":" not in k}
-    return {"prediction": out.prediction} if len(out.outputs) == 1 else dict(out.outputs)
+        outputs, losses = {k: v for k, v in out.items() if not k.startswith(LOSS_PREFIX)}, out
+    else:
+        outputs, losses = dict(out.outputs), {f"{LOSS_PREFIX}{k}": v for k, v in out.losses.items()}
+    if len(outputs) == 1:
+        outputs = {"prediction": next(iter(outputs.values()))}
+    return {**outputs, **{k: v for k, v in losses.items() if k.startswith(LOSS_PREFIX)}}
 
 
 def _loss(outputs: Mapping[str, Tensor]) -> Tensor:

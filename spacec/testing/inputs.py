@@ -17,7 +17,7 @@ from spacec.ir.types import TensorType
 def example_inputs(
     space: Space, batch: int = 4, seed: int = 0, sizes: Mapping[str, int] | None = None
 ) -> dict[str, Tensor]:
-    """Random inputs by name, each ``[batch, C, *space]`` of the default dtype.
+    """Random inputs by name, each ``[batch, C, *space]`` of the default dtype; tokens are integers ``[batch, *space]``.
 
     Free sizes that ``sizes`` leaves out take the smallest value up to 8 at which every precondition holds.
     """
@@ -43,4 +43,6 @@ def smallest_sizes(space: Space, given: Mapping[str, int]) -> dict[str, int]:
 
 def _tensor(kind: TensorType, batch: int, values: Mapping[str, int], generator: torch.Generator) -> Tensor:
     shape = [int(evaluate(d, lambda s: values[s.name])) for d in kind.dims]
+    if kind.kind == "tokens":
+        return torch.randint(shape[0], (batch, *shape[1:]), generator=generator)
     return torch.randn(batch, *shape, generator=generator)

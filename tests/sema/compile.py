@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
+from spacec.driver import PRELUDE
 from spacec.ir.graph import SpaceGraph
 from spacec.measuring import Form, with_costs
 from spacec.passes.merge_calls import MergeCalls
@@ -23,9 +24,10 @@ from spacec.syntax.parse import parse
 
 
 @cache
-def prelude() -> ast.File:
-    text = resources.files("spacec.std").joinpath("prelude.space").read_text(encoding="utf-8")
-    return parse(SourceFile("prelude", text))
+def prelude() -> tuple[ast.File, ...]:
+    folder = resources.files("spacec.std")
+    texts = {name: folder.joinpath(f"{name}.space").read_text(encoding="utf-8") for name in PRELUDE}
+    return tuple(parse(SourceFile(name, text)) for name, text in texts.items())
 
 
 def front_end(text: str, name: str = "t.space", **given: object) -> tuple[Sink, Elaborated | None, SpaceGraph | None]:
@@ -34,7 +36,7 @@ def front_end(text: str, name: str = "t.space", **given: object) -> tuple[Sink, 
     tree = parse(SourceFile(name, text), sink)
     if sink.failed:
         return sink, None, None
-    found = elaborate(tree, (prelude(),), PRIMITIVE_TABLE, sink, given)
+    found = elaborate(tree, prelude(), PRIMITIVE_TABLE, sink, given)
     graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink) if found is not None else None
     return sink, found, graph
 

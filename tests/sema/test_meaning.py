@@ -8,8 +8,12 @@ import networkx
 import pytest
 
 from spacec.ir.conditions import ALWAYS, Has, Is, both
+from spacec.ir.conditions import decisions as decisions_of
 from spacec.ir.flat import FlatOp
 from spacec.ir.flatten import flatten
+from spacec.space.algebra import count
+from spacec.space.architecture import architecture_of
+from spacec.space.cost import cost
 from spacec.space.decisions import DecisionTable
 from tests.sema.compile import HEAD, codes, front_end, table_of
 
@@ -312,3 +316,29 @@ def test_call_structure_is_an_acyclic_graph_of_shared_regions() -> None:
 @pytest.mark.parametrize("values", ["{3, 5}", "elastic {3, 5}"])
 def test_a_let_that_only_a_constraint_reads_is_refused(values: str) -> None:
     assert codes(f"{HEAD}let w = {values}\nnet = conv(3, C){TAIL}where w <= 3\n") == ["E0505"]
+
+
+def test_a_let_is_decided_after_what_its_later_uses_depend_on() -> None:
+    """Its first use may stand before a choice that another use hangs on: 5 plain ones, 17 pairs."""
+    text = "let k = {1, 3}\ndef two = a: conv(k) | b: conv(k) >> conv(k) | c: identity\n"
+    table = table_of(f"{HEAD}{text}net = conv(3, C) >> (once: two | pair: two >> two){TAIL}")
+    assert count(table) == 22
+    known: set[str] = set()
+    for decision in table.decisions:
+        assert decisions_of(decision.active) <= known
+        known.add(decision.id)
+
+
+def test_elastic_sizes_of_a_let_stated_two_ways() -> None:
+    """Elaborated for a stated type and without, the let has one decision."""
+    text = "def wide = linear(elastic {2, 4}) >> relu >> linear(in.c)\nnet = global_pool >> (tied(wide) * 2 -> [3])"
+    table = table_of(f"{HEAD}{text} >> linear(classes)\n")
+    assert len(table.decisions) == 1
+
+
+def test_costs_of_a_value_choice_handed_to_a_definition() -> None:
+    """Only the chosen kernel counts, though the definition itself decides nothing."""
+    table = net("sep_conv({3, 5})")
+    sizes = {cost(table, architecture_of(table, {table.decisions[0].id: k}), "params") for k in (0, 1)}
+    assert len(sizes) == 2
+    assert max(sizes) - min(sizes) == 2 * 8 * (5 * 5 - 3 * 3)
