@@ -37,6 +37,7 @@ from spacec.ir.naming import (
 )
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Need, Slot
 from spacec.space.growth import growth_of_sizes
+from spacec.space.shorter import shorter
 
 
 @dataclass
@@ -83,7 +84,9 @@ def build_table(
     for place, conditions in walk.tied.values():
         _tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
-    active = {i: either(*conditions) for i, conditions in walk.active.items()}
+    listed = {i: either(*conditions) for i, conditions in walk.active.items()}
+    candidates = {i: len(d.labels) for i, d in walk.decisions.items()}
+    active = {i: shorter(condition, candidates, listed) for i, condition in listed.items()}
     decisions = _in_order(
         {i: replace(d, active=active[i], grows=growth.get(i, True)) for i, d in walk.decisions.items()}
     )
@@ -190,6 +193,7 @@ def _call(walk: _Walk, place: Place, node: CallNode, reach: Reach, count_params:
 
 def _in_order(decisions: dict[str, Decision]) -> tuple[Decision, ...]:
     """The decisions, each after those that its condition mentions; otherwise in the order in which they were met."""
+    place = {name: k for k, name in enumerate(decisions)}
     done: dict[str, Decision] = {}
     started: set[str] = set()
     stack: list[tuple[str, bool]] = [(name, False) for name in reversed(decisions)]
@@ -200,8 +204,8 @@ def _in_order(decisions: dict[str, Decision]) -> tuple[Decision, ...]:
         elif name not in started:
             started.add(name)
             stack.append((name, True))
-            mentioned = (str(d) for d in mentioned_by(decisions[name].active))
-            stack.extend((d, False) for d in sorted(mentioned, reverse=True) if d in decisions)
+            mentioned = {str(d) for d in mentioned_by(decisions[name].active)} & place.keys()
+            stack.extend((d, False) for d in sorted(mentioned, key=place.__getitem__, reverse=True))
     return tuple(done.values())
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 
 import pytest
 from hypothesis import given, settings
 
 from spacec.diagnostics.model import SpacecError
-from spacec.ir.conditions import ALWAYS, Has, Is, both, either
+from spacec.ir.conditions import ALWAYS, Cond, Has, Is, both, either, holds
 from spacec.ir.dims import Poly, Symbol, poly
 from spacec.space import algebra
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable
 from spacec.space.diagram import TooManyStates
+from spacec.space.shorter import shorter
 from tests.space.tables import brute_force, clearer, cost_symbol, darts, nas_bench_201, tables, tabular
 
 
@@ -193,3 +194,24 @@ def test_fractions_are_exact() -> None:
     total = poly(Symbol("net.rate[0]")) + poly(Symbol("net.rate[1]"))
     where = (Constraint(total * 10, "==", 3),)
     assert algebra.count(DecisionTable("rates", "0", found, constraints=where)) == 2
+
+
+def test_shorter_conditions_hold_alike() -> None:
+    """Every assignment of three nested choices, where a choice that is not active takes no candidate."""
+    a, b, c = Is("a", frozenset((0,))), Is("a", frozenset((1,))), Is("b", frozenset((0,)))
+    d, e = Is("b", frozenset((1, 2))), Is("c", frozenset((1,)))
+    active: dict[str, Cond] = {"a": ALWAYS, "b": a, "c": d}
+    sizes = {"a": 2, "b": 3, "c": 2}
+    cases = [both(a, c), both(a, d), both(a, d, e), both(b), both(a, c, e)]
+    for count in range(1, len(cases) + 1):
+        for chosen in combinations(cases, count):
+            long = either(*chosen)
+            short = shorter(long, sizes, active)
+            for first, second, third in product(range(2), range(3), range(2)):
+                value: dict[object, int] = {"a": first}
+                if first == 0:
+                    value["b"] = second
+                if value.get("b") in (1, 2):
+                    value["c"] = third
+                assert holds(long, value.get) == holds(short, value.get)
+    assert shorter(either(*cases[:2], b), sizes, active) == ALWAYS
