@@ -16,6 +16,7 @@ from torch import Tensor
 from spacec.search.context import SearchContext
 from spacec.search.logits import Logits
 from spacec.search.options import Options, option
+from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path, Strategy
 from spacec.search.task import Batch
 from spacec.space.architecture import Architecture
@@ -42,6 +43,10 @@ class GradientStrategy(Strategy):
     options: GradientOptions
     logits: Logits
     arch_optimizer: torch.optim.Optimizer
+
+    def unsupported(self, space: SpaceLike) -> str:
+        sized = next((slot for slot in space.slots if slot.sized), None)
+        return "" if sized is None else f"what slot '{sized.id}' takes decides sizes, so it cannot be mixed softly"
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)

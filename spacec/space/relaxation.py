@@ -8,8 +8,9 @@ from operator import add, mul
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.dims import Apply, Dim, Monomial, Poly, Symbol, poly, symbols
-from spacec.ir.sizes import substitute
+from spacec.ir.cases import order_of
+from spacec.ir.dims import Apply, Cases, Dim, Monomial, Poly, Symbol, poly, symbols
+from spacec.ir.sizes import settled, substitute
 from spacec.space.activity import ConditionPool
 from spacec.space.decisions import DecisionTable, Slot
 from spacec.space.events import Atom, Distribution, Event, given, joint
@@ -17,6 +18,10 @@ from spacec.space.values import Number, number
 
 _Cases = dict[tuple[Event, Number], Any]
 """What is left of an event once a symbol has a value, that value, and the weight of the case."""
+
+
+_ALWAYS = Slot("", ("present",))
+"""Stands for the slot of an element that nothing relaxes."""
 
 
 class Relaxation:
@@ -34,6 +39,7 @@ class Relaxation:
             if decision.kind != "subset" and decision.id not in self.of_decision:
                 self.of_decision[decision.id] = Slot(decision.id, decision.labels, decision.id)
         self.settled: dict[str, int | None] = {}
+        self._known: dict[tuple[Event, Dim], Any] = {}
         weights: dict[str, Sequence[Any]] = {}
         for slot in (*self.of_decision.values(), *self.of_element.values()):
             mask = masks.get(slot.id, (1.0 / slot.size,) * slot.size)
@@ -68,11 +74,13 @@ class Relaxation:
 
     def expected(self, event: Event, amount: Dim) -> Any:
         """The expectation of ``amount`` where the event occurs; nothing where it mentions what is not there."""
-        mentioned = (self.of_decision.get(s.name) for s in symbols(amount))
+        mentioned = (self.of_decision.get(s.name) for s in symbols(amount) if s.part is None)
         if event is False or any(slot and self.settled.get(slot.id, 0) is None for slot in mentioned):
             return 0.0
         if isinstance(amount, int):
             return self.distribution.probability(event) * float(amount)
+        if any(s.part is not None for s in amount.symbols):
+            return reduce(add, (self.with_presence(event, m, c) for m, c in amount.terms), 0.0)
         slots = self.distribution.slots(event)
         for symbol in sorted(amount.symbols, key=lambda s: s.name):
             if symbol.name in self.sizes and symbol.name not in self.table.by_id:
@@ -84,6 +92,55 @@ class Relaxation:
                 return reduce(add, parts, 0.0)
         moments = (self.moments(monomial) * float(coefficient) for monomial, coefficient in amount.terms)
         return self.distribution.probability(event) * reduce(add, moments, 0.0)
+
+    def with_presence(self, event: Event, monomial: Monomial, coefficient: Number) -> Any:
+        """The expectation of one term in which presence occurs: a factor that is 0 or 1 is part of the event."""
+        factors = [(a, power) for a, power in monomial if not (isinstance(a, Symbol) and a.part is not None)]
+        present = [self.holds(a) for a, _ in monomial if isinstance(a, Symbol) and a.part is not None]
+        joined = joint(True, [event, *present])
+        rest = Poly(((tuple(factors), coefficient),)) if factors else _constant(coefficient)
+        open_ = next((s for a, _ in factors if not isinstance(a, Symbol) for s in _presences(a)), None)
+        return self.expected(joined, rest) if open_ is None else self.told_apart(joined, rest, open_)
+
+    def told_apart(self, event: Event, amount: Dim, symbol: Symbol) -> Any:
+        """The expectation by the candidates of the slot that settles a presence, which then settle all of its slot."""
+        key = event, amount
+        if event is False:
+            return 0.0
+        if key not in self._known:
+            slot = self.slot_of(symbol)
+            own = [s for s in symbols(amount) if s.part is not None and self.slot_of(s) is slot]
+            total: Any = 0.0
+            for k, weight in self.outcomes(slot):
+                values = {s: int(k is not None and k in self.places(s)) for s in own}
+                left = event if k is None else self.after(event, slot, k)
+                total = total + weight * self.expected(left, settled(amount, values))
+            self._known[key] = total
+        return self._known[key]
+
+    def outcomes(self, slot: Slot) -> list[tuple[int | None, Any]]:
+        """The candidates that a slot may take, with their weights; ``None`` where nothing of it is there."""
+        if slot.id in self.settled:
+            return [(self.settled[slot.id], 1.0)]
+        return [(k, self.weight(slot, k)) for k in range(slot.size)]
+
+    def slot_of(self, symbol: Symbol) -> Slot:
+        """The slot that settles a presence; one of its own where nothing relaxes it."""
+        if self.table.by_id[symbol.name].kind != "subset":
+            return self.of_decision[symbol.name]
+        return self.of_element.get((symbol.name, symbol.part or 0), _ALWAYS)
+
+    def places(self, symbol: Symbol) -> set[int]:
+        """The candidates of its slot that make a presence hold."""
+        slot = self.slot_of(symbol)
+        if self.table.by_id[symbol.name].kind == "subset":
+            return set(range(slot.absent, slot.size))
+        return {(symbol.part or 0) + slot.absent}
+
+    def holds(self, symbol: Symbol) -> Event:
+        """The event that a presence holds."""
+        slot = self.slot_of(symbol)
+        return True if not slot.id else self.takes(slot, self.places(symbol))
 
     def cases(self, event: Event, symbol: Symbol) -> _Cases:
         """What a symbol may be: the number of a decision's candidate, or how many elements of a pick are present."""
@@ -123,6 +180,12 @@ class Relaxation:
             powers = (self.weight(slot, k) * float(number(decision, k - slot.absent) ** power) for k in present)
             factors.append(reduce(add, powers, 0.0))
         return reduce(mul, factors, 1.0)
+
+
+def _presences(atom: Apply | Cases) -> list[Symbol]:
+    """The presence in an opaque atom, in order."""
+    found = atom.symbols if isinstance(atom, Cases) else frozenset().union(*map(symbols, atom.args))
+    return sorted((s for s in found if s.part is not None), key=order_of)
 
 
 def _plain(amount: Poly, symbol: Symbol) -> bool:

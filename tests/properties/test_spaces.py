@@ -8,10 +8,11 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import spacec
+from spacec.testing.equality import check_selected
 from spacec.testing.generate import random_space
 from tests.lower.helpers import count_parameters
 
@@ -72,31 +73,43 @@ def test_selected_supernet_equals_network(seed: int, training: bool) -> None:
         supernet = space.supernet(seed=seed)
         x = example_input(seed)
         for arch in space.sample(2, seed=seed):
-            network = space.network(arch, weights=supernet)
-            supernet.train(training)
-            network.train(training)
-            supernet.zero_grad()
-            torch.manual_seed(seed)  # both draw the same random numbers
-            y = network(x)
-            torch.manual_seed(seed)
-            z = supernet(x, space.mask(arch)).prediction
-            torch.testing.assert_close(y, z, rtol=0, atol=1e-10)
-            (y.square().sum()).backward()
-            (z.square().sum()).backward()
-            if not any(d.elastic for d in space.decisions):  # slices are compared by test_network.py
-                compare_state(dict(supernet.named_parameters()), network)
+            check_selected(space, supernet, arch, {"x": x}, training=training)
     finally:
         torch.set_default_dtype(before)
 
 
-def compare_state(parameters: dict[str, torch.nn.Parameter], network: torch.nn.Module) -> None:
-    for name, p in network.named_parameters():
-        if p.grad is None:
-            assert parameters[name].grad is None, name
-            continue
-        other = parameters[name].grad
-        assert other is not None, name
-        torch.testing.assert_close(p.grad, other, rtol=0, atol=1e-8)
+@given(SEEDS, st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_soft_masks_at_the_corners_are_the_indices(seed: int, training: bool) -> None:
+    """A one-hot that is soft is the index; a slot whose outcome decides sizes takes its index."""
+    assume("noise" not in random_space(seed, 8, rank=1 + seed % 2))  # drawn once for each candidate that runs
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        space = compiled(seed)
+        supernet = space.supernet(seed=seed)
+        x = example_input(seed)
+        sizes = {s.id: s.size for s in space.slots}
+        sized = {s.id for s in space.slots if s.sized}
+        for arch in space.sample(2, seed=seed):
+            index = {s: 0 if k is None and s not in sized else k for s, k in space.mask(arch).items()}
+            soft = {s: k if k is None or s in sized else torch.eye(sizes[s])[k] for s, k in index.items()}
+            outputs = []
+            for mask in (index, soft):
+                copy = supernet.clone().train(training)
+                torch.manual_seed(seed)
+                outputs.append(copy(x, mask).prediction)
+            torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-10)
+    finally:
+        torch.set_default_dtype(before)
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_expected_cost_of_an_index_is_the_cost(seed: int) -> None:
+    space = compiled(seed)
+    for arch in space.sample(2, seed=seed):
+        assert space.expected_cost(space.mask(arch), "params") == pytest.approx(space.params(arch))
 
 
 def test_uniform_sampling_passes_chi_squared() -> None:

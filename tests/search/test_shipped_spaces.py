@@ -14,6 +14,8 @@ from spacec.search.config import SearchConfig
 from spacec.search.gradient import GradientStrategy
 from spacec.search.loader import ordered
 from spacec.search.runner import search
+from spacec.search.strategy import Path as Forward
+from spacec.search.strategy import Strategy
 from spacec.search.trainer import TrainConfig
 from spacec.search.training import train
 from spacec.testing.synthetic import Synthetic
@@ -25,7 +27,7 @@ class Gradient(GradientStrategy):
     name = "gradient"
 
 
-@pytest.mark.parametrize("name", ["darts", "nas_bench_201", "clearer", "tabular"])
+@pytest.mark.parametrize("name", ["darts", "nas_bench_201", "clearer", "tabular", "enas_macro"])
 def test_search_then_train(name: str, tmp_path: Path) -> None:
     space = spacec.load(GRAMMARS / f"{name}.space", preset="tiny")
     config = SearchConfig(epochs=1, steps=2, batch_size=4, eval_batches=1)
@@ -41,6 +43,27 @@ def test_search_then_train(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(network(*inputs), trained.model(*inputs))
     assert isfinite(trained.test["loss"])
+
+
+class Sampled(Strategy):
+    """One architecture in each step, by index."""
+
+    name = "sampled"
+
+    def masks(self, step: int) -> list[Forward]:
+        return [Forward(self.ctx.mask_of(self.ctx.sample()))]
+
+    def derive(self) -> spacec.Architecture:
+        return self.ctx.sample()
+
+
+def test_sizes_that_picks_decide_are_searched_by_index(tmp_path: Path) -> None:
+    space = spacec.load(GRAMMARS / "nas_bench_101.space", preset="tiny")
+    config = SearchConfig(epochs=1, steps=3, batch_size=4, eval_batches=1)
+    found = search(space, Sampled(), Synthetic(), config, tmp_path)
+    space.validate(found.architecture)
+    with pytest.raises(spacec.SpacecError, match=r"what slot 'cell.pick\[0\].gate\[0\]' takes decides sizes"):
+        search(space, Gradient(), Synthetic(), config)
 
 
 def test_auxiliary_heads_are_trained() -> None:
