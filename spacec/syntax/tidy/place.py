@@ -147,35 +147,45 @@ _ORDER = {"|": 0, ">>": 1, "{": 2, ",": 3, "->": 4, "when": 4, "@": 4, "or": 5, 
 
 
 def _break(found: Outline, placer: Placer, start: int, stop: int, width: int) -> bool:
-    """Break a line once, or open the blocks in it; false where nothing can be broken."""
+    """Break a line once, or open the blocks in it; false where nothing can be broken.
+
+    If the next line goes on with the same list, it is filled up anew.
+    """
     places: dict[tuple[int, int], list[int]] = {}
     depth = 0
-    for i in range(start, stop):
+    for i in range(start, stop + 1):
         kind = found.pieces[i].kind
-        if kind in OPENERS.values():
-            depth -= 1
-        if i > start:
-            if i in found.blocks and i + 1 < found.partner[i] < stop:
-                places.setdefault((depth, _ORDER["{"]), []).append(i + 1)
-            elif leads(found, i):
-                places.setdefault((depth, _ORDER.get(kind, 7)), []).append(i)
-            elif found.pieces[i - 1].kind == "," and kind not in OPENERS.values():
-                places.setdefault((depth, _ORDER[","]), []).append(i)
-        if kind in OPENERS:
-            depth += 1
-    fitting = {key: [i for i in found_ if placer.end(i - 1) <= width] for key, found_ in places.items()}
+        depth -= kind in OPENERS.values()
+        order = _order(found, i)
+        if i > start and order is not None and (order != _ORDER["{"] or found.partner[i] < stop):
+            places.setdefault((depth, order), []).append(i + (order == _ORDER["{"]))
+        depth += kind in OPENERS
+    fitting = {key: [i for i in here if i < stop and placer.end(i - 1) <= width] for key, here in places.items()}
     key = min((key for key, here in fitting.items() if here), default=min(places, default=None))
-    if key is None:
+    at = (fitting[key] or places[key][:1])[-1] if key is not None else stop
+    if key is None or at == stop:
         return False
-    at = (fitting[key] or places[key][:1])[-1]
     if key[1] == _ORDER["{"]:
-        _open(found, fitting[key][0] - 1 if fitting[key] else at - 1)
-    else:
-        found.pieces[at].breaks = True
-        for opener in found.blocks:
-            if opener < at < found.partner[opener]:
-                _open(found, opener)
+        _open(found, (fitting[key] or places[key])[0] - 1)
+        return True
+    found.pieces[at].breaks = True
+    if stop in places[key] and not found.pieces[stop].forced and not found.pieces[stop - 1].trailing:
+        found.pieces[stop].breaks = False
+    for opener in found.blocks:
+        if opener < at < found.partner[opener]:
+            _open(found, opener)
     return True
+
+
+def _order(found: Outline, i: int) -> int | None:
+    """How loosely a break at this piece would bind, ``None`` where there can be none."""
+    kind = found.pieces[i].kind
+    if i in found.blocks:
+        return _ORDER["{"] if i + 1 < found.partner[i] else None
+    if leads(found, i):
+        return _ORDER.get(kind, 7)
+    comma = found.pieces[i - 1].kind == "," and kind not in OPENERS.values() and i not in found.statements
+    return _ORDER[","] if comma else None
 
 
 def _open(found: Outline, opener: int) -> None:
