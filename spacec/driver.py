@@ -27,6 +27,7 @@ from spacec.measuring import Form, with_costs
 from spacec.modules import read_modules
 from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
+from spacec.sema.broken import report_names
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
 from spacec.source import SourceFile, Span
@@ -71,6 +72,8 @@ class Session:
     def _compile(self, source: SourceFile, params: Mapping[str, Any], preset: str | None) -> Space:
         sink = Sink()
         file = parse(source, sink)
+        if sink.failed:
+            report_names(file, (self.prelude,), self.ops, sink)
         sink.check()
         imports = read_modules(file, self.folders, self.registry, sink)
         sink.check()

@@ -17,6 +17,7 @@ import click
 
 from spacec.cli.output import say, show
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.diagnostics.suggest import nearest
 from spacec.hooks import installed
 from spacec.hooks.host import version
 
@@ -43,6 +44,16 @@ class Commands(click.Group):
                 )
             )
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and installed().entry("spacec_commands", name) is None:
+            near = nearest(name, self.list_commands(ctx))
+            help = f" Did you mean '{near}'?" if near else ""
+            ctx.fail(f"No such command '{name}'.{help}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = installed()

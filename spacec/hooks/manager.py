@@ -118,7 +118,7 @@ class Registry:
         """The feature of that name.
 
         Raises :class:`SpacecError` (E0710 strategies, E0711 tasks, E0712 others) with the nearest
-        installed name and, for a strategy, how to install it.
+        installed name, and a word on plugins for a strategy.
         """
         entry = self.entry(hook, name)
         if entry is None or not isinstance(entry.item, Descriptor):
@@ -145,10 +145,10 @@ class Registry:
         names = self.names(hook)
         near = nearest(name, names)
         notes = [f"installed: {', '.join(names)}" if names else f"no {kind} is installed"]
+        if hook == "spacec_strategies" and not near:
+            notes.append("strategies come with plugins, which pip installs: see `spacec explain E0710`")
         notes.extend(str(p) for p in self.problems if name in (p.plugin, p.distribution.removeprefix("spacec-")))
         help = f"did you mean '{near}'?" if near else ""
-        if hook == "spacec_strategies" and not near:
-            help = f"if a plugin provides it, install that: pip install spacec-{name}"
         headline = f"{kind} '{name}' is not installed"
         return SpacecError(Diagnostic(_UNKNOWN_CODE.get(hook, "E0712"), headline, notes=tuple(notes), help=help))
 

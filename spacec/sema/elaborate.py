@@ -110,6 +110,7 @@ class _Run:
         m.defaults = read_defaults(m, file.items, self.env)
         inputs = [p for i in ports if i.direction == "input" and (p := read_port(m, i, self.env))]
         outputs = [p for i in ports if i.direction == "output" and (p := read_port(m, i, self.env))]
+        m.inputs.update({i.name: i.name_span for i in ports if i.direction == "input"})
         for item in file.items:
             report_unknown(m, item, self.env)
         if not self._complete(ports):

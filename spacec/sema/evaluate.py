@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import isfinite
 from typing import TypeGuard
 
+from spacec.diagnostics.model import Label
 from spacec.diagnostics.suggest import nearest
 from spacec.ir.cases import MAX_NODES, TooManyCases
 from spacec.ir.dims import Poly, round_to
@@ -21,6 +22,7 @@ from spacec.sema.classify import BUILTINS, is_network
 from spacec.sema.conditional import MAX_CASES, negation, tabulate
 from spacec.sema.counting import contains, extreme_of, flat_items, is_numbers, length, total_of
 from spacec.sema.definitions import data_of_definition
+from spacec.sema.foreign import meant
 from spacec.sema.machine import Machine
 from spacec.sema.picks import evaluate_from
 from spacec.sema.primitive import apply_primitive
@@ -43,6 +45,8 @@ from spacec.sema.values import (
 )
 from spacec.source import Span
 from spacec.syntax import ast
+
+UNDECIDED = "state the input in multiples, such as [C, 2*H, 2*W], so that halving and doubling it are exact"
 
 
 def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = None) -> Value:
@@ -104,14 +108,17 @@ def _exactly(m: Machine, expr: ast.Expr, value: Callable[[], Value]) -> Value:
 
 
 def unknown_name(m: Machine, name: ast.Name, env: Env) -> Value:
-    close = nearest(name.id, [*env.all_names(), *m.ops.ops])
-    return m.fail(
-        "E0201",
-        name.span,
-        f"unknown name `{name.id}`",
-        "not defined here",
-        help=f"did you mean `{close}`?" if close else "",
-    )
+    """E0201, with what was most likely meant: an input, a name of another library, a near miss."""
+    if name.id in m.inputs:
+        seen = (Label(m.inputs[name.id], "the input"),)
+        headline = f"the input `{name.id}` is known only inside a `dag`"
+        form = f"dag({', '.join(m.inputs)}) {{ … }}"
+        return m.fail("E0201", name.span, headline, "not known here", labels=seen, help=f"write `net = {form}`")
+    names = [*env.all_names(), *m.ops.ops]
+    other = meant(name.id, frozenset(names))
+    close = None if other else nearest(name.id, names)
+    help = f"this language writes `{other}`" if other else f"did you mean `{close}`?" if close else ""
+    return m.fail("E0201", name.span, f"unknown name `{name.id}`", "not defined here", help=help)
 
 
 def _name(m: Machine, cx: Cx, expr: ast.Name, env: Env) -> Value:
@@ -386,7 +393,8 @@ def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
         verdict = _verdict(left, op, right)
         if verdict is None:
             text = f"`{op}` between {describe(left)} and {describe(right)} is not decided"
-            return m.fail("E0407", expr.span, text, "conditions are static")
+            notes = (UNDECIDED,) if isinstance(left, TypeView | Poly) else ()
+            return m.fail("E0407", expr.span, text, "conditions are static", notes=notes)
         both = _joined(m, expr, held, verdict, True)
         if both is None or both is False:
             return UNKNOWN if both is None else False

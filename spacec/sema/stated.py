@@ -133,6 +133,7 @@ def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, 
             found,
             labels=(Label(stated, f"{wanted} is stated here"),),
         )
+    unpooled = value.type.kind == wanted.kind == "dense" and value.type.rank > 0 == wanted.rank
     return m.fail(
         "E0304",
         at,
@@ -140,6 +141,7 @@ def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, 
         found,
         labels=(Label(stated, f"{wanted} is stated here"),),
         notes=(f"a counterexample: an architecture with {wrong}",) if wrong else (),
+        help="put `global_pool` before this stage: it makes [C] of [C, …]" if unpooled else "",
     )
 
 

@@ -13,6 +13,7 @@ from spacec.ir.graph import SpaceGraph
 from spacec.measuring import Form, with_costs
 from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
+from spacec.sema.broken import report_names
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.source import SourceFile
 from spacec.space.decisions import DecisionTable
@@ -35,6 +36,7 @@ def front_end(text: str, name: str = "t.space", **given: object) -> tuple[Sink, 
     sink = Sink()
     tree = parse(SourceFile(name, text), sink)
     if sink.failed:
+        report_names(tree, (prelude(),), PRIMITIVE_TABLE, sink)
         return sink, None, None
     found = elaborate(tree, prelude(), PRIMITIVE_TABLE, sink, given)
     graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink) if found is not None else None

@@ -1,8 +1,8 @@
 """What stands below each other in the text goes on doing so.
 
 A gap wider than it need be is taken as meant where it brings a piece to the column of a piece on the line before or
-after; the two are then kept in one column, the leftmost that both can reach. Types of neighbouring inputs and outputs
-always stand in one column.
+after (a comment: to that of the last comment in the paragraph); the two are then kept in one column, the leftmost that
+both can reach. Types of neighbouring inputs and outputs always stand in one column.
 """
 
 from __future__ import annotations
@@ -75,16 +75,20 @@ def _groups(found: Outline, lines: list[_Line]) -> list[list[int]]:
         return place
 
     above: dict[tuple[int, int, str], tuple[int, bool]] = {}
+    comment: dict[int, tuple[int, bool]] = {}
     port: int | None = None
     for line in lines:
         here = {} if line.apart else above
+        comment = {} if line.apart else comment
         own: dict[tuple[int, int, str], tuple[int, bool]] = {}
         for place, row, column, wide in _places(found, line):
             kind = _kind(found, place)
             own[row, column, kind] = (place, wide)
-            other = here.get((row - 1, column, kind))
+            other = comment.get(column) if place < 0 else here.get((row - 1, column, kind))
             if other is not None and (wide or other[1]):
                 parent[root(place)] = root(other[0])
+            if place < 0:
+                comment = {column: (place, wide)}
         type_ = line.first + 3 if found.pieces[line.first].kind in PORTS else None
         if type_ is not None and port is not None and not line.apart:
             parent[root(type_)] = root(port)

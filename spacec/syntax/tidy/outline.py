@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from spacec.diagnostics.model import Sink
@@ -18,6 +17,7 @@ from spacec.source import SourceFile
 from spacec.syntax import ast
 from spacec.syntax.lexer import OPENERS, lex
 from spacec.syntax.tables import END
+from spacec.syntax.walk import nodes
 
 TOP = -1
 """Stands for the block of the items of a file."""
@@ -75,18 +75,6 @@ def outline(source: SourceFile, tree: ast.File) -> Outline:
     """The pieces of a file that parses, the last one the end of the file."""
     found = _Reader(source, tree)
     return found.outline
-
-
-def nodes(value: object) -> Iterator[ast.Node]:
-    """Every node of a tree, the parts of a node before itself."""
-    if isinstance(value, tuple):
-        for part in value:
-            yield from nodes(part)
-    elif isinstance(value, ast.Node):
-        for part in vars(value).values():
-            if isinstance(part, ast.Node | tuple):
-                yield from nodes(part)
-        yield value
 
 
 class _Reader:
