@@ -73,7 +73,7 @@ class Session:
         sink = Sink()
         file = parse(source, sink)
         if sink.failed:
-            report_names(file, (self.prelude,), self.ops, sink)
+            report_names(file, self.prelude, self.ops, sink)
         sink.check()
         imports = read_modules(file, self.folders, self.registry, sink)
         sink.check()

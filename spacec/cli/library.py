@@ -8,7 +8,6 @@ by the comment above it or above its group. Types and costs are what an op's own
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +18,13 @@ from spacec.diagnostics.codes import codes
 from spacec.diagnostics.explain import explain as explain_code
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
+from spacec.driver import Session
 from spacec.hooks import OPEN, REQUIRED, OpParam, RuleError, installed
 from spacec.ir.dims import Symbol, poly
 from spacec.ir.ops import AttrValue, OpResult, OpSpec
 from spacec.ir.types import TensorType
 from spacec.sema.foreign import meant
-from spacec.source import SourceFile
 from spacec.syntax import ast
-from spacec.syntax.parse import parse
 
 HOST = "spacec"
 GROUPS = {
@@ -53,14 +51,14 @@ class Entry:
 
 def definitions() -> dict[str, Entry]:
     """The definitions of the prelude, in its order."""
-    text = importlib.resources.files("spacec.std").joinpath("prelude.space").read_text(encoding="utf-8")
-    source = SourceFile("prelude.space", text)
     found: dict[str, Entry] = {}
-    for item in parse(source).items:
-        if isinstance(item, ast.Binding):
-            before = text[: item.span.start].rstrip("\n").split("\n")
-            group = next((line[6:].strip() for line in reversed(before) if line.startswith("# ---- ")), "")
-            found[item.name] = Entry(item.name, group, _note(before), item.span.text, _head(item))
+    for file in Session.default().prelude:
+        text = file.span.source.text
+        for item in file.items:
+            if isinstance(item, ast.Binding):
+                before = text[: item.span.start].rstrip("\n").split("\n")
+                group = next((line[6:].strip() for line in reversed(before) if line.startswith("# ---- ")), "")
+                found[item.name] = Entry(item.name, group, _note(before), item.span.text, _head(item))
     return found
 
 

@@ -24,7 +24,7 @@ NAMES = {
     "maxpool": "max_pool", "maxpooling": "max_pool", "maxp": "max_pool",
     "avgpool": "avg_pool", "averagepool": "avg_pool", "averagepooling": "avg_pool", "avgp": "avg_pool",
     "globalaveragepooling": "global_pool", "globalavgpool": "global_pool", "gap": "global_pool",
-    "adaptiveavgpool": "global_pool", "flatten": "global_pool",
+    "adaptiveavgpool": "global_pool",
     # activations
     "silu": "swish", "hardswish": "hardswish", "hswish": "hardswish", "hsigmoid": "hardsigmoid", "hsig": "hardsigmoid",
     "leakyrelu": "leaky_relu", "logistic": "sigmoid",

@@ -36,7 +36,7 @@ def front_end(text: str, name: str = "t.space", **given: object) -> tuple[Sink, 
     sink = Sink()
     tree = parse(SourceFile(name, text), sink)
     if sink.failed:
-        report_names(tree, (prelude(),), PRIMITIVE_TABLE, sink)
+        report_names(tree, prelude(), PRIMITIVE_TABLE, sink)
         return sink, None, None
     found = elaborate(tree, prelude(), PRIMITIVE_TABLE, sink, given)
     graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink) if found is not None else None
