@@ -63,11 +63,13 @@ class Sink:
     """Collects the diagnostics of one compilation; the same finding is kept once."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    _known: set[tuple[str, Span | None, str]] = field(default_factory=set, repr=False, compare=False)
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a finding, once for each code, place and headline."""
         key = (diagnostic.code, diagnostic.span, diagnostic.headline)
-        if all((d.code, d.span, d.headline) != key for d in self.diagnostics):
+        if key not in self._known:
+            self._known.add(key)
             self.diagnostics.append(diagnostic)
 
     @property

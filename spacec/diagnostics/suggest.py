@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _LONGEST = 64
+_MOST = 2_000
+"""Names among which one is looked for; in a file with more, nobody waits for a guess."""
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -15,7 +17,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     alphabetical order, so the outcome does not depend on the order of the candidates.
     """
     best: tuple[int, str] | None = None
-    for candidate in sorted(set(candidates)):
+    known = set(candidates)
+    for candidate in sorted(known) if len(known) <= _MOST else ():
         if candidate == name or len(candidate) > _LONGEST or len(name) > _LONGEST:
             continue
         limit = max(len(name), len(candidate)) // 3

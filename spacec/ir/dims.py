@@ -30,6 +30,18 @@ class Apply:
     fn: Literal["ceil_div", "floor_div", "mod", "max", "min", "round_to"]
     args: tuple[Dim, ...]
 
+    @cached_property
+    def weight(self) -> int:
+        """How long it is, written out; nested functions can double at every step."""
+        return 1 + sum(weight(a) for a in self.args)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.fn, self.args))
+
+    def __hash__(self) -> int:
+        return self._hash
+
     def __str__(self) -> str:
         a = ", ".join(map(str, self.args))
         match self.fn:
@@ -114,6 +126,13 @@ class Poly:
 
 
 Dim = int | Poly
+
+
+def weight(dim: Dim) -> int:
+    """Symbols and functions of a size, written out."""
+    if isinstance(dim, int):
+        return 1
+    return sum([atom.weight if isinstance(atom, Apply) else 1 for monomial, _ in dim.terms for atom, _ in monomial])
 
 
 def poly(atom: Atom) -> Poly:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite, prod
 
 from spacec.ir.conditions import both
-from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, symbols
+from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, symbols, weight
 from spacec.ir.ops import Precondition
 from spacec.ir.sizes import divides, same, undivided, violation
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
-from spacec.sema.conditional import under
+from spacec.sema.conditional import MAX_CASES, under, variables_of
 from spacec.sema.machine import Machine
 from spacec.sema.presence import example_text
 from spacec.sema.primitive import apply_primitive
 from spacec.sema.stated import same_type
 from spacec.sema.values import ABSENT, UNKNOWN, Options, Pack, Picked, Tensor, TypeView, Value, describe
+from spacec.source import Span
 from spacec.syntax import ast
 
 Number = int | float | Poly
@@ -39,25 +40,38 @@ def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> 
     if isinstance(left, Pack) or isinstance(right, Pack):
         return _elementwise(m, cx, expr, left, right)
     if isinstance(left, Options) or isinstance(right, Options):
-        return each_option((left, right), lambda pair: combine(m, cx, expr, pair[0], pair[1]))
+        return each_option(m, expr.span, (left, right), lambda pair: combine(m, cx, expr, pair[0], pair[1]))
     if isinstance(left, Picked) or isinstance(right, Picked):
         return _present(m, cx, expr, left, right)
     if not isinstance(left, int | float | Poly) or not isinstance(right, int | float | Poly):
         return m.fail("E0203", expr.span, f"`{expr.op}` between {describe(left)} and {describe(right)}")
     if isinstance(left, float) or isinstance(right, float):
         return _float(m, expr, left, right)
-    if expr.op == "*" and not _bounded(left, right):
+    if expr.op == "*" and not bounded(left, right):
         return m.fail("E0306", expr.span, f"this number needs more than {MAX_BITS:,} bits or {MAX_TERMS:,} terms")
-    return _exact(m, expr, left, right)
+    return within_measure(m, expr.span, _exact(m, expr, left, right))
 
 
-def each_option(values: Sequence[Value], function: Callable[[Sequence[Value]], Value]) -> Value:
+def within_measure(m: Machine, span: Span, value: Value) -> Value:
+    """The value, if it is no size beyond all measure."""
+    if isinstance(value, Poly) and weight(value) > MAX_TERMS:
+        return m.fail("E0306", span, f"this size has over {MAX_TERMS:,} terms when written out")
+    return value
+
+
+def each_option(m: Machine, span: Span, values: Sequence[Value], function: Callable[[Sequence[Value]], Value]) -> Value:
     """A function of data of which some is chosen: its result for each candidate."""
+    if prod(len(ref.decision.labels) for ref in variables_of(*values)) > MAX_CASES:
+        return m.fail("E0408", span, f"this takes one of over {MAX_CASES:,} values", "computed from value choices")
+    return _each_option(values, function)
+
+
+def _each_option(values: Sequence[Value], function: Callable[[Sequence[Value]], Value]) -> Value:
     choice = next((v for v in values if isinstance(v, Options)), None)
     if choice is None:
         return function(values)
     cases = ({choice.decision: k} for k in range(len(choice.values)))
-    results = tuple(each_option([under(v, case) for v in values], function) for case in cases)
+    results = tuple(_each_option([under(v, case) for v in values], function) for case in cases)
     return UNKNOWN if any(r is UNKNOWN for r in results) else replace(choice, values=results)
 
 
@@ -72,7 +86,7 @@ def _present(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) ->
     return Picked(value, both(*(p.presence for p in picked)), gates)
 
 
-def _bounded(left: Dim, right: Dim) -> bool:
+def bounded(left: Dim, right: Dim) -> bool:
     """Whether a product is a number that anything could have as a size."""
     terms, bits = 1, 0
     for factor in (left, right):
@@ -94,7 +108,19 @@ def _elementwise(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value
 def _float(m: Machine, expr: ast.Binary, left: Number, right: Number) -> Value:
     if isinstance(left, Poly) or isinstance(right, Poly):
         return _scaled(m, expr, left, right)
-    match expr.op:
+    if right == 0 and expr.op in ("/", "//", "%"):
+        return m.fail("E0306", expr.span, "division by zero")
+    try:
+        found = _inexact(expr.op, left, right)
+    except (OverflowError, ZeroDivisionError):
+        found = inf
+    if isinstance(found, complex) or not isfinite(found):
+        return m.fail("E0306", expr.span, "this number is beyond the range of decimal numbers")
+    return found
+
+
+def _inexact(op: ast.BinaryOp, left: int | float, right: int | float) -> int | float | complex:
+    match op:
         case "+":
             return left + right
         case "-":
@@ -102,9 +128,7 @@ def _float(m: Machine, expr: ast.Binary, left: Number, right: Number) -> Value:
         case "*":
             return left * right
         case "^":
-            return float(left**right)
-        case "/" | "//" | "%" if right == 0:
-            return m.fail("E0306", expr.span, "division by zero")
+            return left**right
         case "/":
             return left / right
         case "//":
@@ -178,7 +202,7 @@ def _power(m: Machine, expr: ast.Binary, left: Dim, right: Dim) -> Value:
         return m.fail("E0306", expr.span, "an exponent is a whole number from 0 to 64", f"found {right}")
     value: Dim = 1
     for _ in range(right):
-        if not _bounded(value, left):
+        if not bounded(value, left):
             return m.fail("E0306", expr.span, f"this number needs more than {MAX_BITS:,} bits or {MAX_TERMS:,} terms")
         value = value * left
     return value
@@ -217,14 +241,8 @@ def _equal(left: Value, right: Value) -> bool | None:
 
 
 def _ordered(left: Value, op: ast.CompareOp, right: Value) -> bool | None:
-    difference: int | float | Fraction
     if isinstance(left, int | Poly) and isinstance(right, int | Poly):
-        symbolic = left - right
-        if not isinstance(symbolic, int):
-            return None
-        difference = symbolic
-    elif isinstance(left, int | float) and isinstance(right, int | float):
-        difference = left - right
-    else:
+        left, right = left - right, 0
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
         return None
-    return {"<": difference < 0, "<=": difference <= 0, ">": difference > 0, ">=": difference >= 0}[op]
+    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[op]

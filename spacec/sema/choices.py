@@ -7,7 +7,7 @@ from spacec.ir.conditions import Is, both
 from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx
-from spacec.sema.machine import Machine
+from spacec.sema.machine import MAX_CANDIDATES, Machine
 from spacec.sema.presence import factored, presence_of
 from spacec.sema.stated import counterexample, same_type, truth
 from spacec.sema.switches import Guarded, apply_switch
@@ -27,6 +27,8 @@ def apply_alternatives(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env, x: 
     if any(isinstance(test, Test) for _, test in guarded):
         return apply_switch(m, cx, expr, guarded, env, x, want)
     live = [candidate for candidate, _ in guarded]
+    if len(live) > MAX_CANDIDATES:
+        return m.fail("E0408", expr.span, f"a choice among {len(live):,}", f"at most {MAX_CANDIDATES:,}")
     if len(live) == 1:
         only = live[0]
         return m.apply(m, cx if only.label is None else cx.alias(only.label), only.value, env, x, want)
@@ -89,16 +91,20 @@ def candidate_labels(m: Machine, live: list[ast.Candidate]) -> tuple[str, ...] |
     return tuple(labels)
 
 
+_HEAVIEST = 1e15
+"""Of prior weights: with more, the lightest would vanish in their sum."""
+
+
 def _priors(m: Machine, cx: Cx, live: list[ast.Candidate], env: Env) -> tuple[float, ...] | None:
     if all(c.prior is None for c in live):
         return None
     weights: list[float] = []
     for candidate in live:
         value = 1.0 if candidate.prior is None else m.evaluate(m, cx.inside(), candidate.prior, env)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _HEAVIEST:
             if value is not UNKNOWN:
                 span = candidate.prior.span if candidate.prior else candidate.span
-                m.fail("E0306", span, f"a prior weight is a number of at least 0, not {describe(value)}")
+                m.fail("E0306", span, f"a prior weight is a number from 0 to 1e15, not {describe(value)}")
             return None
         weights.append(float(value))
     total = sum(weights)

@@ -6,7 +6,7 @@ Both look only at syntax and at what names are bound to, so asking has no effect
 from __future__ import annotations
 
 from spacec.ir.ops import OPEN, OpSpec
-from spacec.sema.values import Closure, Definition, Env, Value
+from spacec.sema.values import Argument, Closure, Definition, Env, Value
 from spacec.syntax import ast
 
 BUILTINS = frozenset({"len", "max", "min", "abs", "round", "round_to", "normal"})
@@ -15,7 +15,8 @@ BUILTINS = frozenset({"len", "max", "min", "abs", "round", "round_to", "normal"}
 KINDS = frozenset({"tokens", "graph"})
 """Words of types."""
 
-_NETWORK_DEPTH = 60
+_NETWORK_DEPTH = 1_000
+"""Definitions inside each other; elaboration refuses far fewer."""
 
 
 def is_network(expr: ast.Expr, env: Env, depth: int = 0) -> bool:
@@ -54,10 +55,23 @@ def _value_is_network(value: Value | None, depth: int) -> bool:
     match value:
         case OpSpec() | Closure():
             return True
+        case Argument():
+            return value.network
         case Definition():
-            return is_network(value.binding.body, _argument_scope(value, (), value.env), depth + 1)
+            return _definition_is_network(value, frozenset(), depth)
         case _:
             return False
+
+
+def _definition_is_network(d: Definition, networks: frozenset[str], depth: int) -> bool:
+    """Whether the body is a network where these parameters are; asked once, since definitions may double."""
+    known = d.networks.get(networks)
+    if known is None:
+        d.networks[networks] = True  # what a definition that contains itself is taken for
+        names = (*(p.name for p in d.binding.params or ()), *d.binding.indices)
+        scope = d.env.nest({name: Argument(name in networks) for name in names})
+        known = d.networks[networks] = is_network(d.binding.body, scope, depth + 1)
+    return known
 
 
 def _call_is_network(expr: ast.Call, env: Env, depth: int) -> bool:
@@ -72,38 +86,53 @@ def _call_is_network(expr: ast.Call, env: Env, depth: int) -> bool:
                 value.inputs is not None or not expr.args or all(is_network(a.value, env, depth + 1) for a in expr.args)
             )
         case Definition():
-            return is_network(value.binding.body, _argument_scope(value, expr.args, env), depth + 1)
+            given = arguments(value, expr.args)
+            networks = frozenset(name for name, arg in given.items() if is_network(arg, env, depth + 1))
+            return _definition_is_network(value, networks, depth)
         case Closure():
             return True
+        case Argument():
+            return value.network
         case _:
             return False
 
 
-def openness(expr: ast.Expr, env: Env, depth: int = 0) -> frozenset[str]:
+def arguments(d: Definition, args: tuple[ast.Arg, ...]) -> dict[str, ast.Expr]:
+    """The arguments of a call by the names of the parameters; those that fit none are left out."""
+    names = [p.name for p in d.binding.params or ()]
+    positional = iter(names)
+    given = ((arg.name or next(positional, None), arg.value) for arg in args)
+    return {name: value for name, value in given if name in names}
+
+
+Seen = dict[object, frozenset[str]]
+"""What uses of definitions were found open in during one question; empty while it is being found out."""
+
+
+def openness(expr: ast.Expr, env: Env, seen: Seen | None = None) -> frozenset[str]:
     """In which of ``"out"``, ``"stride"`` and ``"factor"`` the expression can still be typed from outside."""
-    if depth > _NETWORK_DEPTH:
-        return frozenset()
+    seen = {} if seen is None else seen
     match expr:
         case ast.Name():
-            return _open_value(env.get(expr.id), (), env, depth)
+            return _open_value(env.get(expr.id), (), env, seen)
         case ast.Call(callee=ast.Name(id=name)):
-            return _open_value(env.get(name), expr.args, env, depth)
+            return _open_value(env.get(name), expr.args, env, seen)
         case ast.Index() if isinstance(expr.base, ast.Name):
-            return _open_value(env.get(expr.base.id), (), env, depth)
+            return _open_value(env.get(expr.base.id), (), env, seen)
         case ast.Pipe():
-            return frozenset().union(*(openness(s, env, depth + 1) for s in expr.stages))
+            return frozenset().union(*(openness(s, env, seen) for s in expr.stages))
         case ast.Alternatives():
-            return frozenset().union(*(openness(c.value, env, depth + 1) for c in expr.candidates))
+            return frozenset().union(*(openness(c.value, env, seen) for c in expr.candidates))
         case ast.Binary(op="+"):
-            return openness(expr.left, env, depth + 1) | openness(expr.right, env, depth + 1)
+            return openness(expr.left, env, seen) | openness(expr.right, env, seen)
         case ast.Binary(op="*"):
-            return openness(expr.left, env, depth + 1)
+            return openness(expr.left, env, seen)
         case ast.Inline():
-            return openness(expr.value, env, depth + 1)
+            return openness(expr.value, env, seen)
         case ast.From():
-            return openness(expr.body, env, depth + 1)
+            return openness(expr.body, env, seen)
         case ast.Dag():
-            return _open_dag(expr, env, depth)
+            return _open_dag(expr, env, seen)
         case _:
             return frozenset()
 
@@ -111,43 +140,48 @@ def openness(expr: ast.Expr, env: Env, depth: int = 0) -> frozenset[str]:
 _ALL = frozenset({"out", "stride", "factor"})
 
 
-def _open_value(value: Value | None, args: tuple[ast.Arg, ...], env: Env, depth: int) -> frozenset[str]:
+def _open_value(value: Value | None, args: tuple[ast.Arg, ...], env: Env, seen: Seen) -> frozenset[str]:
     match value:
         case OpSpec():
             given = {a.name for a in args if a.name} | {
                 p.name for p, a in zip(value.params, args, strict=False) if not a.name
             }
             if value.inputs is None:
-                return frozenset().union(*(openness(a.value, env, depth + 1) for a in args)) if args else frozenset()
+                return frozenset().union(*(openness(a.value, env, seen) for a in args)) if args else frozenset()
             free = {p.name for p in value.params if p.default is OPEN} - given
             return frozenset(free)
         case Closure():
-            return openness(value.expr, value.env, depth + 1)
+            return openness(value.expr, value.env, seen)
+        case Argument():
+            return value.open
         case Definition():
-            return openness(value.binding.body, _argument_scope(value, args, env), depth + 1)
+            return _open_definition(value, args, env, seen)
         case _:
             return frozenset()
 
 
-def _argument_scope(definition: Definition, args: tuple[ast.Arg, ...], env: Env) -> Env:
-    """Parameters bound to what they stand for, so that openness sees through network arguments."""
-    params = definition.binding.params or ()
-    bound: dict[str, Value] = dict.fromkeys((*(p.name for p in params), *definition.binding.indices), 0)
-    positional = iter(params)
-    for arg in args:
-        name = arg.name or next((p.name for p in positional), None)
-        if name in bound and name is not None:
-            bound[name] = Closure(arg.value, env) if is_network(arg.value, env) else 0
-    return definition.env.nest(bound)
+def _open_definition(d: Definition, args: tuple[ast.Arg, ...], env: Env, seen: Seen) -> frozenset[str]:
+    """What the body is open in, network arguments seen through; found out once for all arguments that are alike."""
+    names = (*(p.name for p in d.binding.params or ()), *d.binding.indices)
+    bound: dict[str, Value] = dict.fromkeys(names, Argument(False))
+    for name, value in arguments(d, args).items():
+        if is_network(value, env):
+            bound[name] = Argument(True, openness(value, env, seen))
+    key = (id(d), *bound.items())
+    if key not in seen:
+        seen[key] = frozenset()
+        if len(seen) < _NETWORK_DEPTH:
+            seen[key] = openness(d.binding.body, d.env.nest(bound), seen)
+    return seen[key]
 
 
-def _open_dag(expr: ast.Dag, env: Env, depth: int) -> frozenset[str]:
+def _open_dag(expr: ast.Dag, env: Env, seen: Seen) -> frozenset[str]:
     """A dag is open in what it returns is open in; one that reads ``out`` takes care of all of them itself."""
     if _mentions_out(expr.body):
         return _ALL
-    inner = env.nest(dict.fromkeys(expr.params, 0))
+    inner = env.nest(dict.fromkeys(expr.params, Argument(False)))
     returns = [s for s in expr.body if isinstance(s, ast.Return)]
-    return frozenset().union(*(openness(_tail(v), inner, depth + 1) for r in returns for v in r.values))
+    return frozenset().union(*(openness(_tail(v), inner, seen) for r in returns for v in r.values))
 
 
 def _tail(expr: ast.Expr) -> ast.Expr:

@@ -157,7 +157,9 @@ class Costs:
         """The let or tied that a name, or a member's, stands for; a let that renames another is that one."""
         base = expr.base if isinstance(expr, ast.Index) else expr
         target = self.env.get(base.id) if isinstance(base, ast.Name) else None
-        while isinstance(target, Definition) and target.binder is not None:
+        renamed: set[int] = set()
+        while isinstance(target, Definition) and target.binder is not None and id(target) not in renamed:
+            renamed.add(id(target))
             body = target.binding.body
             other = target.env.get(body.id) if isinstance(body, ast.Name) else None
             if not isinstance(other, Definition) or other.binder is None:

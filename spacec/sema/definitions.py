@@ -34,6 +34,9 @@ from spacec.sema.values import (
 from spacec.source import Span
 from spacec.syntax import ast
 
+INSTANCE = 2
+"""Nodes that a region of its own is worth: its steps, its key, its skeleton."""
+
 
 def apply_definition(
     m: Machine,
@@ -52,7 +55,12 @@ def apply_definition(
     if d.binding.kind != "def":
         alias = _aliased(d)
         if alias is not None and alias.binding.kind != "def":
-            return apply_definition(m, cx, alias, args, indices, env, x, want, span)
+            if not may_enter(m, alias, span):
+                return UNKNOWN
+            m.active.append((("alias", id(d.binding)), d.binding.name, span))
+            result = apply_definition(m, cx, alias, args, indices, env, x, want, span)
+            m.active.pop()
+            return result
         if alias is not None and d.binding.params is None and not d.binding.indices:
             target, members = alias, ()
             m.uses.add(id(alias.binding))
@@ -112,6 +120,7 @@ def _instantiate(
     if instance is None or (instance.own and binder is None):
         if any(k == key for k, _, _ in m.active):
             return endless(m, d, span)
+        m.nodes += INSTANCE
         instance = _elaborate(m, cx, d, bound, x, want, span, binder, key)
         m.instances[key] = instance
     if instance.result is UNKNOWN:
@@ -264,12 +273,17 @@ def _shared_data(m: Machine, cx: Cx, d: Definition, indices: tuple[int | str, ..
     binder = binder_of(m, d, indices)
     known = m.shared_data.get(id(binder))
     if known is None:
+        cycle = ("data", id(binder))
+        if any(k == cycle for k, _, _ in m.active):
+            return endless(m, d, span)
+        m.active.append((cycle, d.binding.name, span))
         region = Region(binder.name, ())
         step = Step("")
         builder = Builder(region, binder=binder)
         members = dict(zip(d.binding.indices, indices, strict=True))
         value = m.evaluate(m, Cx(builder, step), d.binding.body, d.env.nest(members, Home(region, step)))
         builder.finish(())
+        m.active.pop()
         known = (value, region)
         m.shared_data[id(binder)] = known
     value, region = known

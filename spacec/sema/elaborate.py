@@ -215,6 +215,8 @@ class _Run:
 
     def _assigned(self, net: ast.Net, port: Port, env: Env) -> Value:
         value = env.names.get(port.name)
+        if value is None and self.m.exhausted:
+            return UNKNOWN
         if value is None:
             return self.m.fail(
                 "E0206",

@@ -6,6 +6,7 @@ expression that makes tensors leaves its nodes in the region of ``cx``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import isfinite
@@ -16,7 +17,7 @@ from spacec.diagnostics.suggest import nearest
 from spacec.ir.cases import MAX_NODES, TooManyCases
 from spacec.ir.dims import Poly, round_to
 from spacec.ir.ops import OpSpec
-from spacec.sema.arithmetic import combine, each_option, relation
+from spacec.sema.arithmetic import combine, each_option, relation, within_measure
 from spacec.sema.builder import Cx
 from spacec.sema.classify import BUILTINS, is_network
 from spacec.sema.conditional import MAX_CASES, negation, tabulate
@@ -56,7 +57,8 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
     if isinstance(expr, ast.Number | ast.String):
         return expr.value
     if is_network(expr, env):
-        return Closure(expr, env)
+        handed_on = env.get(expr.id) if isinstance(expr, ast.Name) else None
+        return handed_on if isinstance(handed_on, Closure) else Closure(expr, env)
     match expr:
         case ast.Name():
             return _name(m, cx, expr, env)
@@ -91,7 +93,7 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
         case ast.Compare():
             return _exactly(m, expr, lambda: _compare(m, cx.inside(), expr, env))
         case ast.Range():
-            return Pack(tuple(span_of_range(m, cx, expr, env)))
+            return m.packed(span_of_range(m, cx, expr, env), expr.span)
         case ast.Inline():
             return m.evaluate(m, cx, expr.value, env, want)
         case _:
@@ -109,6 +111,8 @@ def _exactly(m: Machine, expr: ast.Expr, value: Callable[[], Value]) -> Value:
 
 def unknown_name(m: Machine, name: ast.Name, env: Env) -> Value:
     """E0201, with what was most likely meant: an input, a name of another library, a near miss."""
+    if m.exhausted:
+        return UNKNOWN
     if name.id in m.inputs:
         seen = (Label(m.inputs[name.id], "the input"),)
         headline = f"the input `{name.id}` is known only inside a `dag`"
@@ -160,7 +164,7 @@ def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env, span: Span
             out.extend(value.items)
         else:
             out.append(value)
-    return Pack(tuple(out)) if m.spend(span, len(out)) else UNKNOWN
+    return m.packed(out, span)
 
 
 def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, want: Want | None) -> Value:
@@ -209,8 +213,8 @@ def _builtin(m: Machine, cx: Cx, expr: ast.Call, name: str, env: Env) -> Value:
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
     if any(isinstance(v, Options) for v in values):
-        return each_option(values, lambda chosen: _data_function(m, cx, expr, name, chosen, env))
-    return _data_function(m, cx, expr, name, values, env)
+        return each_option(m, expr.span, values, lambda chosen: _data_function(m, cx, expr, name, chosen, env))
+    return within_measure(m, expr.span, _data_function(m, cx, expr, name, values, env))
 
 
 def _data_function(m: Machine, cx: Cx, expr: ast.Call, name: str, values: Sequence[Value], env: Env) -> Value:
@@ -224,7 +228,7 @@ def _data_function(m: Machine, cx: Cx, expr: ast.Call, name: str, values: Sequen
             flat = flat_items(list(values))
             if is_numbers(flat):
                 return extreme_of(m, cx.builder, "max" if name == "max" else "min", flat, expr.span)
-        case "normal", [int() | float() as std]:
+        case "normal", [int() | float() as std] if abs(std) <= sys.float_info.max:
             return Pack(("normal", float(std)))
         case "abs" | "round", [int() | float() as number]:
             return abs(number) if name == "abs" else round(number)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from spacec.ir.conditions import Cond, Is, both, either
 from spacec.ir.dims import Dim, Poly, Symbol, poly
+from spacec.sema.arithmetic import MAX_TERMS, bounded
 from spacec.sema.costs import Costs
 from spacec.sema.header import scratch
 from spacec.sema.machine import Machine, mentions
@@ -24,6 +25,9 @@ from spacec.space.measures import Measure
 from spacec.syntax import ast
 
 Op = Literal["<=", ">=", "==", "!=", "<", ">"]
+
+CONDITION = 200
+"""Steps that a condition is worth: each is counted over and sampled from."""
 
 _OPPOSITE: dict[str, Op] = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "==": "!=", "!=": "=="}
 
@@ -40,6 +44,8 @@ def read_limits(
     for item in items:
         if isinstance(item, ast.Where):
             for condition in item.conditions:
+                if not m.spend(condition.span, CONDITION):
+                    break
                 limits.extend(_flat(reader.condition(condition, True)))
     return tuple(limits), tuple(reader.costs.measures.values())
 
@@ -211,6 +217,9 @@ class _Reader:
         if isinstance(expr, ast.Binary) and expr.op in ("+", "-", "*"):
             left, right = self.side(expr.left), self.side(expr.right)
             if left is None or right is None:
+                return None
+            if expr.op == "*" and not bounded(left, right):
+                self.m.fail("E0306", expr.span, f"a product of over {MAX_TERMS:,} terms")
                 return None
             return left + right if expr.op == "+" else left - right if expr.op == "-" else left * right
         if isinstance(expr, ast.Unary) and expr.op == "-":

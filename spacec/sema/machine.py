@@ -6,7 +6,7 @@ reaches the other through the two functions that :class:`Machine` carries, so im
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,13 +21,19 @@ from spacec.syntax import ast
 
 MAX_NESTING = 150
 """Definitions inside each other; a finite recursion that needs more is written as a repeat."""
-MAX_NODES = 100_000
+MAX_NODES = 40_000
 """Nodes of one elaboration, over all regions."""
 MAX_EXPANDED = 200_000
 """Nodes of a region with every call in it written out: what naming, costs and networks walk over."""
 MAX_STEPS = 500_000
 """Expressions evaluated and list elements made; the largest published space takes a few thousand."""
 MAX_REPEAT = 10_000
+MAX_CANDIDATES = 10_000
+"""Of one choice."""
+MAX_ELEMENTS = 1_000
+"""That one pick chooses among: each has a slot of its own."""
+MAX_FINDINGS = 100
+"""After which a file is given up; as many as anyone reads."""
 MAX_DEPTH = 1_000
 """Copies of a depth choice: each names every depth that reaches it."""
 
@@ -103,11 +109,14 @@ class Machine:
     """What pieces of syntax mention, by id of the node."""
     nodes: int = 0
     steps: int = 0
+    crowded: bool = False
+    """Whether the limit on nodes was reported."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether a limit on the work of one elaboration was passed (and reported)."""
-        return self.nodes >= MAX_NODES or self.steps > MAX_STEPS
+        """Whether a limit on the work of one elaboration was passed (and reported), or there are enough findings."""
+        full = len(self.sink.diagnostics) >= MAX_FINDINGS
+        return full or self.nodes >= MAX_NODES or self.steps > MAX_STEPS
 
     def fail(
         self,
@@ -136,7 +145,8 @@ class Machine:
             if use is not None:
                 labels = (Label(span, label or "found here"), *labels)
                 span, label, help = use[1], f"in this use of `{use[0]}`", ""
-        self.sink.add(Diagnostic(code, headline, span, label, labels, notes, help))
+        if len(self.sink.diagnostics) < MAX_FINDINGS:
+            self.sink.add(Diagnostic(code, headline, span, label, labels, notes, help))
         return UNKNOWN
 
     def reset(self, op: str, param: str, span: Span) -> AttrValue:
@@ -155,7 +165,8 @@ class Machine:
         ``expanded`` is what the node stands for with every call in it written out.
         """
         self.nodes += 1
-        if self.nodes == MAX_NODES:
+        if self.nodes >= MAX_NODES and not self.crowded:
+            self.crowded = True
             self.fail("E0408", span, f"the space has over {MAX_NODES:,} nodes", "the limit was passed here")
         region = builder.region
         if region.expanded <= MAX_EXPANDED < region.expanded + expanded:
@@ -163,6 +174,11 @@ class Machine:
             self.fail("E0408", span, text, "the limit was passed here")
         region.expanded += expanded
         return self.nodes < MAX_NODES and region.expanded <= MAX_EXPANDED
+
+    def packed(self, items: Sequence[Value], span: Span) -> Value:
+        """A pack, if the space may still make one of its size: lists of lists can double at every step."""
+        pack = Pack(tuple(items))
+        return pack if self.spend(span, pack.size) else UNKNOWN
 
     def spend(self, span: Span, steps: int = 1) -> bool:
         """Whether the evaluation of data is still within its limit; reports once when it is not."""

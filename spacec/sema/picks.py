@@ -7,7 +7,7 @@ from spacec.ir.dims import Poly
 from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
 from spacec.sema.builder import Cx, PickContext
 from spacec.sema.classify import is_network
-from spacec.sema.machine import Machine
+from spacec.sema.machine import MAX_ELEMENTS, Machine
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Picked, Tensor, Value, Want, describe, leaves
 from spacec.source import Span
 from spacec.syntax import ast
@@ -23,10 +23,12 @@ def evaluate_from(m: Machine, cx: Cx, expr: ast.From, env: Env, want: Want | Non
     elements = source.items if isinstance(source, Pack) else (source,)
     if expr.count is None:
         mapped = [_mapped(m, cx.inside(), expr, env, e, want) for e in elements]
-        return UNKNOWN if any(v is UNKNOWN for v in mapped) else Pack(tuple(mapped))
+        return UNKNOWN if any(v is UNKNOWN for v in mapped) else m.packed(mapped, expr.span)
     bounds = _bounds(m, cx.inside(), expr, env, len(elements))
     if bounds is None:
         return UNKNOWN
+    if len(elements) > MAX_ELEMENTS:
+        return m.fail("E0408", expr.source.span, f"a pick among {len(elements):,}", f"at most {MAX_ELEMENTS:,}")
     return _pick(m, cx.inside().enter("pick"), expr, env, want, elements, bounds)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from spacec.diagnostics.model import Label
 from spacec.ir.cases import MAX_NODES, Cases, TooManyCases
 from spacec.ir.conditions import ALWAYS, Cond, Is, both
-from spacec.ir.dims import Dim, Poly, as_cases
+from spacec.ir.dims import Dim, Poly, as_cases, weight
 from spacec.ir.graph import CallNode, OpNode, Ref, Region
 from spacec.ir.ops import AttrValue, Bound, OpSpec, Precondition, RuleError
 from spacec.ir.sizes import same, settle, settled, violation
@@ -23,6 +23,9 @@ from spacec.sema.value_choice import evaluate_braces
 from spacec.sema.values import ABSENT, UNKNOWN, Env, Options, Tensor, Value, Want, describe, leaves
 from spacec.source import Span
 from spacec.syntax import ast
+
+MAX_WEIGHT = 1_000
+"""Symbols and functions of one size, written out."""
 
 
 def call_primitive(
@@ -116,6 +119,8 @@ def _emit(
         return m.fail("E0408", span, "the channels of this depend on too many decisions", f"over {MAX_NODES:,} cases")
     for p in result.preconditions:
         m.preconditions.setdefault(p, span)
+    if any(weight(d) > MAX_WEIGHT for d in result.type.dims):
+        return m.fail("E0306", span, f"`{spec.name}`: a size of its result has over {MAX_WEIGHT:,} terms")
     if not _proved(m, cx, spec, result.bounds, presence, span):
         return UNKNOWN
     exact = _settled(m, result.type)

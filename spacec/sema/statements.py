@@ -28,6 +28,8 @@ def apply_dag(m: Machine, cx: Cx, expr: ast.Dag, env: Env, x: Value, want: Want 
     flow = run_dag(m, cx, expr, env, x, want)
     if flow is None:
         return UNKNOWN
+    if flow.result is None and m.exhausted:
+        return UNKNOWN
     if flow.result is None:
         return m.fail("E0207", expr.span, "this dag returns nothing", help="end it with `return …`")
     return flow.result
@@ -53,6 +55,8 @@ def _block(m: Machine, cx: Cx, body: tuple[ast.Stmt, ...], env: Env, want: Want 
     for statement in body:
         if flow.result is not None:
             m.fail("E0207", statement.span, "this statement follows `return`", "never reached")
+            return flow
+        if m.exhausted:
             return flow
         flow = _statement(m, cx, statement, flow.env, want)
     return flow
@@ -91,10 +95,11 @@ def _value(m: Machine, cx: Cx, expr: ast.Expr, env: Env, names: tuple[str, ...],
 
 def _assign(m: Machine, cx: Cx, s: ast.Assign, env: Env) -> Env:
     first = s.targets[0]
+    m.spend(s.span, len(env.names) // 100)  # binding copies
     values = [_value(m, cx, v, env, first if len(first) == 1 else ()) for v in s.values]
     for names in s.targets:
         if len(names) == 1:
-            env = env.bind(**{names[0]: values[0] if len(values) == 1 else Pack(tuple(values))})
+            env = env.bind(**{names[0]: values[0] if len(values) == 1 else m.packed(values, s.span)})
             continue
         parts = values
         if len(values) == 1 and isinstance(values[0], Pack):
@@ -124,7 +129,8 @@ def _append(m: Machine, cx: Cx, s: ast.Append, env: Env) -> Env:
             help=f"start with `{s.target} = []`",
         )
         return env
-    if not m.spend(s.span, len(current.items) // 1000):  # appending copies
+    added = value.size if isinstance(value, Pack) else 0
+    if not m.spend(s.span, added + len(current.items) // 1000):  # appending copies
         return env.bind(**{s.target: UNKNOWN})
     return env.bind(**{s.target: Pack((*current.items, value))})
 
@@ -158,7 +164,7 @@ def _return(m: Machine, cx: Cx, s: ast.Return, env: Env, want: Want | None) -> V
     values = tuple(_value(m, cx, v, env, (), want if len(s.values) == 1 else None) for v in s.values)
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
-    return values[0] if len(values) == 1 else Pack(values)
+    return values[0] if len(values) == 1 else m.packed(values, s.span)
 
 
 def _local(m: Machine, cx: Cx, s: ast.Binding, env: Env) -> Env:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spacec.ir.dims import Symbol, poly
 from spacec.ir.graph import DecisionDecl, DecisionRef, SlotDecl
 from spacec.sema.builder import Cx
-from spacec.sema.machine import Machine
+from spacec.sema.machine import MAX_CANDIDATES, Machine
 from spacec.sema.values import UNKNOWN, Env, Options, Pack, Value, describe
 from spacec.syntax import ast
 
@@ -20,6 +20,9 @@ def braces_values(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> tuple[Value
         return None
     if not value.items:
         m.fail("E0401", expr.span, "a choice needs at least one value")
+        return None
+    if len(value.items) > MAX_CANDIDATES:
+        m.fail("E0408", expr.span, f"a choice among {len(value.items):,}", f"at most {MAX_CANDIDATES:,}")
         return None
     seen: set[Value] = set()
     for item in value.items:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from spacec.ir.conditions import ALWAYS, Cond
@@ -49,6 +50,11 @@ class Pack:
     """Several values: a tuple, a list, or the scales of a pyramid."""
 
     items: tuple[Value, ...]
+
+    @cached_property
+    def size(self) -> int:
+        """How many values there are, those of nested packs counted; a list may hold another many times over."""
+        return sum(item.size if isinstance(item, Pack) else 1 for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class Definition:
     binding: ast.Binding
     env: Env
     binder: Binder | None = None
+    networks: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
+    """Whether it is a network where these of its parameters are; filled by :mod:`spacec.sema.classify`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +112,16 @@ class Closure:
     env: Env
 
 
+@dataclass(frozen=True)
+class Argument:
+    """What :mod:`spacec.sema.classify` knows of an argument that nobody has evaluated."""
+
+    network: bool
+    open: frozenset[str] = frozenset()
+
+
 Data = int | float | str | bool | Poly | Tensor | Pack | TypeView | Options | Picked | Test | _Singleton
-Value = Data | Closure | Definition | OpSpec
+Value = Data | Closure | Argument | Definition | OpSpec
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.conditions import ALWAYS, Cond, both, either, rename
 from spacec.ir.conditions import decisions as mentioned_by
 from spacec.ir.dims import Dim, total
@@ -38,6 +39,9 @@ from spacec.ir.naming import (
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Need, Slot
 from spacec.space.growth import growth_of_sizes
 from spacec.space.shorter import shorter
+
+MAX_DECISIONS = 20_000
+"""Of one space; the largest published ones have a few hundred."""
 
 
 @dataclass
@@ -264,6 +268,9 @@ def _decision(walk: _Walk, place: Place, d: DecisionDecl, guard: Cond) -> None:
     name = place.id_of(d)
     walk.active.setdefault(name, []).append(both(guard, place.absolute(d.condition)))
     if name not in walk.decisions:
+        if len(walk.decisions) == MAX_DECISIONS:
+            what = f"the space has over {MAX_DECISIONS:,} decisions"
+            raise SpacecError(Diagnostic("E0408", what, d.span, "the limit was passed here"))
         walk.decisions[name] = Decision(
             name, place.owner, d.kind, d.labels, d.values, d.priors, d.low, d.high, d.size, d.elastic, ALWAYS, d.span
         )

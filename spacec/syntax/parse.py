@@ -64,9 +64,13 @@ def _run(source: SourceFile, sink: Sink | None, lead: tuple[Token, ...]) -> File
 
 
 def _chosen(rule: Rule, values: list[Any]) -> list[Any]:
-    """The children of a node, those of spliced symbols among them."""
-    children: list[Any] = []
-    for child in rule.children:
+    """The children of a node, those of spliced symbols among them.
+
+    A list that only grows is taken over, not copied, so that long lists take time in proportion to their length.
+    """
+    grows = bool(rule.children) and rule.children[0] == ~0
+    children: list[Any] = values[0] if grows else []
+    for child in rule.children[1:] if grows else rule.children:
         if child is None:
             children.append(None)
         elif child < 0:

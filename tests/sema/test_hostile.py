@@ -95,4 +95,4 @@ def test_dilation_is_a_positive_whole_number(dilation: str) -> None:
 
 
 def test_a_depth_without_measure() -> None:
-    assert codes(f"{HEAD}net = (relu | conv(3)) * {{0..10000}}") == ["E0404"]
+    assert codes(f"{HEAD}net = (relu | conv(3)) * {{0..9999}}") == ["E0404"]
