@@ -62,7 +62,7 @@ def source(name: str) -> str:
     """The first sentence of a grammar: its authors, title and venue."""
     lines = (GRAMMARS / f"{name}.space").read_text(encoding="utf-8").splitlines()
     cited = " ".join(itertools.takewhile(lambda line: line.startswith("#"), lines)).replace("# ", "")
-    return re.split(r"(?<=\d\))[.:,]", cited)[0].strip(" .")
+    return re.split(r"(?<=\d\))", cited)[0].strip(" .")
 
 
 def table() -> str:
