@@ -232,7 +232,11 @@ def global_size(dim: Dim, ids: Mapping[int, str]) -> Dim:
     """A size with its decisions called by their global ids; see :func:`name_singles`."""
 
     def named(symbol: Symbol) -> Dim:
-        known = isinstance(symbol.ref, DecisionDecl | Mention)
-        return poly(replace(symbol, name=ids[id(symbol.ref)], ref=DECISION) if known else symbol)
+        if not isinstance(symbol.ref, DecisionDecl | Mention):
+            return poly(symbol)
+        name = ids.get(id(symbol.ref))
+        if name is None and isinstance(symbol.ref, Mention):
+            name = ids[id(symbol.ref.ref.decision)]  # mentioned by a constraint alone
+        return poly(replace(symbol, name=name or ids[id(symbol.ref)], ref=DECISION))
 
     return substitute(dim, named) if isinstance(dim, Poly) else dim

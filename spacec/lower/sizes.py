@@ -135,7 +135,8 @@ class ElasticSites:
     def presences(self) -> dict[str, Symbol]:
         """The presence symbols that sizes mention, by key."""
         nodes = range(len(self.flat.nodes))
-        return {s.key: s for i in nodes for d in self.sizes_of(i) for s in symbols(d) if s.part is not None}
+        found = {s.key: s for i in nodes for d in self.sizes_of(i) for s in symbols(d) if s.part is not None}
+        return dict(sorted(found.items()))
 
     def decided(self, symbol: Symbol) -> bool:
         """Whether a symbol is a number of an architecture, and not of its input."""

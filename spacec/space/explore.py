@@ -73,7 +73,7 @@ class _Runner:
         total: list[Number | None] = [0] * self.constraints
         for addition in self.action.additions:
             if addition.read(bits):
-                total[addition.constraint] = (total[addition.constraint] or 0) + addition.value(after)
+                total[addition.constraint] = (total[addition.constraint] or 0) + addition.value(after, bits)
         if inactive and self.action.first:
             for j in self.action.voids:
                 total[j] = None

@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from spacec.ir.dims import Dim, symbols
+from spacec.ir.conditions import Cond, Has, Is, both
+from spacec.ir.dims import Dim, Poly, Symbol, symbols
 from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.constraints import Linear
@@ -54,18 +55,37 @@ class _Planner:
         self.bits: dict[int, int] = {}
         self.clear: dict[int, int] = defaultdict(int)
         self.registers: dict[str, int] = {}
+        self.parts: dict[str, int] = {}
+        """Places of the conditions that presence in amounts stands for, by the symbol's key."""
         self.release: dict[int, list[int]] = defaultdict(list)
         self.width = 1
 
     def plan(self) -> Schedule:
         self.place_steps()
-        terms = [(j, t.amount, self.pool.add(t.when)) for j, c in enumerate(self.constraints) for t in c.terms]
+        terms = [
+            (j, amount, self.pool.add(when))
+            for j, c in enumerate(self.constraints)
+            for t in c.terms
+            for when, amount in told_apart(t.when, t.amount)
+        ]
+        for _, amount, _ in terms:
+            for symbol in symbols(amount):
+                if symbol.part is not None:
+                    self.parts[symbol.key] = self.pool.add(self.holds(symbol))
         self.settle_conditions()
         self.place_terms(terms)
         self.allocate_bits()
         self.allocate_registers()
         actions = tuple(self.action(t, decision, element) for t, (decision, element) in enumerate(self.order))
         return Schedule(actions, self.width, tuple(self.constraints), tuple(self.constants))
+
+    def holds(self, symbol: Symbol) -> Cond:
+        """When a presence is 1."""
+        assert symbol.part is not None, "it is presence"
+        known = self.by_id.get(symbol.name)
+        if known is not None and known.kind == "subset":
+            return Has(symbol.name, symbol.part)
+        return Is(symbol.name, frozenset((symbol.part,)))
 
     def place_steps(self) -> None:
         fresh: list[list[tuple[str, int]]] = []
@@ -139,12 +159,13 @@ class _Planner:
             self.place_term(j, amount, place)
 
     def place_term(self, j: int, amount: Dim, place: int) -> None:
-        names = {s.name for s in symbols(amount)}
-        t = max([self.ready[place], *(self.last[n] for n in names)])
+        names = {s.name for s in symbols(amount) if s.part is None}
+        parts = [self.parts[s.key] for s in symbols(amount) if s.part is not None]
+        t = max([self.ready[place], *(self.ready[p] for p in parts), *(self.last[n] for n in names)])
         if amount == 0 or (self.ready[place] < 0 and not self.constant[place]):
             return
         if t < 0:
-            self.constants[j] += evaluate(amount, _no_symbol)
+            self.constants[j] += evaluate(amount, lambda s: int(self.constant[self.parts[s.key]]))
             return
         self.terms[t].append((j, amount, place))
         for name in names:
@@ -156,8 +177,9 @@ class _Planner:
         for name, root in self.roots.items():
             until[root] = max(until.get(root, -1), self.first[name])
         for t, listed in self.terms.items():
-            for _, _, place in listed:
-                until[place] = max(until.get(place, -1), t)
+            for _, amount, place in listed:
+                for wanted in (place, *(self.parts[s.key] for s in symbols(amount) if s.part is not None)):
+                    until[wanted] = max(until.get(wanted, -1), t)
         since: dict[int, int] = {}
         for place, ready in enumerate(self.ready):
             if ready < 0:
@@ -221,7 +243,13 @@ class _Planner:
             mask_inactive=self.mask(t, None),
             pushes=tuple(self.push(place) for place in self.closing[t] if self.parents[place]),
             additions=tuple(
-                Addition(j, self.read(place), amount, {s.name: self.registers[s.name] for s in symbols(amount)})
+                Addition(
+                    j,
+                    self.read(place),
+                    amount,
+                    {s.name: self.registers[s.name] for s in symbols(amount) if s.part is None},
+                    {s.key: self.read(self.parts[s.key]) for s in symbols(amount) if s.part is not None},
+                )
                 for j, amount, place in self.terms[t]
             ),
             clear=self.clear[t],
@@ -260,5 +288,14 @@ class _Planner:
         return Read(self.bits[place], self.pool.nodes[place].kind == "all")
 
 
-def _no_symbol(symbol: object) -> int:
-    raise AssertionError(f"{symbol} is not settled")
+def told_apart(when: Cond, amount: Dim) -> list[tuple[Cond, Dim]]:
+    """An amount as terms with conditions of their own: presence that multiplies a term is part of its condition."""
+    if not any(s.part is not None for s in symbols(amount)) or isinstance(amount, int):
+        return [(when, amount)]
+    found: list[tuple[Cond, Dim]] = []
+    for monomial, coefficient in amount.terms:
+        present = [a for a, _ in monomial if isinstance(a, Symbol) and a.part is not None and a.limits[2] != 1]
+        rest = tuple((a, power) for a, power in monomial if a not in present)
+        term: Dim = Poly(((rest, coefficient),)) if rest or not isinstance(coefficient, int) else coefficient
+        found.append((both(when, *(Has(a.name, a.part or 0) for a in present)), term))
+    return found

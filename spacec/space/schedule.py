@@ -69,18 +69,21 @@ class Addition:
     read: Read
     amount: Dim
     registers: Mapping[str, int]
+    parts: Mapping[str, Read] = field(default_factory=dict)
+    """Presence in the amount, by its key."""
     _known: dict[tuple[Number | None, ...], Number] = field(default_factory=dict)
 
-    def value(self, state: list[Number | None]) -> Number:
-        """The amount in a state; nothing where it mentions an inactive decision."""
+    def value(self, state: list[Number | None], bits: int) -> Number:
+        """The amount in a state; nothing where it mentions the number of an inactive decision."""
         if isinstance(self.amount, int):
             return self.amount
-        numbers = {name: state[r] for name, r in self.registers.items()}
+        numbers: dict[str, Number | None] = {name: state[r] for name, r in self.registers.items()}
+        numbers.update((key, int(read(bits))) for key, read in self.parts.items())
         key = tuple(numbers.values())
         if key not in self._known:
             given = {name: n for name, n in numbers.items() if n is not None}
             complete = len(given) == len(numbers)
-            self._known[key] = evaluate(self.amount, lambda s: given[s.name]) if complete else 0
+            self._known[key] = evaluate(self.amount, lambda s: given[s.key]) if complete else 0
         return self._known[key]
 
 
