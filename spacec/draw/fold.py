@@ -21,12 +21,17 @@ _Arrival = tuple[int, tuple[int, int], tuple[str, ...]]
 """How far back a wire starts, its scales, its labels."""
 
 
-def fold(shapes: Sequence[Shape], wires: Sequence[Wire], ops: Mapping[str, bool]) -> tuple[list[Shape], list[Wire]]:
-    """Both folds; ``ops`` are the ids of ops, and whether they have weights: one box holds one that has."""
+def fold(
+    shapes: Sequence[Shape], wires: Sequence[Wire], ops: Mapping[str, bool], depths: Mapping[str, tuple[int, int]]
+) -> tuple[list[Shape], list[Wire]]:
+    """All folds. ``ops``: ids of ops, and whether they have weights: one box holds one that has.
+
+    ``depths``: ids of what is there a chosen number of times, with the least and the greatest depth.
+    """
     found, left = _chains(list(shapes), list(wires), ops)
     found, left = _linked(found, left)
     found, left = _runs(found, left)
-    return _patterns(found, left)
+    return _patterns(*_deepened(found, left, depths))
 
 
 def _readers(wires: Sequence[Wire], id: str) -> list[Wire]:
@@ -186,6 +191,29 @@ def _rewired(wires: Sequence[Wire], alias: dict[str, str]) -> list[Wire]:
     return list(found)
 
 
+def _deepened(
+    shapes: list[Shape], wires: list[Wire], depths: Mapping[str, tuple[int, int]]
+) -> tuple[list[Shape], list[Wire]]:
+    """Copies that are always there, joined with those of a depth choice behind them."""
+    by_id = {shape.id: shape for shape in shapes}
+    for shape in shapes:
+        if shape.id not in depths:
+            continue
+        low, high = depths[shape.id]
+        before = [w.tail for w in wires if w.head == shape.id]
+        first = by_id.get(before[0]) if len(before) == 1 else None
+        if low == 0:
+            continue
+        lone = first is not None and sum(w.tail == first.id for w in wires) == 1
+        if first is None or not lone or first.face != shape.face or first.times != (str(low) if low > 1 else ""):
+            by_id[shape.id] = replace(shape, times=f"0\u2013{high - low}" if high - low > 1 else "0 | 1")
+            continue
+        by_id[shape.id] = replace(shape, shown=(*first.shown, *shape.shown), type=shape.type or first.type)
+        del by_id[first.id]
+        wires = [replace(w, head=shape.id) if w.head == first.id else w for w in wires if w.tail != first.id]
+    return list(by_id.values()), wires
+
+
 def _patterns(shapes: list[Shape], wires: list[Wire]) -> tuple[list[Shape], list[Wire]]:
     """Longer patterns in a chain (``a b a b``) in a frame."""
     kept: list[Shape] = []
@@ -231,6 +259,8 @@ def _again(shapes: list[Shape], wires: list[Wire], start: int, period: int, time
         shape, like = shapes[k], shapes[start + (k - start) % period]
         if shape.role not in _FOLDING or shape.face != like.face or shape.times != like.times:
             return False
+        if shape.type not in ("", like.type):
+            return False  # the type changes again
         into = [w for w in wires if w.head == shape.id]
         if k > start and (len(into) != 1 or into[0].tail != shapes[k - 1].id or len(_readers(wires, into[0].tail)) > 1):
             return False

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from spacec.draw.drawing import Drawing
 from spacec.draw.model import Diagram, Line, Panel, Picture, Variant, every_shape, shown_in
 from spacec.draw.parts import Scope
-from spacec.ir.graph import CallNode, DecisionDecl, Region, SpaceGraph
+from spacec.ir.graph import Binder, CallNode, DecisionDecl, Region, SpaceGraph
 from spacec.ir.naming import Place, root_place
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
@@ -84,7 +84,7 @@ class Reader:
     def panel(self, scope: Scope, call: CallNode) -> str:
         """The name of the panel that shows the inside of a call."""
         inner = scope.alone(call)
-        name = inner.place.owner if call.binder is not None else call.region.name
+        name = call.region.name if call.binder is None else binder_name(call.binder, inner.place)
         key = (name, id(call.region), inner.place.prefix if self.arch is not None else "")
         if key in self.known:
             return self.known[key]
@@ -142,6 +142,11 @@ def read_picture(
     panels = [Panel(d.name, d.title, d.diagram, d.notes, tuple(d.variants)) for d in drafts]
     labels = tuple(dict.fromkeys(label for d in table.decisions if d.kind == "op" for label in d.labels))
     return Picture(graph.name, facts, tuple(panels), labels)
+
+
+def binder_name(binder: Binder, place: Place) -> str:
+    """What a let or tied is called: one that belongs to an activation, by its own name."""
+    return binder.name if binder.local else place.owner
 
 
 def _declared(region: Region) -> Iterator[DecisionDecl]:

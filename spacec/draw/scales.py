@@ -17,7 +17,9 @@ from spacec.ir.types import TensorType
 _FREE = 64
 """What a free size counts as where resolutions are compared."""
 
-Folder = Callable[[Sequence[Shape], Sequence[Wire], Mapping[str, bool]], tuple[list[Shape], list[Wire]]]
+Folder = Callable[
+    [Sequence[Shape], Sequence[Wire], Mapping[str, bool], Mapping[str, tuple[int, int]]], tuple[list[Shape], list[Wire]]
+]
 
 
 def area_of(type: TensorType, decided: Decided) -> float:
@@ -44,8 +46,8 @@ def gridded(
     kinds |= {area_of(t, decided): t for _, *both in wires for t in both if t.space}
     multiple = any(len({area_of(t, decided) for t in types if t.space}) > 1 for types in gives.values())
     if not multiple:
-        kept, left = fold(shapes, [wire for wire, _, _ in wires], ops)
-        return Diagram(*_deepened(kept, left, depths))
+        kept, left = fold(shapes, [wire for wire, _, _ in wires], ops, depths)
+        return Diagram(tuple(kept), tuple(left))
     order = sorted(kinds, reverse=True)
 
     def row(type: TensorType) -> int:
@@ -59,34 +61,11 @@ def gridded(
         rows = {row(t) for t in gives[shape.id]} | (set() if shape.role == "join" else ins.get(shape.id, set()))
         rows = rows or ins.get(shape.id, {0})
         placed.append(replace(shape, rows=tuple(range(min(rows), max(rows) + 1))))
-    kept, left = fold(placed, [replace(wire, rows=(row(a), row(b))) for wire, a, b in wires], ops)
+    kept, left = fold(placed, [replace(wire, rows=(row(a), row(b))) for wire, a, b in wires], ops, depths)
     names = (f" {TIMES} ".join(_short(size_text(d, (), decided)) for d in kinds[area].space) for area in order)
-    return Diagram(*_deepened(kept, left, depths), tuple(names))
+    return Diagram(tuple(kept), tuple(left), tuple(names))
 
 
 def _short(size: str) -> str:
     """``8*H`` as ``8H``."""
     return re.sub(r"(\d)\*(?=[A-Za-z])", r"\1", size)
-
-
-def _deepened(
-    shapes: list[Shape], wires: list[Wire], depths: Mapping[str, tuple[int, int]]
-) -> tuple[tuple[Shape, ...], tuple[Wire, ...]]:
-    """Copies that are always there, joined with those of a depth choice behind them."""
-    by_id = {shape.id: shape for shape in shapes}
-    for shape in shapes:
-        if shape.id not in depths:
-            continue
-        low, high = depths[shape.id]
-        before = [w.tail for w in wires if w.head == shape.id]
-        first = by_id.get(before[0]) if len(before) == 1 else None
-        if low == 0:
-            continue
-        lone = first is not None and sum(w.tail == first.id for w in wires) == 1
-        if first is None or not lone or first.face != shape.face or first.times != (str(low) if low > 1 else ""):
-            by_id[shape.id] = replace(shape, times=f"0\u2013{high - low}" if high - low > 1 else "0 | 1")
-            continue
-        by_id[shape.id] = replace(shape, shown=(*first.shown, *shape.shown), type=shape.type or first.type)
-        del by_id[first.id]
-        wires = [replace(w, head=shape.id) if w.head == first.id else w for w in wires if w.tail != first.id]
-    return tuple(by_id.values()), tuple(wires)
