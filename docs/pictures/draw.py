@@ -1,10 +1,12 @@
-"""Draws architecture.svg: ``python docs/pictures/draw.py``. A test holds that the file is what this draws."""
+"""Draws the documents' pictures: ``python docs/pictures/draw.py``. A test holds that the files are what this draws."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import spacec
+from spacec.cli.graph import drawn
 from spacec.draw.svg import Svg
 from spacec.search.report.dag import colours_of, draw_sketch
 from spacec.search.report.grid import draw_grid
@@ -12,6 +14,7 @@ from spacec.search.report.selected import Selected
 from spacec.search.report.sketch import cells_of, grid_of
 
 HERE = Path(__file__).resolve().parent
+TUTORIAL = HERE.parent / "tutorial.md"
 GRAMMARS = HERE.parents[1] / "grammars"
 DARTS_V2 = (
     "normal=sep_conv-3,sep_conv-3,0+1,sep_conv-3,sep_conv-3,0+1,skip,sep_conv-3,0+2,skip,dil_conv-3"
@@ -19,6 +22,8 @@ DARTS_V2 = (
 )
 CLEARER = "net=fusion,fusion,parallel,parallel,parallel,fusion,parallel,fusion,parallel,parallel,fusion,fusion"
 GAP = 24.0
+GRAPHS = ("clearer", "darts", "nas_bench_201", "tabular")
+"""Shipped spaces that are drawn as ``spacec graph`` does, each into its own file."""
 
 
 def darts() -> list[Svg]:
@@ -53,5 +58,16 @@ def picture() -> str:
     return whole.render()
 
 
+def graphs() -> dict[str, str]:
+    """The pictures of whole spaces by file, the tutorial's among them."""
+    spaces = {name: spacec.load(GRAMMARS / f"{name}.space") for name in GRAPHS}
+    blocks = re.findall(
+        r"<!-- file: digits.space -->\n```space\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL
+    )
+    spaces["tutorial"] = spacec.loads(blocks[-1])
+    return {f"{name}.svg": drawn(space, None, ".svg") for name, space in spaces.items()}
+
+
 if __name__ == "__main__":
-    (HERE / "architecture.svg").write_text(picture(), encoding="utf-8")
+    for name, text in {"architecture.svg": picture(), **graphs()}.items():
+        (HERE / name).write_text(text, encoding="utf-8")

@@ -84,6 +84,8 @@ def test_a_wrong_document_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert len(place.failures) == 1, name
 
 
-def test_the_picture_is_what_its_script_draws() -> None:
-    script = runpy.run_path(str(ROOT / "docs" / "pictures" / "draw.py"))
-    assert (ROOT / "docs" / "pictures" / "architecture.svg").read_text(encoding="utf-8") == script["picture"]()
+def test_the_pictures_are_what_their_script_draws() -> None:
+    folder = ROOT / "docs" / "pictures"
+    script = runpy.run_path(str(folder / "draw.py"))
+    drawn = {"architecture.svg": script["picture"](), **script["graphs"]()}
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")} == drawn
