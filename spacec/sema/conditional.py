@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-from spacec.ir.conditions import ALWAYS, NEVER, All, Cond, Is, both, either
+from spacec.ir.conditions import ALWAYS, NEVER, All, Cond, Is, both, decisions, either, holds
 from spacec.ir.dims import Dim, Poly, Symbol, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef
 from spacec.ir.sizes import substitute
@@ -59,13 +59,13 @@ def _decision(symbol: Symbol) -> DecisionRef | None:
     return None
 
 
-def cases(decisions: Sequence[DecisionRef]) -> Iterator[dict[DecisionRef, int]] | None:
+def cases(over: Sequence[DecisionRef]) -> Iterator[dict[DecisionRef, int]] | None:
     """Every assignment, or ``None`` where there are too many."""
-    sizes = [len(ref.decision.labels) for ref in decisions]
+    sizes = [len(ref.decision.labels) for ref in over]
     if prod(sizes) > MAX_CASES:
         return None
     picks = itertools.product(*map(range, sizes))
-    return (dict(zip(decisions, pick, strict=True)) for pick in picks)
+    return (dict(zip(over, pick, strict=True)) for pick in picks)
 
 
 def under(value: Value, case: Case) -> Value:
@@ -105,11 +105,11 @@ def type_under(type: TensorType, case: Case) -> TensorType:
 
 def tabulate(values: Sequence[Value], verdict: Callable[[Sequence[Value]], bool | None]) -> Test | bool | None:
     """A condition over decisions; ``None`` where it is not decided by them, or where they have too many cases."""
-    decisions = variables_of(*values)
-    every = cases(decisions)
-    if not decisions or every is None:
+    mentioned = variables_of(*values)
+    every = cases(mentioned)
+    if not mentioned or every is None:
         return None
-    holds: set[tuple[int, ...]] = set()
+    true: set[tuple[int, ...]] = set()
     count = 0
     for case in every:
         count += 1
@@ -117,10 +117,10 @@ def tabulate(values: Sequence[Value], verdict: Callable[[Sequence[Value]], bool 
         if found is None:
             return None
         if found:
-            holds.add(tuple(case.values()))
-    if len(holds) in (0, count):
-        return bool(holds)
-    return Test(decisions, frozenset(holds))
+            true.add(tuple(case.values()))
+    if len(true) in (0, count):
+        return bool(true)
+    return Test(mentioned, frozenset(true))
 
 
 def negation(test: Test) -> Test:
@@ -134,20 +134,20 @@ def condition_of(test: Test) -> Cond:
     return _split(test.decisions, test.holds)
 
 
-def _split(decisions: tuple[DecisionRef, ...], holds: frozenset[tuple[int, ...]]) -> Cond:
-    if not decisions:
-        return ALWAYS if holds else NEVER
+def _split(over: tuple[DecisionRef, ...], rows_left: frozenset[tuple[int, ...]]) -> Cond:
+    if not over:
+        return ALWAYS if rows_left else NEVER
     rest: dict[int, set[tuple[int, ...]]] = {}
-    for row in holds:
+    for row in rows_left:
         rest.setdefault(row[0], set()).add(row[1:])
     groups: dict[frozenset[tuple[int, ...]], list[int]] = {}
     for candidate in sorted(rest):
         groups.setdefault(frozenset(rest[candidate]), []).append(candidate)
-    size = len(decisions[0].decision.labels)
+    size = len(over[0].decision.labels)
     parts: list[Cond] = []
     for rows, candidates in groups.items():
-        first = ALWAYS if len(candidates) == size else Is(decisions[0], frozenset(candidates))
-        parts.append(both(first, _split(decisions[1:], rows)))
+        first = ALWAYS if len(candidates) == size else Is(over[0], frozenset(candidates))
+        parts.append(both(first, _split(over[1:], rows)))
     return either(*parts)
 
 
@@ -155,6 +155,13 @@ def excludes(guard: Cond, decision: DecisionRef, candidate: int) -> bool:
     """Whether a conjunction visibly rules out that a decision takes a candidate."""
     parts = guard.parts if isinstance(guard, All) else (guard,)
     return any(isinstance(p, Is) and p.decision == decision and candidate not in p.candidates for p in parts)
+
+
+def rules_out(guard: Cond, case: Case) -> bool:
+    """Whether some part of a conjunction that the case decides does not hold in it."""
+    parts = guard.parts if isinstance(guard, All) else (guard,)
+    known = (p for p in parts if decisions(p) <= case.keys())
+    return any(not holds(p, lambda d: case[d] if isinstance(d, DecisionRef) else None) for p in known)
 
 
 def possible(value: Value, guard: Cond) -> Value:
@@ -179,8 +186,7 @@ def equal_where(a: Dim, b: Dim, test: Test) -> bool:
 
 def difference_where(a: Dim, b: Dim, test: Test) -> Case | None:
     """A case in which the test holds and two sizes differ; the empty one where nobody can tell."""
-    decisions = tuple(dict.fromkeys((*test.decisions, *_chosen(a), *_chosen(b))))
-    every = cases(decisions)
+    every = cases(tuple(dict.fromkeys((*test.decisions, *_chosen(a), *_chosen(b)))))
     if every is None:
         return {}
     for case in every:

@@ -22,6 +22,7 @@ from spacec.sema.conditional import (
     difference_where,
     equal_where,
     holds_in,
+    rules_out,
     variables_of,
 )
 from spacec.sema.machine import Machine
@@ -49,7 +50,7 @@ def apply_switch(
     m: Machine, cx: Cx, expr: ast.Alternatives, live: list[Guarded], env: Env, x: Value, want: Want | None
 ) -> Value:
     """The candidates, each under its condition, joined by a switch for each tensor."""
-    if _ambiguous(m, expr, live):
+    if _ambiguous(m, cx, expr, live):
         return UNKNOWN
     tests = [(c, t) for c, t in live if isinstance(t, Test)]
     results: list[Value] = []
@@ -65,7 +66,7 @@ def apply_switch(
     return join_switch(m, cx, results, tuple(t for _, t in tests), places, expr.span)
 
 
-def _ambiguous(m: Machine, expr: ast.Alternatives, live: list[Guarded]) -> bool:
+def _ambiguous(m: Machine, cx: Cx, expr: ast.Alternatives, live: list[Guarded]) -> bool:
     """Report guards that leave no candidate, or several, for some assignment; and weights where nothing is drawn."""
     every = cases(variables_of(*(t for _, t in live)))
     if every is None:
@@ -74,7 +75,7 @@ def _ambiguous(m: Machine, expr: ast.Alternatives, live: list[Guarded]) -> bool:
         return True
     for case in every:
         left = [c for c, test in live if holds_in(test, case)]
-        if len(left) != 1:
+        if len(left) != 1 and not rules_out(cx.guard, case):
             _not_one(m, expr, left, case)
             return True
     weighed = next((c.prior for c, _ in live if c.prior is not None), None)

@@ -24,6 +24,7 @@ _PLAIN = (
 _FORMS = (
     *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
     *("name", "inline", "dag", "value", "elastic", "residual", "presence"),
+    *("determined", "shared depth", "widened"),
 )
 _PRESENCE = (
     "e = pick any from v in 1..3: v; return x >> conv(1, 1 + 2*len(e)) >> bn >> relu >> conv(1, 4)",
@@ -47,6 +48,7 @@ class _Grower:
     budget: int
     definitions: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    values: list[tuple[str, str]] = field(default_factory=list)
 
     def plain(self) -> str:
         return self.rng.choice(_PLAIN)
@@ -80,6 +82,15 @@ class _Grower:
                 return "conv(1, elastic {2, 3, 5}) >> bn >> relu >> conv(1, 4)"
             case "presence":
                 return f"dag(x) {{ s = [x, x >> {self.inner(1)}]; {self.rng.choice(_PRESENCE)} }}"
+            case "determined":
+                value = self.value("{1, 2, 3}")
+                return f"({self.network(depth - 1)} when {value} < 3 | {self.plain()} when {value} == 3)"
+            case "shared depth":
+                return f"{self.inner(depth)} * {self.value('{1..2}')}"
+            case "widened":
+                back = "def back = identity when in.c == 4 | conv(1, 4) when in.c != 4"
+                self.definitions += [] if back in self.definitions else [back]
+                return "conv(1, elastic {2, 4, 6}) >> bn >> relu >> back"
             case "residual":
                 return f"residual({self.network(depth - 1)})"
             case _:
@@ -104,6 +115,16 @@ class _Grower:
         name = f"f{len(self.names)}"
         self.names.append(name)
         self.definitions.append(f"{kind} {name} = {body}")
+        return name
+
+    def value(self, candidates: str) -> str:
+        """A value of the file with these candidates, an old one or a new one."""
+        known = [name for name, listed in self.values if listed == candidates]
+        if known and self.rng.random() < 0.5:
+            return self.rng.choice(known)
+        name = f"k{len(self.values)}"
+        self.values.append((name, candidates))
+        self.definitions.append(f"let {name} = {candidates}")
         return name
 
     def dag(self, depth: int) -> str:

@@ -53,6 +53,24 @@ SPACES = {
     "guarded option": HEAD
     + "let r = {0, 0.25}\ndef se(r, n) = identity when r == 0 | squeeze_excite(round_to(r * in.c, n)) when r > 0\n"
     + "net = conv(3, 8) >> se(r, 2) >> bn >> se(r, 4) >> global_pool >> linear(2)",
+    "nested": HEAD
+    + "let k = {1, 3}\nlet d = {1, 2}\n"
+    + "def f = (conv(k) when d == 1 | bn when d == 2) when k == 3\n"
+    + "      | (relu when k + d == 2 | gelu when k + d == 3) when k == 1\n"
+    + "net = conv(1, C) >> f * d >> global_pool >> linear(2)",
+    "tied": HEAD
+    + "let w = elastic {2, 4}\ntied f = (conv(3, 4) | conv(1, 4)) when in.c == 2 | conv(1) when in.c == 4\n"
+    + "net = conv(3, w) >> f >> conv(1, w) >> f >> global_pool >> linear(2)",
+    "pick": HEAD
+    + "let w = elastic {2, 4}\ndef f = conv(3) when in.c == 2 | relu when in.c == 4\n"
+    + "net = conv(3, w) >> dag(x) { s = [x];  for i in 1..2 { s += sum(pick 1 from s: f) };  return s[2] }\n"
+    + "   >> global_pool >> linear(2)",
+    "pyramid": HEAD
+    + "let w = elastic {2, 4}\ndef f = each(conv(3)) when w == 2 | each(relu) when w == 4\n"
+    + "net = conv(1, w) >> transition(2, 4) >> f >> select(0) >> global_pool >> linear(2)",
+    "local let": HEAD
+    + "def a = dag(x) { let f = conv(1, elastic {2, 4}) >> relu;  return x >> f >> basic_block -> [C, *x.hw] }\n"
+    + "net = conv(1, C) >> a * 2 >> global_pool >> linear(2)",
     "groups": HEAD
     + "let w[i] = elastic {4, 8}\nlet g = {1, 2}\n"
     + "net = conv(3, C) >> bn >> resnext_block(w[0] / 2, g) -> [w[1], 6, 6] >> conv(elastic {1, 3}, w[0], groups = 2)\n"
