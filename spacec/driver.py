@@ -22,6 +22,7 @@ from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.facade import Space
 from spacec.hooks import Registry, installed
 from spacec.hooks.local import Source, with_local_ops
+from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import OpTable
 from spacec.measuring import Form, with_costs
 from spacec.modules import read_modules
@@ -31,6 +32,7 @@ from spacec.sema.broken import report_names
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
 from spacec.source import SourceFile, Span
+from spacec.space.decisions import DecisionTable
 from spacec.space.skeleton import build_table
 from spacec.syntax import ast
 from spacec.syntax.parse import parse
@@ -78,34 +80,42 @@ class Session:
         imports = read_modules(file, self.folders, self.registry, sink)
         sink.check()
         given = {name: as_expression(name, value) for name, value in params.items()}
-        found, form = self._form(file, imports, sink, given, preset)
+        found, graph = self._graph(file, imports, sink, given, preset)
 
         def other(arguments: Mapping[str, object]) -> Form:
             stated = {name: as_expression(name, value) for name, value in arguments.items()}
             needed = {p.name for p in file.header.params if p.default is None} if file.header else set()
             kept = {name: value for name, value in given.items() if name in needed}
-            return self._form(file, imports, Sink(), {**kept, **stated}, None)[1]
+            return form(*self._graph(file, imports, Sink(), {**kept, **stated}, None))
 
-        table = with_costs(form, found.measures, Path(source.name).parent, other)
+        def form(found: Elaborated, graph: SpaceGraph) -> Form:
+            return Form(graph, build_table(graph, found.limits, self._dormant(file, imports, found)))
+
+        def table() -> DecisionTable:
+            return with_costs(form(found, graph), found.measures, Path(source.name).parent, other)
+
+        limited = bool(found.limits)
+        if limited:
+            known = table()  # a constraint may be wrong in ways that show here
         warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
-        return Space(form.graph.name, source.text, found.parameters, found.presets, form.graph, table, warnings)
+        make = (lambda: known) if limited else table
+        return Space(graph.name, source.text, found.parameters, found.presets, graph, make, limited, warnings)
 
-    def _form(
+    def _graph(
         self,
         file: ast.File,
         imports: tuple[Import, ...],
         sink: Sink,
         given: Mapping[str, ast.Expr],
         preset: str | None,
-    ) -> tuple[Elaborated, Form]:
-        """One form of the space; its table has the weights and multiplies of that form."""
+    ) -> tuple[Elaborated, SpaceGraph]:
+        """The graph of one form of the space, after all passes."""
         found = elaborate(file, self.prelude, self.ops, sink, given, preset, imports)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
         graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink)
         sink.check()
-        table = build_table(graph, found.limits, self._dormant(file, imports, found))
-        return found, Form(graph, table)
+        return found, graph
 
     def _dormant(self, file: ast.File, imports: tuple[Import, ...], found: Elaborated) -> dict[str, str]:
         """Digests of the lets that this form does not reach, from the default form or a preset that does."""

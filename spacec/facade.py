@@ -7,7 +7,7 @@ build a network. Everything that can be told without torch is told without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,10 @@ class Space:
     """Values of the header parameters of this form."""
     presets: tuple[str, ...]
     graph: SpaceGraph = field(repr=False)
-    table: DecisionTable = field(repr=False)
+    make_table: Callable[[], DecisionTable] = field(repr=False)
+    """Makes :attr:`table`; called once."""
+    limited: bool = False
+    """Whether the space has constraints."""
     warnings: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
@@ -60,6 +63,11 @@ class Space:
         return f"<Space {self.name}({given}) {self.digest}: {len(self.decisions)} decisions>"
 
     # what it is
+
+    @cached_property
+    def table(self) -> DecisionTable:
+        """Decisions, slots and costs under their global names."""
+        return self.make_table()
 
     @property
     def digest(self) -> str:
@@ -131,7 +139,7 @@ class Space:
 
     def infeasible(self) -> Diagnostic | None:
         """A warning (W0511) where the constraints are known, after bounded work, to leave no architecture."""
-        return infeasible(self.table)
+        return infeasible(self.table) if self.limited else None
 
     def violated(self, arch: Architecture) -> tuple[Diagnostic, ...]:
         """Warnings (W0606) for the constraints that ``arch`` does not satisfy: it is built all the same."""
