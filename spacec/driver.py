@@ -33,7 +33,7 @@ from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
 from spacec.source import SourceFile, Span
 from spacec.space.decisions import DecisionTable
-from spacec.space.skeleton import build_table
+from spacec.space.skeleton import build_table, may_have_too_many
 from spacec.syntax import ast
 from spacec.syntax.parse import parse
 from spacec.syntax.read import source_from_path
@@ -95,10 +95,9 @@ class Session:
             return with_costs(form(found, graph), found.measures, Path(source.name).parent, other)
 
         limited = bool(found.limits)
-        if limited:
-            known = table()  # a constraint may be wrong in ways that show here
+        eager = limited or may_have_too_many(graph)  # what is wrong with it shows here
+        make = functools.partial(_same, table()) if eager else table
         warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
-        make = (lambda: known) if limited else table
         return Space(graph.name, source.text, found.parameters, found.presets, graph, make, limited, warnings)
 
     def _graph(
@@ -136,6 +135,10 @@ class Session:
             digests.update(reached)
             wanted -= {owner.partition("[")[0] for owner in reached}
         return digests
+
+
+def _same(table: DecisionTable) -> DecisionTable:
+    return table
 
 
 def load(

@@ -93,7 +93,7 @@ def flatten(graph: SpaceGraph) -> FlatGraph:
     root = root_place(graph.root)
     work = _Flattener(graph, root.shared)
     inputs = [work.add(FlatInput(p.name, p.type)) for p in graph.inputs]
-    results = _expand(work, root, inputs, Reach(root.owner), ALWAYS)
+    results = _expand(work, root, inputs, Reach.of(root.owner), ALWAYS)
     for use in graph.merged:
         _enter(work, use)
     outputs = {port.name: results[k] for k, port in enumerate(graph.outputs)}
@@ -113,7 +113,7 @@ def _enter(work: _Flattener, use: MemberUse) -> None:
         sources = tuple(given[k] for given in member.inputs)
         inputs.append(work.add(FlatMeet(entry, sources, work.type(type_), guard)))
     work.within = entry
-    results = _expand(work, member.place, inputs, Reach(use[0], guard, guard), ALWAYS)
+    results = _expand(work, member.place, inputs, Reach.of(use[0], guard, guard), ALWAYS)
     work.stands_for.update(zip(member.results, results, strict=True))
 
 

@@ -152,6 +152,17 @@ def upsample(x: Tensor, factor: Sequence[int]) -> Tensor:
     return F.interpolate(x, size=size, mode="nearest")
 
 
+def interpolate(x: Tensor, factor: Sequence[int]) -> Tensor:
+    """Linear along each axis; positions are the centres of cells, as in resizing images."""
+    size = [n * f for n, f in zip(x.shape[2:], factor, strict=True)]
+    return F.interpolate(x, size=size, mode="linear" if x.dim() == 3 else "bilinear", align_corners=False)
+
+
+def broadcast(vector: Tensor, like: Tensor) -> Tensor:
+    """``[N, C]`` at every position of ``like``."""
+    return vector.reshape(vector.shape + (1,) * (like.dim() - 2)).expand(*vector.shape, *like.shape[2:])
+
+
 def shift(x: Tensor) -> Tensor:
     """``out[i] = x[i + 1]`` along every spatial axis, zeros at the end (factorised reduction's one-pixel shift)."""
     for axis in range(2, x.dim()):

@@ -146,8 +146,16 @@ def narrow(site: Site) -> Call:
 
 
 def upsample(site: Site) -> Call:
-    """Nearest-neighbour upsampling."""
-    return Call(modules.upsample, (site.per_axis("factor"),)) if site.inputs[0].rank else Call(style="identity")
+    """Upsampling by whole factors, nearest-neighbour or linear along each axis."""
+    if not site.inputs[0].rank:
+        return Call(style="identity")
+    function = modules.interpolate if site.attrs["mode"] == "bilinear" else modules.upsample
+    return Call(function, (site.per_axis("factor"),))
+
+
+def broadcast(site: Site) -> Call:
+    """A vector at every position of a tensor."""
+    return Call(modules.broadcast)
 
 
 def shift(site: Site) -> Call:

@@ -138,7 +138,7 @@ class _Survey:
         while self._waiting and self.passed_at is None:
             unit, place = self._waiting.pop()
             own = 1 << 2 * self.numbers[unit]
-            outputs = self._walk(_At(unit, place, Reach(place.owner)), [own] * len(place.region.inputs))
+            outputs = self._walk(_At(unit, place, Reach.of(place.owner)), [own] * len(place.region.inputs))
             self.results[unit] = own | _union(outputs)
 
     def _meet(self, unit: MemberUse, place: Place) -> None:
@@ -172,7 +172,7 @@ class _Survey:
                     self._meet(use, below.place)
                 if below.valued:
                     self.valued.add(use)
-                self.calls.setdefault(use, []).append(_Call(at.unit, below.reach.local, _union(inputs)))
+                self.calls.setdefault(use, []).append(_Call(at.unit, below.reach.guard, _union(inputs)))
                 self.callees[at.unit].append(use)
                 return [1 << 2 * self.numbers[use] + 1] * count
             below = replace(below, member=node)
@@ -186,7 +186,7 @@ class _Survey:
         return outputs
 
     def order(self) -> tuple[MemberUse, ...]:
-        """The units, callers first."""
+        """The units, layer by layer: each after all its callers, and no later than it must."""
         done: dict[MemberUse, None] = {}
         stack: list[tuple[MemberUse, bool]] = [(_ROOT, False)]
         while stack:
@@ -196,7 +196,12 @@ class _Survey:
             elif unit not in done:
                 stack.append((unit, True))
                 stack.extend((u, False) for u in self.callees[unit])
-        return tuple(done)[::-1]
+        callers_first = list(done)[::-1]
+        layer = dict.fromkeys(callers_first, 0)
+        for unit in callers_first:
+            for callee in self.callees[unit]:
+                layer[callee] = max(layer[callee], layer[unit] + 1)
+        return tuple(sorted(callers_first, key=layer.__getitem__))
 
     def refused(self) -> set[MemberUse]:
         """Units whose calls are not shown to exclude each other, or wait for one another."""

@@ -40,8 +40,8 @@ from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable
 from spacec.space.growth import growth_of_sizes
 from spacec.space.shorter import shorter
 
-MAX_DECISIONS = 20_000
-"""Of one space; the largest published ones have a few hundred."""
+MAX_DECISIONS = 50_000
+"""Of one space; the largest shipped one has 28,329."""
 
 
 @dataclass
@@ -80,11 +80,11 @@ def build_table(
     root = root_place(graph.root)
     walk = _Walk(names=root.shared, merged=frozenset(graph.merged))
     walk.owners[root.owner] = root
-    _visit(walk, root, Reach(root.owner), count_params=True)
+    _visit(walk, root, Reach.of(root.owner), count_params=True)
     for use in graph.merged:
         member, calls = walk.entered[use]
         guard, start = either(*(c.guard for c in calls)), either(*(c.entry for c in calls))
-        _visit(walk, member, Reach(member.owner, guard, start), count_params=False)
+        _visit(walk, member, Reach.of(member.owner, guard, start), count_params=False)
     for place, conditions in walk.tied.values():
         _tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
@@ -106,6 +106,20 @@ def build_table(
     return DecisionTable(
         graph.name, space_digest(digests), decisions, tuple(walk.slots.values()), costs, constraints, digests, needs
     )
+
+
+def may_have_too_many(graph: SpaceGraph) -> bool:
+    """Whether :func:`build_table` could find more decisions than it takes; told without naming them."""
+    own: dict[int, int] = {}
+    owners: set[int] = {id(graph.root)}
+    for region in graph.regions():
+        own[id(region)] = len(region.decisions)
+        for node in region.nodes:
+            if isinstance(node, CallNode) and (node.binder is None or node.binder.local):
+                own[id(region)] += own[id(node.region)]
+            elif isinstance(node, CallNode):
+                owners.add(id(node.region))
+    return sum(own[owner] for owner in owners) > MAX_DECISIONS
 
 
 def _global_limit(walk: _Walk, limit: Limit) -> Limit:
@@ -150,9 +164,9 @@ def _visit(walk: _Walk, place: Place, reach: Reach, *, count_params: bool) -> No
         if isinstance(node, CallNode) and node.binder is not None and not node.region.inputs:
             child = place.child(node)
             _own(walk, child, node)
-            _visit(walk, child, reach.under(place, node.guard), count_params=False)
+            _visit(walk, child, reach.under(place, node.guard).into(node, child), count_params=False)
     for decision in region.decisions:
-        _decision(walk, place, decision, reach.entry)
+        _decision(walk, place, decision, reach.under(place, decision.condition).asked)
     for slot in region.slots:
         _slot(walk, place, slot)
     known: dict[int, Cond] = {}  # most nodes of a region stand under a few guards
@@ -187,7 +201,7 @@ def _call(walk: _Walk, place: Place, node: CallNode, reach: Reach, count_params:
                 return
             count_params = False
     if node.region.searches or _varies(walk, node.region):
-        _visit(walk, child, reach, count_params=count_params)
+        _visit(walk, child, reach.into(node, child), count_params=count_params)
         return
     params, macs = _fixed(walk, node.region)
     _add(walk.macs, reach.guard, walk.dim(macs))
@@ -223,7 +237,7 @@ def _own(walk: _Walk, child: Place, node: CallNode) -> None:
 def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
     """The weights of a tied member, once, wherever any of its uses is; those of tied members inside are their own."""
     inner = _Walk(names=walk.names, fixed=walk.fixed, varying=walk.varying, weights_only=True)
-    _visit(inner, place, Reach(place.owner, guard), count_params=True)
+    _visit(inner, place, Reach.of(place.owner, guard), count_params=True)
     for when, amounts in inner.params.items():
         walk.params.setdefault(when, []).extend(amounts)
 
@@ -264,9 +278,9 @@ def _add(amounts: dict[Cond, list[Dim]], when: Cond, amount: Dim) -> None:
         amounts.setdefault(when, []).append(amount)
 
 
-def _decision(walk: _Walk, place: Place, d: DecisionDecl, guard: Cond) -> None:
+def _decision(walk: _Walk, place: Place, d: DecisionDecl, active: Cond) -> None:
     name = place.id_of(d)
-    walk.active.setdefault(name, []).append(both(guard, place.absolute(d.condition)))
+    walk.active.setdefault(name, []).append(active)
     if name not in walk.decisions:
         if len(walk.decisions) == MAX_DECISIONS:
             what = f"the space has over {MAX_DECISIONS:,} decisions"

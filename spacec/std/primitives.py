@@ -117,8 +117,18 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         "upsample",
         rules.upsample,
         _lowering("upsample"),
-        (OpParam("factor", OPEN, "any", "repeats along each spatial axis"),),
-        help="nearest-neighbour upsampling",
+        (
+            OpParam("factor", OPEN, "any", "output size over input size along each spatial axis"),
+            OpParam("mode", "nearest", "text", '"nearest", or "bilinear" (linear along each axis)'),
+        ),
+        help="upsampling by a whole factor, which a stated type may give",
+    ),
+    OpSpec(
+        "broadcast",
+        rules.broadcast,
+        _lowering("broadcast"),
+        inputs=2,
+        help="a vector [C] at every position of a second tensor",
     ),
     OpSpec(
         "narrow",

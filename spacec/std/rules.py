@@ -133,7 +133,18 @@ def noise(attrs: Attrs, types: Types) -> OpResult:
 def upsample(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "upsample")
     factors = strides(attrs, x.rank, "factor")
+    if attrs["mode"] not in ("nearest", "bilinear"):
+        raise RuleError(f'`mode` is "nearest" or "bilinear", not {attrs["mode"]!r}', code="E0306")
+    if x.rank > 2:
+        raise RuleError(f"upsampling works on one or two spatial axes, and {x} has {x.rank}")
     return OpResult(TensorType(x.channels, tuple(n * f for n, f in zip(x.space, factors, strict=True))))
+
+
+def broadcast(attrs: Attrs, types: Types) -> OpResult:
+    vector, like = types
+    if vector.kind != "dense" or vector.space:
+        raise RuleError(f"broadcast repeats a vector [C] over the space of another tensor, found {vector}")
+    return OpResult(TensorType(vector.channels, like.space))
 
 
 def total(attrs: Attrs, types: Types) -> OpResult:

@@ -76,8 +76,8 @@ def data(*shape: int) -> Tensor:
 )
 def test_output_has_the_type_of_the_rule(name: str, rank: int) -> None:
     x = data(4, *SPACES[rank])
-    count = PRIMITIVE_TABLE.ops[name].inputs or 2
-    apply(name, *[x] * count, **EXTRA.get(name, {}))
+    given = [data(4), x] if name == "broadcast" else [x] * (PRIMITIVE_TABLE.ops[name].inputs or 2)
+    apply(name, *given, **EXTRA.get(name, {}))
 
 
 @pytest.mark.parametrize("rank", [1, 2])
@@ -164,6 +164,26 @@ def test_shift_upsample_zero_global_pool() -> None:
     torch.testing.assert_close(up, x.repeat_interleave(2, -1))
     assert float(apply("zero", x, out=5, stride=2).abs().sum()) == 0
     torch.testing.assert_close(apply("global_pool", x), x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4)])
+def test_linear_upsampling(shape: tuple[int, ...]) -> None:
+    """Against the line through the centres of the two nearest cells, by hand along each axis."""
+    x = data(2, *shape)
+    found = apply("upsample", x, factor=3, mode="bilinear")
+    for axis in range(2, x.dim()):
+        n = x.shape[axis]
+        at = ((torch.arange(3 * n, dtype=x.dtype) + 0.5) / 3 - 0.5).clamp(0, n - 1)
+        low = at.floor().long()
+        part = (at - low).reshape([-1 if k == axis else 1 for k in range(x.dim())])
+        x = x.index_select(axis, low) * (1 - part) + x.index_select(axis, (low + 1).clamp(max=n - 1)) * part
+    torch.testing.assert_close(found, x, rtol=1e-10, atol=1e-10)
+
+
+def test_broadcast() -> None:
+    vector, x = data(3), data(5, 2, 4)
+    found = apply("broadcast", vector, x)
+    assert torch.equal(found, vector[:, :, None, None].expand(-1, -1, 2, 4))
 
 
 def test_products_and_joins() -> None:
