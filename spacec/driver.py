@@ -40,7 +40,7 @@ from spacec.syntax.read import source_from_path
 
 __all__ = ["Session", "Space", "load", "loads", "parameters_of"]
 
-PRELUDE = ("prelude", "sequence")
+PRELUDE = ("prelude", "sequence", "graphs")
 """Files of the standard library."""
 LIBRARY_PATH = "SPACEC_PATH"
 

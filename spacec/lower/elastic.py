@@ -278,8 +278,9 @@ class ElasticLayers:
             chosen = {**mask.chosen, **case}
             parts = [
                 _narrowed(x, layout_ranges(layouts[i], mask.chosen, chosen))
-                for i, x in zip(op.inputs, inputs, strict=True)
+                for i, x in zip(op.inputs, inputs, strict=False)
             ]
+            parts += inputs[len(op.inputs) :]  # the graph
             whole = sum(sizes.number(segment, mask.chosen) for segment in layouts[node])
             y, inside = _spread(run(parts, chosen), layout_ranges(layouts[node], mask.chosen, chosen), whole)
             total, mass = total + probability * y, mass + probability * inside

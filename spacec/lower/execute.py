@@ -17,6 +17,7 @@ from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses
+from spacec.lower.modules_graph import Graph
 from spacec.lower.plan import DROPS_ABSENT, ChooseStep, OpStep, Plan
 from spacec.lower.sizes import number
 from spacec.lower.switches import fitted
@@ -48,6 +49,8 @@ class Pass:
     values: dict[int, Tensor] = field(default_factory=dict)
     tapped: dict[int, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
+    graph: Graph | None = None
+    """The graph whose nodes the graph-typed values describe."""
     _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
     _reaches: list[tuple[Any, ...]] | None = None
 
@@ -69,21 +72,22 @@ class Pass:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""
         blueprint = self.machine.blueprint
         layer = blueprint.lowered[node]
+        given: list[Any] = [*inputs, self.graph] if layer.graph else [*inputs]
         sizes = self.elastic if node in blueprint.elastic.symbols else None
         if not isinstance(layer, Layer):
             if sizes is not None:
-                return self.machine.elastic.call(node, inputs, sizes)
-            return self.machine.functions[node](*inputs)
+                return self.machine.elastic.call(node, given, sizes)
+            return self.machine.functions[node](*given)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
         module = self.machine.modules[op.key]
         if sizes is not None:
-            result = self.machine.elastic.run(node, module, inputs, sizes, spare)
+            result = self.machine.elastic.run(node, module, given, sizes, spare)
         elif spare:
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-            result = torch.func.functional_call(module, buffers, tuple(inputs))
+            result = torch.func.functional_call(module, buffers, tuple(given))
         else:
-            result = module(*inputs)
+            result = module(*given)
         if not layer.emits:
             value: Tensor = result
             return value

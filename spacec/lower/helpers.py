@@ -15,6 +15,9 @@ ParameterKind = Literal["all", "weight", "norm", "bias", "head"]
 """``all``; ``norm``: scales and shifts of norms; ``bias``: other biases; ``weight``: the rest;
 ``head``: every parameter of layers between which and an output no other layer has weights."""
 
+Input = Tensor | tuple[Tensor | None, ...]
+"""What a network is given for one of its inputs: a tensor, or the parts of a graph."""
+
 NORMS = (_NormBase, ChannelNorm, nn.LayerNorm, nn.GroupNorm)
 
 
@@ -49,14 +52,14 @@ def set_drop_path(model: nn.Module, rate: float) -> None:
 
 
 def ordered_inputs(
-    names: tuple[str, ...], given: tuple[Tensor | Mapping[str, Tensor], ...], named: Mapping[str, Tensor]
-) -> tuple[Tensor, ...]:
+    names: tuple[str, ...], given: tuple[Input | Mapping[str, Input], ...], named: Mapping[str, Input]
+) -> tuple[Input, ...]:
     """Inputs in order, from positions, names, or one mapping. Raises :class:`TypeError` where they do not fit."""
     if len(given) == 1 and isinstance(given[0], Mapping):
         return ordered_inputs(names, (), {**given[0], **named})
-    found: dict[str, Tensor] = {}
+    found: dict[str, Input] = {}
     for name, value in zip(names, given, strict=False):
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor | tuple):
             raise TypeError(f"input '{name}' must be a tensor, not {type(value).__name__}")
         found[name] = value
     if len(given) > len(names):

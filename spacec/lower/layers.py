@@ -84,7 +84,7 @@ class Layer:
     ``init``: ``("normal", std)`` redraws the weight. ``axes``: for each parameter and buffer, how its
     axes follow elastic sizes; ``None`` where the layer cannot be sliced. ``emits``: its forward
     returns ``(tensor, {loss name: scalar})``. ``by_case``: its channels are grouped or compared, so under a
-    soft elastic mask it runs once at each size.
+    soft elastic mask it runs once at each size. ``graph``: it is given the space's graph after its tensors.
     """
 
     cls: type[nn.Module]
@@ -94,6 +94,7 @@ class Layer:
     axes: tuple[tuple[str, tuple[Axis, ...]], ...] | None = None
     emits: bool = False
     by_case: bool = False
+    graph: bool = False
 
     def build(self) -> nn.Module:
         """A fresh module; its weights come from the ambient generator."""
@@ -119,7 +120,7 @@ class Call:
     """A function of tensors without state: ``fn(*tensors, *args, **kwargs)``.
 
     ``style``: ``"sum"`` and ``"concat"`` take any number of tensors and drop absent ones,
-    ``"identity"`` passes its input on. ``by_case``: as for a :class:`Layer`.
+    ``"identity"`` passes its input on. ``by_case``, ``graph``: as for a :class:`Layer`.
     """
 
     fn: Callable[..., Tensor] | None = None
@@ -127,6 +128,7 @@ class Call:
     kwargs: tuple[tuple[str, Value], ...] = ()
     style: Literal["call", "sum", "concat", "identity"] = "call"
     by_case: bool = False
+    graph: bool = False
 
     def bind(self) -> Callable[..., Tensor]:
         """The function of tensors alone."""

@@ -119,7 +119,7 @@ class Network(nn.Module):
             attach(self, key, layer)
         self._run = self.design.program.compile()
 
-    def forward(self, *inputs: Tensor, **named_inputs: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, *inputs: helpers.Input, **named_inputs: helpers.Input) -> Tensor | dict[str, Tensor]:
         """The generated code (``print(net.design.program.text())``). Raises :class:`ValueError` for unfit inputs."""
         result: Tensor | dict[str, Tensor] = self._run(self, *inputs, **named_inputs)
         return result

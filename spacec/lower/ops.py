@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spacec.lower import modules
 from spacec.lower.layers import Axis, Call, Layer, Lowering, Site, Value, initial
+from spacec.lower.modules_graph import graph_pool
 
 _CONV: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d)
 _SAME_CONV: tuple[type[nn.Module], ...] = (modules.SameConv1d, modules.SameConv2d)
@@ -122,6 +123,8 @@ def avg_pool(site: Site) -> Call:
 
 def global_pool(site: Site) -> Call:
     """Mean over space."""
+    if site.inputs[0].kind == "graph":
+        return Call(graph_pool, graph=True)
     rank = site.inputs[0].rank
     return Call(torch.mean, (tuple(range(2, rank + 2)),)) if rank else Call(style="identity")
 

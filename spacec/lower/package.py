@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spacec.lower import errors
 from spacec.lower.emit import design_source
+from spacec.lower.helpers import Input
 from spacec.lower.network import Network
 from spacec.lower.standalone import measure
 
@@ -36,7 +37,7 @@ class Check:
     """
 
     metric: KnownMetric
-    inputs: tuple[Tensor | Mapping[str, Tensor], ...]
+    inputs: tuple[Tensor | Mapping[str, Input], ...]
     targets: tuple[Tensor, ...]
     value: float | None = None
 
@@ -94,7 +95,7 @@ def _check_content(network: Network, check: Check) -> dict[str, Any]:
     found = measure(
         network,
         check.metric,
-        [{n: t.to(device) for n, t in b.items()} if isinstance(b, dict) else b.to(device) for b in inputs],
+        [{n: moved(t, device) for n, t in b.items()} if isinstance(b, dict) else b.to(device) for b in inputs],
         [t.to(device) for t in targets],
     )
     network.train(training)
@@ -114,7 +115,14 @@ def _check_content(network: Network, check: Check) -> dict[str, Any]:
     }
 
 
-def _batch(batch: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
+def _batch(batch: Tensor | Mapping[str, Input]) -> Tensor | dict[str, Input]:
     if isinstance(batch, Tensor):
         return batch.detach().cpu()
-    return {name: tensor.detach().cpu() for name, tensor in batch.items()}
+    return {name: moved(value, torch.device("cpu")) for name, value in batch.items()}
+
+
+def moved(value: Input, device: torch.device) -> Input:
+    """An input without its graph of gradients on another device; a graph as a plain tuple."""
+    if isinstance(value, Tensor):
+        return value.detach().to(device)
+    return tuple(None if part is None else part.detach().to(device) for part in value)

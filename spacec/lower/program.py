@@ -22,6 +22,7 @@ from spacec.ir.flat import LOSS_PREFIX, FlatGraph, FlatInput, FlatOp
 from spacec.lower import sizes
 from spacec.lower.layers import Call, Layer, literal
 from spacec.lower.modules import add_losses, check_divisible, check_input
+from spacec.lower.modules_graph import check_graph
 from spacec.lower.modules_sequence import check_tokens
 from spacec.lower.plan import ChooseStep, OpStep, Plan
 from spacec.lower.sizes import Sizes
@@ -62,7 +63,7 @@ def compile_function(text: str, name: str, code: tuple[object, ...]) -> Callable
 
 def safe_names(names: tuple[str, ...], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Parameter names for input names: the same, but for words that mean something else here."""
-    taken = {"check_input", "check_tokens", "check_divisible", "add_losses", *reserved}
+    taken = {"check_input", "check_tokens", "check_graph", "check_divisible", "add_losses", *reserved}
     out = []
     for name in names:
         safe = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
@@ -85,6 +86,9 @@ def entry_lines(flat: FlatGraph, given: Sizes, names: tuple[str, ...]) -> tuple[
             vocabulary = sizes.number(kind.channels, given)
             lines.append(f"check_tokens({literal(name)}, {safe}, {literal(pattern)}, sizes, {vocabulary})")
             code.append(check_tokens)
+        elif kind.kind == "graph":
+            lines.append(f"{safe} = check_graph({literal(name)}, {safe}, {sizes.number(kind.channels, given)})")
+            code.append(check_graph)
         elif pattern is not None:
             lines.append(f"check_input({literal(name)}, {safe}, {literal(pattern)}, sizes)")
     for check in sizes.entry_checks(flat, given):
@@ -93,11 +97,13 @@ def entry_lines(flat: FlatGraph, given: Sizes, names: tuple[str, ...]) -> tuple[
     return (lines, code) if len(lines) > 1 else ([], [])
 
 
-def entry_function(flat: FlatGraph, given: Sizes) -> Callable[..., None]:
-    """The checks alone, as a function of the inputs in order."""
+def entry_function(flat: FlatGraph, given: Sizes) -> Callable[..., tuple[Any, ...]]:
+    """The checks alone, as a function of the inputs in order that returns them."""
     names = safe_names(flat.inputs)
     lines, code = entry_lines(flat, given, names)
-    text = f"def entry({', '.join(names)}):\n" + "".join(f"    {line}\n" for line in lines or ["pass"])
+    text = f"def entry({', '.join(names)}):\n" + "".join(
+        f"    {line}\n" for line in [*lines, f"return ({', '.join(names)},)"]
+    )
     return compile_function(text, "entry", tuple(code))
 
 
@@ -142,6 +148,8 @@ def make_program(flat: FlatGraph, plan: Plan, lowered: dict[int, Layer | Call], 
     registers = _Registers({i: n for i, n in _last_uses(steps, roots).items() if i not in kept})
     by_name = {n.name: i for i, n in enumerate(flat.nodes) if isinstance(n, FlatInput)}
     registers.names.update({by_name[name]: safe for name, safe in zip(flat.inputs, parameters, strict=True)})
+    graphs = [registers.names[i] for i in by_name.values() if flat.nodes[i].type.kind == "graph"]
+    registers.names.update({i: f"{registers.names[i]}.x" for i in by_name.values() if registers.names[i] in graphs})
     emits = any(isinstance(found := lowered[s.node], Layer) and found.emits for s in steps)
     if emits:
         lines.append("losses = {}")
@@ -154,6 +162,8 @@ def make_program(flat: FlatGraph, plan: Plan, lowered: dict[int, Layer | Call], 
             group = op.key.split(".")[0]
             lines.append(f"# {group}")
         tensors = registers.read(tuple(roots.get(i, i) for i in step.inputs), number)
+        if found.graph:
+            tensors += graphs
         target = registers.write(step.node)
         if isinstance(found, Call):
             lines.append(f"{target} = {found.text(tensors)}")

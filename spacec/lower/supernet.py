@@ -25,6 +25,7 @@ from spacec.lower.gates import Trace, gate_gradients, watch_masks
 from spacec.lower.layers import Call, build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach
+from spacec.lower.modules_graph import Graph
 from spacec.lower.program import entry_function
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
@@ -56,12 +57,12 @@ class Supernet(nn.Module):
 
     def forward(
         self,
-        *inputs: Tensor | Mapping[str, Tensor] | Architecture | None,
+        *inputs: helpers.Input | Mapping[str, helpers.Input] | Architecture | None,
         mask: Mask | Architecture | None = None,
         taps: Iterable[str] = (),
         weights: Mapping[str, Tensor] | None = None,
         gates: bool | Literal["all"] = False,
-        **named_inputs: Tensor,
+        **named_inputs: helpers.Input,
     ) -> Out:
         """Run the candidates that ``mask`` selects (see :mod:`spacec.lower.masks`; ``None``: uniform and soft).
 
@@ -83,9 +84,11 @@ class Supernet(nn.Module):
             return out
         blueprint = self.blueprint
         given = helpers.ordered_inputs(blueprint.flat.inputs, tensors, named_inputs)
-        self._entry(*given)
+        checked = self._entry(*given)
+        graph = next((value for value in checked if isinstance(value, Graph)), None)
+        features = [value.x if isinstance(value, Graph) else value for value in checked]
         selections = self._read_mask(mask)
-        trace = self._trace(selections, given[0]) if gates else None
+        trace = self._trace(selections, features) if gates else None
         elastic = read_elastic(blueprint, selections)
         decided = blueprint.switches.decided(selections)
         if trace is not None:
@@ -101,7 +104,8 @@ class Supernet(nn.Module):
             elastic,
             frozenset(i for nodes in tap_nodes.values() for i in nodes),
             trace,
-            dict(zip(_input_nodes(blueprint.flat), given, strict=True)),
+            dict(zip(_input_nodes(blueprint.flat), features, strict=True)),
+            graph=graph,
         )
         run.tapped.update((i, v) for i, v in run.values.items() if i in run.taps)
         run.run(plan, keep=gates == "all")
@@ -111,7 +115,7 @@ class Supernet(nn.Module):
 
     def _split(
         self, given: tuple[Any, ...], mask: Mask | Architecture | None
-    ) -> tuple[tuple[Tensor | Mapping[str, Tensor], ...], Mask | Architecture | None]:
+    ) -> tuple[tuple[helpers.Input | Mapping[str, helpers.Input], ...], Mask | Architecture | None]:
         """Inputs and mask: what stands after the last input (or after one mapping of inputs) is the mask."""
         count = 1 if given and isinstance(given[0], Mapping) else len(self.blueprint.flat.inputs)
         if len(given) != count + 1 or isinstance(given[-1], Tensor):
@@ -120,7 +124,9 @@ class Supernet(nn.Module):
             raise TypeError("the mask is given twice, by position and by name")
         return given[:-1], given[-1]
 
-    def _trace(self, selections: Mapping[tuple[str, str], Selection], like: Tensor) -> Trace:
+    def _trace(self, selections: Mapping[tuple[str, str], Selection], inputs: list[Tensor]) -> Trace:
+        numbers = (x for x in inputs if x.is_floating_point())
+        like = next(numbers, torch.zeros((), device=inputs[0].device))
         entries = self.blueprint.flat.entries
         asked = {name for entry in entries for call in entry.calls for name in decisions(call.gate)}
         return Trace(entries=entries, gates={n: s.vector(like) for n, s in selections.items() if n in asked})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -73,9 +73,19 @@ class Affine:
         return x * self.std.to(x) + self.mean.to(x)
 
 
+def _moved(value: Any, device: torch.device | str) -> Any:
+    """A tensor, or the parts of a graph, on ``device``."""
+    if isinstance(value, tuple):
+        return tuple(None if part is None else part.to(device, non_blocking=True) for part in value)
+    return value.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class Batch:
     """One batch. Every tensor has the batch axis first, of the same length.
+
+    A graph among the inputs is a tuple (features, edges, each node's graph), see :mod:`spacec.lower.modules_graph`;
+    its samples are its nodes where the network answers for each of them, else its graphs.
 
     ``inputs`` and ``targets`` by port name (targets are free-form: class indices ``[B]``, images
     ``[B, C, H, W]``, several horizons ``[B, T]``…). ``masks`` by target name, broadcastable to that target:
@@ -93,7 +103,7 @@ class Batch:
     @property
     def size(self) -> int:
         """Number of samples."""
-        return int(next(iter(self.inputs.values())).shape[0])
+        return int(next(iter((*self.targets.values(), *self.inputs.values()))).shape[0])
 
     @property
     def target(self) -> Tensor:
@@ -105,7 +115,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``."""
-        return self._map(lambda t: t.to(device, non_blocking=True))
+        return self._map(lambda t: _moved(t, device))
 
     def slice(self, start: int, stop: int) -> Batch:
         """Samples ``start`` to ``stop``."""

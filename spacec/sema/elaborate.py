@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spacec.diagnostics.model import Sink
+from spacec.diagnostics.model import Label, Sink
 from spacec.ir.graph import Output, Port, Ref, Region, SpaceGraph, Step
 from spacec.ir.ops import OpTable
 from spacec.sema.apply import apply
@@ -111,6 +111,7 @@ class _Run:
         inputs = [p for i in ports if i.direction == "input" and (p := read_port(m, i, self.env))]
         outputs = [p for i in ports if i.direction == "output" and (p := read_port(m, i, self.env))]
         m.inputs.update({i.name: i.name_span for i in ports if i.direction == "input"})
+        self._one_graph(inputs)
         for item in file.items:
             report_unknown(m, item, self.env)
         if not self._complete(ports):
@@ -120,6 +121,13 @@ class _Run:
                 m.fail("E0206", file.header.span, f"this form of the space has no {direction}", "every `when` is false")
         graph = self._build(file.header.name, inputs, outputs) if len(inputs) and len(outputs) else None
         return self._finish(graph, parameters, presets)
+
+    def _one_graph(self, inputs: list[Port]) -> None:
+        """Every graph-typed tensor describes the nodes of one graph, so a space has one at most."""
+        graphs = [p for p in inputs if p.type.kind == "graph"]
+        for other in graphs[1:]:
+            label = (Label(graphs[0].span, "the first one"),)
+            self.m.fail("E0306", other.span, "a space has one graph at most", "a second graph", labels=label)
 
     def _complete(self, ports: list[ast.Port]) -> bool:
         """Whether the file has what every space has."""

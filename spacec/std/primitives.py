@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from spacec.ir.ops import OPEN, OpParam, OpSpec, OpTable
 from spacec.std import rules
+from spacec.std.graphs import GRAPH_OPS
 from spacec.std.sequence import SEQUENCE_OPS
 
 _OUT = OpParam("out", OPEN, "size", "output channels")
@@ -168,6 +169,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         help="drops whole samples of a path in training; the trainer schedules its rate",
     ),
     *SEQUENCE_OPS,
+    *GRAPH_OPS,
 )
 
 PRIMITIVE_TABLE = OpTable({spec.name: spec for spec in PRIMITIVES})

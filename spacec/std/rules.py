@@ -104,7 +104,7 @@ def pool(attrs: Attrs, types: Types) -> OpResult:
 
 
 def global_pool(attrs: Attrs, types: Types) -> OpResult:
-    x = _dense(types, "global_pool")
+    x = features(types, "global_pool")
     return OpResult(TensorType(x.channels))
 
 

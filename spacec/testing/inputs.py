@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,12 +13,14 @@ from spacec.facade import Space
 from spacec.ir.dims import Symbol, symbols
 from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType
+from spacec.lower.modules_graph import Graph
 
 
 def example_inputs(
     space: Space, batch: int = 4, seed: int = 0, sizes: Mapping[str, int] | None = None
-) -> dict[str, Tensor]:
-    """Random inputs by name, each ``[batch, C, *space]`` of the default dtype; tokens are integers ``[batch, *space]``.
+) -> dict[str, Any]:
+    """Random inputs by name, each ``[batch, C, *space]`` of the default dtype; tokens are integers ``[batch, *space]``,
+    graphs a :class:`spacec.lower.modules_graph.Graph` of ``batch`` rings of four nodes.
 
     Free sizes that ``sizes`` leaves out take the smallest value up to 8 at which every precondition holds.
     """
@@ -41,8 +44,18 @@ def smallest_sizes(space: Space, given: Mapping[str, int]) -> dict[str, int]:
     raise ValueError(f"no sizes up to 8 of {', '.join(unset)} meet what the space asks of its inputs")
 
 
-def _tensor(kind: TensorType, batch: int, values: Mapping[str, int], generator: torch.Generator) -> Tensor:
+def _tensor(kind: TensorType, batch: int, values: Mapping[str, int], generator: torch.Generator) -> Tensor | Graph:
     shape = [int(evaluate(d, lambda s: values[s.name])) for d in kind.dims]
     if kind.kind == "tokens":
         return torch.randint(shape[0], (batch, *shape[1:]), generator=generator)
+    if kind.kind == "graph":
+        return rings(torch.randn(4 * batch, *shape, generator=generator), 4)
     return torch.randn(batch, *shape, generator=generator)
+
+
+def rings(x: Tensor, size: int) -> Graph:
+    """A batch of graphs of ``size`` nodes each, every node with an edge to the next one and back from it."""
+    nodes = torch.arange(x.shape[0])
+    follower = nodes - nodes % size + (nodes + 1) % size
+    edges = torch.cat([torch.stack([nodes, follower]), torch.stack([follower, nodes])], 1)
+    return Graph(x, edges, nodes // size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,10 @@ from spacec.ir.types import TensorType, Type
 from spacec.search.options import Options, option
 from spacec.search.seeds import generator
 from spacec.search.task import Batch, Metric, OutLike, Port, Split, Splits, Task
+from spacec.testing.inputs import rings
+
+NODES = 4
+"""Of a graph: a ring, one for each sample."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,13 @@ class SyntheticSplit(Split):
         n, rng = task.options.samples, generator("synthetic", name, seed)
         self.inputs = {port.name: _draw(port, n, rng) for port in task.inputs}
         (out,) = task.outputs
-        numbers = torch.cat([x.float().flatten(1) for x in self.inputs.values()], 1)
+        by_node = out.kind == "graph"
+        rows = n * NODES if by_node else n
+        numbers = torch.cat([x.float().reshape(rows, -1) for x in self.inputs.values()], 1)
         mix = torch.randn(numbers.shape[1], prod(_sizes(out)), generator=generator("synthetic map"))
-        y = (numbers @ mix / numbers.shape[1] ** 0.5).reshape(n, *_sizes(out))
-        self.target = y.argmax(1) if task.classifies else y
+        y = (numbers @ mix / numbers.shape[1] ** 0.5).reshape(rows, *_sizes(out))
+        target = y.argmax(1) if task.classifies else y
+        self.target = target.unflatten(0, (n, NODES)) if by_node else target
 
     def __len__(self) -> int:
         return self.task.options.samples
@@ -46,7 +54,12 @@ class SyntheticSplit(Split):
         inputs = {name: x[at] for name, x in self.inputs.items()}
         if train:
             inputs = {name: self._noisy(x, rng) for name, x in inputs.items()}
-        return Batch(inputs, {"target": self.target[at]})
+        given: dict[str, Any] = dict(inputs)
+        for port in self.task.inputs:
+            if port.kind == "graph":
+                given[port.name] = rings(inputs[port.name].flatten(0, 1), NODES)
+        target = self.target[at]
+        return Batch(given, {"target": target.flatten(0, 1) if self.task.outputs[0].kind == "graph" else target})
 
     def _noisy(self, x: Tensor, rng: torch.Generator) -> Tensor:
         if not x.is_floating_point():
@@ -105,8 +118,8 @@ class Synthetic(Task):
         return {"score": -(out.prediction - batch.target).square().flatten(1).mean(1)}
 
     def _port(self, name: str, type_: Type) -> Port:
-        if not isinstance(type_, TensorType) or type_.kind == "graph":
-            raise ValueError(f"made-up samples are tensors or tokens; '{name}' is {type_}")
+        if not isinstance(type_, TensorType):
+            raise ValueError(f"made-up samples are tensors, tokens or graphs; '{name}' is {type_}")
         return Port(name, tuple(self._number(dim) for dim in type_.dims), type_.kind)
 
     def _number(self, dim: Dim) -> int:
@@ -121,4 +134,6 @@ def _draw(port: Port, n: int, rng: torch.Generator) -> Tensor:
     sizes = _sizes(port)
     if port.kind == "tokens":
         return torch.randint(sizes[0], (n, *sizes[1:]), generator=rng)
+    if port.kind == "graph":
+        return torch.randn(n, NODES, *sizes, generator=rng)
     return torch.randn(n, *sizes, generator=rng)

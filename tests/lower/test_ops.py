@@ -26,8 +26,8 @@ SPATIAL = (*WINDOWED, "instance_norm", "flatten")
 """Those that need space axes."""
 SEQUENCE = ("positions", "sinusoids", "attend", "attend_grid", "class_token", "token", "rest")
 """Those that need one axis."""
-LOSSY = ("embed", "penalty", "vq")
-"""Those that take tokens or return losses: test_sequence.py has them."""
+OTHERS = ("embed", "penalty", "vq", "propagate", "gat", "graph_norm", "pair_norm")
+"""Those that take tokens or graphs, or return losses: test_sequence.py and test_graphs.py have them."""
 EXTRA: dict[str, dict[str, AttrValue]] = {
     "conv": {"kernel": 3, "out": 6, "stride": 2},
     "linear": {"out": 5},
@@ -71,7 +71,7 @@ def data(*shape: int) -> Tensor:
         (name, rank)
         for name in PRIMITIVE_TABLE.ops
         for rank in SPACES
-        if name not in LOSSY and (rank or name not in SPATIAL) and (rank == 1 or name not in SEQUENCE)
+        if name not in OTHERS and (rank or name not in SPATIAL) and (rank == 1 or name not in SEQUENCE)
     ],
 )
 def test_output_has_the_type_of_the_rule(name: str, rank: int) -> None:

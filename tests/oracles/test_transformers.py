@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import spacec
+from tests.grammars.record import GRAMMARS
 
 BERT = """
 space bert(layers = 4)
@@ -43,3 +44,16 @@ def test_gpt_neox_of_the_follow_up() -> None:
     arch = space.architecture("random:0")
     linear_maps = 4 * (4 * 128 * 128 + 2 * 128 * 512) + 128 * 128
     assert space.macs(arch, T=10) == 10 * linear_maps + 4 * 2 * 10 * 10 * 128
+
+
+def test_autoformer_tiny() -> None:
+    """Chen et al. 2021: 3 widths, then 4 ways for each of 12 to 14 layers; the weights of the smallest."""
+    space = spacec.load(GRAMMARS / "autoformer.space")
+    assert space.count() == 3 * (4**12 + 4**13 + 4**14)
+    width, heads, hidden, layers = 192, 3, 672, 12
+    inner = 64 * heads
+    attention = 3 * (width * inner + inner) + inner * width + width + 2 * 2 * 30 * 64
+    block = attention + width * hidden + hidden + hidden * width + width + 2 * 2 * width
+    ends = 3 * 16 * 16 * width + width + width + 197 * width + 2 * width + width * 1000 + 1000
+    smallest = space.architecture(f"{space.digest}:width=192:net=12{',3,7' * layers}")
+    assert space.params(smallest) == layers * block + ends
