@@ -34,7 +34,10 @@ def free_sizes(flat: FlatGraph, wiring: Wiring, batch: Batch) -> dict[str, int]:
     found: dict[str, int] = {}
     for type_, tensor in zip(input_types(flat).values(), wiring.batch_arguments(batch), strict=True):
         assert isinstance(type_, TensorType), "the inputs of a network are tensors"
-        for dim, actual in zip(type_.dims, tensor.shape[1:], strict=False):
+        if type_.kind == "graph":
+            continue  # its nodes are counted by nobody's type
+        axes = type_.dims if type_.kind == "dense" else type_.space
+        for dim, actual in zip(axes, tensor.shape[1:], strict=False):
             if len(symbols(dim)) == 1:
                 (symbol,) = symbols(dim)
                 found.update((symbol.name, n) for n in range(1, actual + 1) if _at(dim, n) == actual)
