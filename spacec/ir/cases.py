@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from hashlib import blake2b
 
 from spacec.ir.symbol import Symbol
 
@@ -38,8 +37,13 @@ class Cases:
     nodes: tuple[Number | Branch, ...]
 
     @cached_property
+    def _shape(self) -> int:
+        """A hash of whole numbers alone, so that it is the same in every run."""
+        return hash(self.nodes)
+
+    @cached_property
     def _hash(self) -> int:
-        return hash((self.symbols, self.nodes))
+        return hash((self.symbols, self._shape))
 
     def __hash__(self) -> int:
         return self._hash
@@ -52,8 +56,7 @@ class Cases:
     @cached_property
     def key(self) -> str:
         """A text that tells different diagrams apart, the same in every run."""
-        text = f"{[s.key for s in self.symbols]} {self.nodes}"
-        return "cases " + blake2b(text.encode(), digest_size=12).hexdigest()
+        return f"cases {self._shape} {' '.join(s.key for s in self.symbols)}"
 
     def __str__(self) -> str:
         if len(self.values) > _SHOWN:
@@ -109,8 +112,9 @@ class _Table:
         return first if children.count(first) == len(children) else self.put((level, *children))
 
     def put(self, node: Number | Branch) -> int:
-        place = self.known.setdefault(node, len(self.nodes))
-        if place == len(self.nodes):
+        place = self.known.get(node)
+        if place is None:
+            place = self.known[node] = len(self.nodes)
             if place >= MAX_NODES:
                 raise TooManyCases
             self.nodes.append(node)
@@ -162,14 +166,11 @@ def merge(
             found = put(fn(left[i], right[j]))  # type: ignore[arg-type]  # both are leaves
         else:
             x, y = left[i], right[j]
-            if p < q:
-                below = [visit(c, j) for c in x[1:]]  # type: ignore[index]  # a branch, as it has a level
-            elif q < p:
-                below = [visit(i, c) for c in y[1:]]  # type: ignore[index]  # as above
-            else:
-                below = [visit(c, d) for c, d in zip(x[1:], y[1:], strict=True)]  # type: ignore[index]  # as above
+            below: list[int] = []
+            for k in range(1, len(x if p <= q else y)):  # type: ignore[arg-type]  # a branch, as it has a level
+                below.append(visit(x[k] if p <= q else i, y[k] if q <= p else j))  # type: ignore[index]  # as above
             first = below[0]
-            found = first if below.count(first) == len(below) else put((min(p, q), *below))
+            found = first if below.count(first) == len(below) else put((p if p < q else q, *below))
         known[key] = found
         return found
 
