@@ -197,7 +197,8 @@ def _other(found: str, wanted: str) -> str | None:
 @pytest.mark.parametrize(
     "line",
     [
-        "count 3", "raw 3", "decisions a", "net.c: 3 | 5", "type y: [3]", "weights 5", "params 1", "macs 1", "other C = 9",
+        "count 3", "raw 3", "decisions a", "net.c: 3 | 5", "type y: [3]", "weights 5", "params 1", "macs 1",
+        "other C = 9",
         "same classes = 5, twice = 2", "warning W0401", "slot a: 3", "owners a", "count(net) 9", "with C = 9: count 5",
         "precondition H must be divisible by 2", "nonsense", "error E0301 at 1: conv",
     ],
@@ -217,5 +218,5 @@ def test_a_block_without_assertions_fails(tmp_path: Path) -> None:
     path = tmp_path / "bare.md"
     for text in ("```space\nspace s\n```\n", "```space\nspace s\n```\n```expect\n```\n", "```expect\ncount 1\n```\n"):
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(ValueError, match="bare.md"):
+        with pytest.raises(ValueError, match=r"bare\.md"):
             examples(path)
