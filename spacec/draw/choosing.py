@@ -68,7 +68,8 @@ class Choices(Canvas, ABC):
         """What follows decisions that are shown elsewhere: its alternatives in a frame."""
         kinds = [scope.type(Ref(k)) for k in part.nodes]
         diagram = self.frame(scope, part.interior, part.inputs)
-        lines = (Line("as decided elsewhere", "muted"),)
+        name = rows.followed(scope, part)
+        lines = (Line(f"as {name} says" if name else "as decided elsewhere", "muted"),)
         shape = self.add("frame", lines, (), kinds, flows[0].type, inner=diagram if diagram.shapes else None)
         for flow in flows:
             self.wire(flow, shape)

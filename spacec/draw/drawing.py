@@ -12,7 +12,7 @@ from spacec.draw.fold import fold
 from spacec.draw.model import Diagram, Line, Role
 from spacec.draw.parts import Part, Scope, parts_of
 from spacec.draw.scales import area_of, gridded
-from spacec.ir.graph import CallNode, DecisionDecl, OpNode, Ref, SpaceGraph
+from spacec.ir.graph import CallNode, OpNode, Ref, SpaceGraph
 from spacec.ir.types import TensorType
 
 
@@ -101,22 +101,7 @@ class Drawing(Choices):
             active = scope.arch is None or scope.value(decision) is not None
             if active and not self.is_attached(scope, decision):
                 self.note(scope, decision, decision.step.name or scope.region.name)
-        for node in scope.region.nodes:
-            if not isinstance(node, CallNode) or node.binder is None or node.region.inputs or node.region.outputs:
-                continue
-            if (id(node.binder), "value") in self.reader.known:
-                continue
-            self.reader.known[id(node.binder), "value"] = node.binder.name
-            for inner, decision in self.nested(scope.enter(node)):
-                self.note(inner, decision, node.binder.name)
-
-    def nested(self, scope: Scope) -> Iterable[tuple[Scope, DecisionDecl]]:
-        """Every decision of a region and of the calls in it that have no panel."""
-        for decision in scope.region.decisions:
-            yield scope, decision
-        for node in scope.region.nodes:
-            if isinstance(node, CallNode) and node.region.searches and node.binder is None:
-                yield from self.nested(scope.enter(node))
+        rows.note_values(self, scope)
 
     def op(self, scope: Scope, part: Part, at: At, cellular: bool) -> None:
         (index,) = part.nodes

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from spacec.draw import words
 from spacec.draw.canvas import Canvas
 from spacec.draw.model import Line, Shown
 from spacec.draw.parts import Part, Scope, body, parts_of, under
+from spacec.ir.conditions import decisions
 from spacec.ir.dims import Poly
-from spacec.ir.graph import CallNode, ChooseNode, DecisionDecl, OpNode
+from spacec.ir.graph import CallNode, ChooseNode, DecisionDecl, DecisionRef, OpNode, SwitchNode
 from spacec.ir.types import TensorType
 
 
@@ -101,7 +102,52 @@ def of_nodes(canvas: Canvas, scope: Scope, nodes: Iterable[int] | None, indent: 
             text = f"{decision.step.name or scope.region.name}: {text}"
             lines.append(Line(text, "muted", indent))
             shown.append(canvas.attach(scope, decision, text))
+    if nodes is None:
+        found_names = [Line(f"with {name}", "muted", indent) for name in note_values(canvas, scope)]
+        lines += [line for line in found_names if line not in lines]
     return lines, shown
+
+
+def note_values(canvas: Canvas, scope: Scope) -> list[str]:
+    """Note the values that definitions share, each where it is first met; the names of all that are used here."""
+    names: dict[str, None] = {}
+    for node in scope.region.nodes:
+        if not isinstance(node, CallNode) or node.binder is None or node.region.inputs or node.region.outputs:
+            continue
+        names[node.binder.name] = None
+        if (id(node.binder), "value") in canvas.reader.known:
+            continue
+        canvas.reader.known[id(node.binder), "value"] = node.binder.name
+        inner = scope.enter(node)
+        note_values(canvas, inner)
+        for place, decision in _nested(inner):
+            canvas.note(place, decision, node.binder.name)
+    return list(names)
+
+
+def followed(scope: Scope, part: Part) -> str:
+    """What a choice follows that is decided elsewhere: the names of shared values, where they are its."""
+    node = scope.node(part.nodes[0])
+    conditions = node.conditions if isinstance(node, SwitchNode) else ()
+    mentioned = {id(r.decision) for c in conditions for r in decisions(c) if isinstance(r, DecisionRef)}
+    if isinstance(node, ChooseNode):
+        mentioned.add(id(node.slot.decision))
+    names: dict[str, None] = {}
+    for call in scope.region.nodes:
+        if not isinstance(call, CallNode) or call.binder is None or call.region.inputs:
+            continue
+        if any(id(decision) in mentioned for _, decision in _nested(scope.enter(call))):
+            names[call.binder.name] = None
+    return " and ".join(names)
+
+
+def _nested(scope: Scope) -> Iterator[tuple[Scope, DecisionDecl]]:
+    """Every decision of a region and of the calls in it that have no panel."""
+    for decision in scope.region.decisions:
+        yield scope, decision
+    for node in scope.region.nodes:
+        if isinstance(node, CallNode) and node.region.searches and node.binder is None:
+            yield from _nested(scope.enter(node))
 
 
 def _below(decision: DecisionDecl, node: OpNode) -> bool:

@@ -202,6 +202,19 @@ def test_copies_fold_and_depths_say_how_many() -> None:
     assert ("choice", "block / skip / conv(5)", "2\u20134") in shapes(space)
 
 
+def test_shared_values_are_noted_wherever_they_are_used() -> None:
+    net = "conv(3, C) >> head >> head >> (conv(3) | bn) * d"
+    lines = ("let w = elastic {8, 16}", "let d = {1..3}", "def head = conv(3, w) >> residual(conv(1, w)) >> conv(3, C)")
+    space = spaced(net, *lines)
+    every_decision_is_shown_once(space)
+    panel = picture_of(space).panels[0]
+    assert [note.text for note in panel.notes] == ["w: 8 | 16", "d: 1 | 2 | 3"]
+    assert ("choice", "head / with w", "2") in shapes(space)
+    arch = space.sample(seed=2)[0]
+    notes = [note.text for note in picture_of(space, arch).panels[0].notes]
+    assert len(notes) == 2
+
+
 def test_a_pattern_of_two_is_one_frame() -> None:
     space = spaced("conv(3, C) >> (a >> b) * 3", "def a = skip | conv(3)", "def b = skip | conv(5)")
     diagram = picture_of(space).panels[0].diagram
