@@ -35,7 +35,7 @@ class Page:
     width: float
     height: float
     legend: tuple[tuple[str, str], ...]
-    """Signs and their meaning: a label's colour, ``"dash"``, ``"times"``, ``"of"``."""
+    """Signs and their meaning: a label has its colour, ``/dash``, ``/times``, ``/of`` and others have a sign."""
 
 
 def arrange(picture: Picture) -> Page:
@@ -134,17 +134,17 @@ def _signs(picture: Picture) -> tuple[tuple[str, str], ...]:
     used = {label for wire in wires for label in wire.labels}
     signs = [(label, label) for label in picture.labels if label in used]
     if any(wire.optional and not wire.labels for wire in wires):
-        signs.append(("dash", "an edge that may be absent"))
-    if any(shape.role == "state" and shape.shown for shape in shapes):
-        signs.append(("of", "k of n: how many edges are kept"))
+        signs.append(("/dash", "an edge that may be absent"))
+    if any(shape.role in ("state", "join") and len(shape.lines) > 1 for shape in shapes):
+        signs.append(("/of", "k of n: how many edges are kept"))
     if any(shape.role == "choice" for shape in shapes):
-        signs.append(("choice", "chosen"))
+        signs.append(("/choice", "chosen"))
     if any(shape.role == "call" for shape in shapes):
-        signs.append(("call", "see its own panel"))
+        signs.append(("/call", "see its own panel"))
     if any(wire.note for wire in wires):
-        signs += [("up", "to a finer scale"), ("down", "to a coarser scale")]
+        signs += [("/up", "to a finer scale"), ("/down", "to a coarser scale")]
     if any(shape.times for shape in shapes):
-        signs.append(("times", "repeated"))
+        signs.append(("/times", "repeated"))
     return tuple(signs)
 
 

@@ -185,17 +185,17 @@ def _legend(svg: Svg, page: Page, colours: Mapping[str, str]) -> None:
 
 def _sign(svg: Svg, sign: str, x: float, y: float, colours: Mapping[str, str]) -> None:
     match sign:
-        case "dash":
+        case "/dash":
             svg.line((x, y - 4), (x + 20, y - 4), MUTED, 1.4, "5 3")
-        case "up" | "down":
-            svg.line((x, y - 4), (x + 20, y - 4), _UP if sign == "up" else _DOWN, 1.6)
-        case "of":
+        case "/up" | "/down":
+            svg.line((x, y - 4), (x + 20, y - 4), _UP if sign == "/up" else _DOWN, 1.6)
+        case "/of":
             svg.rect(x + 3, y - 11, 14, 14, PAPER, INK, radius=7, line=1.3)
-        case "choice":
+        case "/choice":
             svg.rect(x, y - 10, 20, 12, tint("#e69f00", 0.10), "#b8860b", radius=3)
-        case "call":
+        case "/call":
             svg.rect(x, y - 10, 20, 12, tint(PALETTE[0], 0.10), PALETTE[0], radius=3)
-        case "times":
+        case "/times":
             svg.text(x + 10, y, f"{TIMES} n", TEXT, "middle", bold=True)
         case _:
             svg.line((x, y - 4), (x + 20, y - 4), colours.get(sign, MUTED), 3)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from spacec.draw.drawing import Drawing
+from spacec.draw.lattice import with_lattices
 from spacec.draw.model import Diagram, Line, Panel, Picture, Variant, every_shape, shown_in
 from spacec.draw.parts import Scope
 from spacec.ir.graph import Binder, CallNode, DecisionDecl, Region, SpaceGraph
@@ -89,8 +90,8 @@ class Reader:
         if key in self.known:
             return self.known[key]
         self.known[key] = name
-        title = name if call.binder is None else f"{call.binder.kind} {name}"
-        self.known[key] = self.draw(name, title, inner)
+        kind = "" if call.binder is None or call.binder.name.startswith(call.binder.kind) else f"{call.binder.kind} "
+        self.known[key] = self.draw(name, kind + name, inner)
         return self.known[key]
 
     def body(self, name: str, scope: Scope) -> None:
@@ -139,9 +140,9 @@ def read_picture(
     root = Scope(graph.root, root_place(graph.root), (), arch)
     reader.draw(MACRO, MACRO, root, depth=depth)
     drafts = sorted(reader.drafts.values(), key=lambda d: d.order)
-    panels = [Panel(d.name, d.title, d.diagram, d.notes, tuple(d.variants)) for d in drafts]
+    panels = with_lattices([Panel(d.name, d.title, d.diagram, d.notes, tuple(d.variants)) for d in drafts])
     labels = tuple(dict.fromkeys(label for d in table.decisions if d.kind == "op" for label in d.labels))
-    return Picture(graph.name, facts, tuple(panels), labels)
+    return Picture(graph.name, facts, panels, labels)
 
 
 def binder_name(binder: Binder, place: Place) -> str:

@@ -215,6 +215,22 @@ def test_shared_values_are_noted_wherever_they_are_used() -> None:
     assert len(notes) == 2
 
 
+def test_a_family_of_choices_is_a_lattice() -> None:
+    on = "a: conv(3) >> walk[l-1, r] when l > 0 | b: conv(5) >> walk[l-1, r+1] when l > 0"
+    walk = f"let walk[l, r] = {on} | c: bn when l == 0 | d: relu when l == 0"
+    space = spaced("conv(3, C) >> walk[2, 0]", walk)
+    every_decision_is_shown_once(space)
+    picture = picture_of(space)
+    assert [p.title for p in picture.panels] == ["network", "let walk"]
+    lattice = picture.panels[1].diagram
+    titles = {s.id: s.lines[0].text for s in lattice.shapes}
+    ways = {(titles[w.tail], *w.labels, titles[w.head]) for w in lattice.wires}
+    assert ("2,0", "a", "1,0") in ways
+    assert ("2,0", "b", "1,1") in ways
+    assert ("0,2", "c", "d", "output") in ways
+    assert len(ways) == 9
+
+
 def test_a_pattern_of_two_is_one_frame() -> None:
     space = spaced("conv(3, C) >> (a >> b) * 3", "def a = skip | conv(3)", "def b = skip | conv(5)")
     diagram = picture_of(space).panels[0].diagram
