@@ -13,7 +13,7 @@ import click
 
 from spacec.cli.files import STDIN, STDIN_NAME, space_files
 from spacec.cli.output import colour, tell, width
-from spacec.cli.spaces import open_space, space_options
+from spacec.cli.spaces import library_folders, open_space, space_options
 from spacec.diagnostics import render
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
@@ -66,8 +66,9 @@ def check(
         if STDIN in files:
             raise click.UsageError("--watch needs files; standard input is read once")
         from spacec.cli.watch import watch as again  # only here
+        from spacec.driver import Session
 
-        again(files, lambda: _check(what, form))
+        again(files, Session.default((), library_folders()).folders, lambda: _check(what, form))
         return
     alone = len(files) == 1 and not Path(files[0]).is_dir()
     if alone:

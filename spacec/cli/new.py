@@ -13,7 +13,7 @@ from spacec.cli.output import say, tell
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.syntax.lexer import MAX_WORD, RESERVED
 
-TEMPLATES = ("cell", "chain", "multiscale")
+TEMPLATES = ("cell", "chain", "multiscale", "transformer")
 PLACEHOLDER = "NAME"
 
 

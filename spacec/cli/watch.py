@@ -27,10 +27,13 @@ CLEAR = "\x1b[2J\x1b[3J\x1b[H"
 Seen = dict[Path, tuple[int, int, int] | None]
 
 
-def watch(names: tuple[str, ...], action: Callable[[], object]) -> None:
-    """Call ``action`` now and after every change of these files, folders, or what they use, until interrupted."""
+def watch(names: tuple[str, ...], libraries: tuple[Path, ...], action: Callable[[], object]) -> None:
+    """Call ``action`` now and after every change of these files, folders, or what they use, until interrupted.
+
+    What they use is looked up beside them and in ``libraries``.
+    """
     while True:
-        seen = _look(_watched(names))
+        seen = _look(_watched(names, libraries))
         if sys.stdout is not None and sys.stdout.isatty():
             sys.stdout.write(CLEAR)
         action()
@@ -69,8 +72,8 @@ def _named(names: tuple[str, ...]) -> list[Path]:
         return []
 
 
-def _watched(names: tuple[str, ...]) -> set[Path]:
-    """The files, and the libraries beside them that they use, whether or not these are there."""
+def _watched(names: tuple[str, ...], libraries: tuple[Path, ...]) -> set[Path]:
+    """The files, and every place where a file that they use is looked up, whether or not there is one."""
     found: set[Path] = set()
     pending = _named(names)
     while pending:
@@ -82,5 +85,6 @@ def _watched(names: tuple[str, ...]) -> set[Path]:
             tree = parse(source_from_path(path), Sink())
         except SpacecError:
             continue
-        pending += [path.parent / item.path for item in tree.items if isinstance(item, ast.Use)]
+        used = [item.path for item in tree.items if isinstance(item, ast.Use)]
+        pending += [folder / name for name in used for folder in (path.parent, *libraries)]
     return found

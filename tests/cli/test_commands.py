@@ -298,3 +298,18 @@ def test_every_command_has_help_with_an_example(spacec: Run) -> None:
         done = spacec(name, "--help")
         assert done.code == 0
         assert re.search(rf"Example:\n +spacec {name} ", done.out), name
+
+
+@pytest.mark.parametrize("name", ["architecture.txt", "c=8.txt", "plain"])
+def test_an_architecture_in_a_text_file(spacec: Run, tmp_path: Path, name: str) -> None:
+    text = spacec("sample", TABULAR, "--seed", "3").out
+    file = tmp_path / name
+    file.write_text(f"\n{text}\n")
+    source = tmp_path / "network.py"
+    done = spacec("compile", TABULAR, "--arch", file, "-o", source)
+    assert done.code == 0, done.err
+    assert source.is_file()
+    file.write_text("nothing like it\n")
+    done = spacec("compile", TABULAR, "--arch", file, "-o", source)
+    assert done.code == 1
+    assert name in done.err

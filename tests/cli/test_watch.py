@@ -23,9 +23,9 @@ USER = 'space s\ninput  x: [4]\noutput y: [4]\nuse "blocks.space"\nnet = block\n
 class Watch:
     """A running ``spacec check FILE --watch --format concise``."""
 
-    def __init__(self, *files: Path) -> None:
+    def __init__(self, *arguments: Path | str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spacec.cli", "check", *map(str, files), "--watch"],
+            [sys.executable, "-m", "spacec.cli", "check", *map(str, arguments), "--watch"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -65,8 +65,8 @@ class Watch:
 def watching() -> Iterator[Callable[..., Watch]]:
     made: list[Watch] = []
 
-    def start(*files: Path) -> Watch:
-        made.append(Watch(*files))
+    def start(*arguments: Path | str) -> Watch:
+        made.append(Watch(*arguments))
         return made[-1]
 
     yield start
@@ -104,6 +104,16 @@ def test_libraries_that_are_used_are_watched(watching: Callable[..., Watch], tmp
     assert "no errors" in watch.round()
     library.write_text("def block = reluu\n")
     assert "reluu" in watch.round()
+
+
+def test_the_library_path_is_watched(watching: Callable[..., Watch], tmp_path: Path) -> None:
+    path, folder = tmp_path / "s.space", tmp_path / "lib"
+    path.write_text(USER)
+    folder.mkdir()
+    watch = watching(path, "--library", folder)
+    assert "E0209" in watch.round()
+    (folder / "blocks.space").write_text("def block = tanh\n")
+    assert "no errors" in watch.round()
 
 
 def test_a_folder_is_watched_for_new_files(watching: Callable[..., Watch], tmp_path: Path) -> None:
