@@ -32,6 +32,8 @@ class FlatOp:
     key: str = ""
     guard: Cond = ALWAYS
     span: Span = field(default=NOWHERE, repr=False)
+    frozen: bool = False
+    """Its weights are not trained, its norms and drops are always in evaluation."""
 
 
 @dataclass(frozen=True)

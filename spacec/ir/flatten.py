@@ -36,7 +36,7 @@ from spacec.ir.graph import (
     SpaceGraph,
     SwitchNode,
 )
-from spacec.ir.naming import Place, Reach, decision_path, global_size, joined, root_place, state_path
+from spacec.ir.naming import Place, Reach, decision_path, global_size, is_frozen, joined, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.types import TensorType
 
@@ -162,7 +162,8 @@ def _call(work: _Flattener, place: Place, node: CallNode, inputs: list[int], rea
 def _op(work: _Flattener, place: Place, node: OpNode, inputs: tuple[int, ...], guard: Cond) -> int:
     attrs = {k: work.attr(v) for k, v in node.attrs.items()}
     key = joined(place.key, state_path(node.step)) if node.step is not None else ""
-    flat = FlatOp(node.spec, attrs, inputs, work.type(node.result.type), key, guard, node.span)
+    frozen = bool(key) and (place.frozen or is_frozen(node.step))
+    flat = FlatOp(node.spec, attrs, inputs, work.type(node.result.type), key, guard, node.span, frozen)
     if node.spec.state:
         return work.add(flat)
     same = (node.spec.name, tuple(attrs.items()), inputs, guard)

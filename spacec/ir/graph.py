@@ -45,6 +45,8 @@ class Step:
     parent: Step | None = None
     decides: bool = False
     stateful: bool = False
+    frozen: bool = False
+    """Everything entered from here has weights that are not trained."""
     decision_ordinal: int = 0
     state_ordinal: int = 0
 

@@ -42,6 +42,15 @@ def state_path(step: Step) -> str:
     return ".".join(reversed(parts))
 
 
+def is_frozen(step: Step | None) -> bool:
+    """Whether a step, or one that it was entered from, freezes its weights."""
+    while step is not None:
+        if step.frozen:
+            return True
+        step = step.parent
+    return False
+
+
 def joined(prefix: str, path: str) -> str:
     return f"{prefix}.{path}" if prefix and path else prefix or path
 
@@ -66,6 +75,8 @@ class Place:
     """Owner and weight key of every local binder in scope, by the binder's identity."""
     shared: dict[int, str] = field(default_factory=dict)
     """Ids of the decisions and slots that their declaration alone names; see :func:`name_singles`."""
+    frozen: bool = False
+    """Inside a call whose weights are not trained."""
 
     def with_local_binders(self) -> Place:
         """The place with the binders that its region declares in scope."""
@@ -76,18 +87,19 @@ class Place:
             home = decision_path(binder.home) if binder.home else ""
             owner = joined(joined(self.prefix, home), binder.name)
             known[id(binder)] = (owner, joined(self.key, binder_key(binder.name)))
-        return Place(self.region, self.prefix, self.key, self.owner, known, self.shared)
+        return replace(self, binders=known)
 
     def child(self, call: CallNode) -> Place:
         """The activation that a call makes."""
         key = joined(self.key, state_path(call.step))
+        frozen = self.frozen or is_frozen(call.step)
         if call.binder is None:
             prefix = joined(self.prefix, decision_path(call.step))
-            return Place(call.region, prefix, key, self.owner, self.binders, self.shared).with_local_binders()
+            return Place(call.region, prefix, key, self.owner, self.binders, self.shared, frozen).with_local_binders()
         owner, weights = self.binders.get(id(call.binder), (call.binder.name, binder_key(call.binder.name)))
         if call.binder.kind == "tied":
             key = weights
-        return Place(call.region, owner, key, owner, self.binders, self.shared).with_local_binders()
+        return Place(call.region, owner, key, owner, self.binders, self.shared, frozen).with_local_binders()
 
     def id_of(self, decision: DecisionDecl) -> str:
         return joined(self.prefix, decision_path(decision.step)) or ROOT_OWNER

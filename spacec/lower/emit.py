@@ -10,10 +10,17 @@ from spacec.ir.flat import FlatGraph
 from spacec.lower import standalone
 from spacec.lower.gather import ALWAYS, OWN, Gathered
 from spacec.lower.layers import literal
-from spacec.lower.modules import attach
+from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.network import Design, make_design
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
+
+_TRAIN = """
+    def train(self, mode=True):
+        super().train(mode)
+        keep_frozen(self)
+        return self
+"""
 
 _TEMPLATE = '''"""{title}
 
@@ -39,7 +46,7 @@ class {name}(nn.Module):
         }}
         for key, layer in layers.items():
             attach(self, key, layer)
-
+{train}
 {forward}
 
 
@@ -79,6 +86,9 @@ def design_source(design: Design, facts: Iterable[str] = ()) -> str:
     for code in (attach, *(c for layer in design.layers.values() for c in layer.code), *design.program.code):
         gathered.add(code)
     gathered.add(standalone.run)
+    freezes = any(layer.frozen for layer in design.layers.values())
+    if freezes:
+        gathered.add(keep_frozen)
     name = class_name(design.space, gathered.names)
     layers = "\n".join(f"            {literal(key)}: {layer.text()}," for key, layer in design.layers.items())
     title = f"A network of the space {design.space}."
@@ -91,6 +101,7 @@ def design_source(design: Design, facts: Iterable[str] = ()) -> str:
         code="\n\n\n".join(gathered.blocks),
         name=name,
         layers=layers,
+        train=_TRAIN if freezes else "",
         forward="\n".join(f"    {line}" if line else "" for line in design.program.text().rstrip().splitlines()),
         description=literal(f"{title} Architecture {design.architecture.text()}"),
     )

@@ -11,9 +11,10 @@ from torch.nn.modules.batchnorm import _NormBase
 from spacec.lower import errors
 from spacec.lower.modules import ChannelNorm, DropPath
 
-ParameterKind = Literal["all", "weight", "norm", "bias", "head"]
+ParameterKind = Literal["all", "weight", "norm", "bias", "head", "frozen"]
 """``all``; ``norm``: scales and shifts of norms; ``bias``: other biases; ``weight``: the rest;
-``head``: every parameter of layers between which and an output no other layer has weights."""
+``head``: every parameter of layers between which and an output no other layer has weights; ``frozen``: those that
+the space does not train, which only ``all`` has besides."""
 
 Input = Tensor | tuple[Tensor | None, ...]
 """What a network is given for one of its inputs: a tensor, or the parts of a graph."""
@@ -32,14 +33,19 @@ def parameters_of(
     for kind in asked:
         if kind not in get_args(ParameterKind):
             raise errors.unknown_name(errors.NAME, "parameter kind", kind, get_args(ParameterKind))
+    frozen = [name for name, module in model.named_modules() if vars(module).get("frozen")]
     found = {}
     for prefix, module in model.named_modules(remove_duplicate=True):
         for name, parameter in module.named_parameters(recurse=False):
             own = "norm" if isinstance(module, NORMS) else "bias" if name == "bias" else "weight"
-            is_head = any(prefix == h or prefix.startswith(f"{h}.") for h in heads)
-            if asked & {"all", own, *(("head",) if is_head else ())}:
+            told = {"all", own, *(("head",) if _within(prefix, heads) else ())}
+            if asked & ({"all", "frozen"} if _within(prefix, frozen) else told):
                 found[f"{prefix}.{name}" if prefix else name] = parameter
     return found
+
+
+def _within(prefix: str, keys: Collection[str]) -> bool:
+    return any(prefix == key or prefix.startswith(f"{key}.") for key in keys)
 
 
 def set_drop_path(model: nn.Module, rate: float) -> None:

@@ -14,7 +14,7 @@ import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from spacec.ir.flat import FlatOp
 from spacec.ir.types import Kind
 from spacec.lower import errors
-from spacec.lower.modules import normal_init
+from spacec.lower.modules import frozen, normal_init
 
 Value = int | float | str | bool | None | tuple["Value", ...]
 """A literal: what may stand in an exported constructor call."""
@@ -85,6 +85,7 @@ class Layer:
     axes follow elastic sizes; ``None`` where the layer cannot be sliced. ``emits``: its forward
     returns ``(tensor, {loss name: scalar})``. ``by_case``: its channels are grouped or compared, so under a
     soft elastic mask it runs once at each size. ``graph``: it is given the space's graph after its tensors.
+    ``frozen``: its weights are not trained.
     """
 
     cls: type[nn.Module]
@@ -95,24 +96,28 @@ class Layer:
     emits: bool = False
     by_case: bool = False
     graph: bool = False
+    frozen: bool = False
 
     def build(self) -> nn.Module:
         """A fresh module; its weights come from the ambient generator."""
         module = self.cls(*self.args, **dict(self.kwargs))
-        return module if self.init is None else normal_init(module, self.init[1])
+        module = module if self.init is None else normal_init(module, self.init[1])
+        return frozen(module) if self.frozen else module
 
     def text(self) -> str:
         """The constructor call."""
         shared = getattr(nn, self.cls.__name__, None) is self.cls
         name = f"nn.{self.cls.__name__}" if shared else self.cls.__name__
         call = f"{name}({_arguments(self.args, self.kwargs)})"
-        return call if self.init is None else f"normal_init({call}, {literal(self.init[1])})"
+        call = call if self.init is None else f"normal_init({call}, {literal(self.init[1])})"
+        return f"frozen({call})" if self.frozen else call
 
     @property
     def code(self) -> tuple[object, ...]:
         """Classes and functions that :meth:`text` needs beyond torch's."""
-        own = () if getattr(nn, self.cls.__name__, None) is self.cls else (self.cls,)
-        return own if self.init is None else (*own, normal_init)
+        own: tuple[object, ...] = () if getattr(nn, self.cls.__name__, None) is self.cls else (self.cls,)
+        own = own if self.init is None else (*own, normal_init)
+        return (*own, frozen) if self.frozen else own
 
 
 @dataclass(frozen=True)
@@ -261,13 +266,12 @@ def lower(op: FlatOp, site: Site) -> Layer | Call:
     """Describe ``op`` at the sizes of ``site``. Raises :class:`SpacecError` (E0901) where its lowering refuses."""
     target = load_lowering(op.spec.lowering)
     try:
-        if isinstance(target, type):
-            return module_layer(target, site)
-        return target(site)
+        found = module_layer(target, site) if isinstance(target, type) else target(site)
     except (TypeError, ValueError, KeyError) as error:
         raise errors.lowering_error(
             errors.LOWERING, f"the lowering of `{op.spec.name}` refuses its arguments: {error}", op.span
         ) from error
+    return replace(found, frozen=True) if op.frozen and isinstance(found, Layer) else found
 
 
 def module_layer(cls: type[nn.Module], site: Site) -> Layer:

@@ -28,6 +28,19 @@ def normal_init(layer: nn.Module, std: float) -> nn.Module:
     return layer
 
 
+def frozen(layer: nn.Module) -> nn.Module:
+    """``layer`` with weights that take no gradient, in evaluation; :func:`keep_frozen` keeps it there."""
+    vars(layer)["frozen"] = True
+    return layer.requires_grad_(False).eval()
+
+
+def keep_frozen(model: nn.Module) -> None:
+    """Layers whose weights are not trained stay in evaluation, whatever mode the model is in."""
+    for layer in model.modules():
+        if vars(layer).get("frozen"):
+            layer.eval()
+
+
 def pad_same(x: Tensor, kernel: int, stride: Sequence[int], dilation: int = 1, value: float = 0.0) -> Tensor:
     """Pad for ceil(n / stride) windows: dilation * (kernel - 1) // 2 before, after as needed."""
     span = dilation * (kernel - 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from spacec.lower.blueprint import add_layer, check_keys, head_keys
 from spacec.lower.elastic import make_slices
 from spacec.lower.layers import Call, Layer, build_layers, lower
 from spacec.lower.masks import architecture_mask
-from spacec.lower.modules import attach
+from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.plan import make_plan
 from spacec.lower.program import Program, make_program
 from spacec.lower.supernet import Supernet
@@ -123,6 +123,12 @@ class Network(nn.Module):
         """The generated code (``print(net.design.program.text())``). Raises :class:`ValueError` for unfit inputs."""
         result: Tensor | dict[str, Tensor] = self._run(self, *inputs, **named_inputs)
         return result
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation; frozen layers stay in evaluation."""
+        super().train(mode)
+        keep_frozen(self)
+        return self
 
     def set_drop_path(self, rate: float) -> None:
         """The rate of every stochastic-depth stage."""

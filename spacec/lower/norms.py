@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ def recalibrate_norm(model: nn.Module, batches: Iterable[Any], forward: Callable
     with a tensor, the parts of a tuple, or a mapping by name. Norms run in train mode, everything else in
     eval mode; modes and momenta are put back. Without batches nothing changes.
     """
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in model.modules() if _estimates(m)]
     modes = {module: module.training for module in model.modules()}
     momenta = [norm.momentum for norm in norms]
     count = 0
@@ -42,6 +42,11 @@ def recalibrate_norm(model: nn.Module, batches: Iterable[Any], forward: Callable
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     return count
+
+
+def _estimates(module: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether it is a norm with running statistics that the space does not freeze."""
+    return isinstance(module, _BatchNorm) and module.track_running_stats and not vars(module).get("frozen")
 
 
 def _call(model: nn.Module, batch: Any) -> object:

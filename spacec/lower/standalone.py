@@ -21,7 +21,10 @@ def summary(model: nn.Module) -> str:
             weights = sum(p.numel() for p in module.parameters(recurse=False))
             lines.append(f"{name:<48} {type(module).__name__:<16} {weights:>12,}")
     total = sum(p.numel() for p in model.parameters())
-    return "\n".join([*lines, f"{'total':<48} {'':<16} {total:>12,}"])
+    lines.append(f"{'total':<48} {'':<16} {total:>12,}")
+    if frozen := sum(p.numel() for p in model.parameters() if not p.requires_grad):
+        lines.append(f"{'not trained':<48} {'':<16} {frozen:>12,}")
+    return "\n".join(lines)
 
 
 def measure(model: nn.Module, metric: str, inputs: list[Any], targets: list[Tensor]) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from spacec.lower.execute import Machine, Pass, run_spared
 from spacec.lower.gates import Trace, gate_gradients, watch_masks
 from spacec.lower.layers import Call, build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
-from spacec.lower.modules import attach
+from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.modules_graph import Graph
 from spacec.lower.program import entry_function
 from spacec.space.architecture import Architecture
@@ -175,9 +175,11 @@ class Supernet(nn.Module):
         return helpers.parameters_of(self, kinds, self.blueprint.heads)
 
     def freeze(self, *kinds: helpers.ParameterKind, frozen: bool = True) -> None:
-        """Stop (or resume) gradients of the given kinds."""
-        for parameter in self.parameters_of(*kinds).values():
-            parameter.requires_grad_(not frozen)
+        """Stop (or resume) gradients of the given kinds; what the space froze stays so."""
+        never = self.parameters_of("frozen")
+        for name, parameter in self.parameters_of(*kinds).items():
+            if name not in never:
+                parameter.requires_grad_(not frozen)
 
     def snapshot(self) -> Snapshot:
         """Copies of all parameters and buffers."""
@@ -192,6 +194,12 @@ class Supernet(nn.Module):
     def clone(self) -> Supernet:
         """An independent copy with the same weights."""
         return copy.deepcopy(self)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation; frozen layers stay in evaluation."""
+        super().train(mode)
+        keep_frozen(self)
+        return self
 
     def set_drop_path(self, rate: float) -> None:
         """The rate of every stochastic-depth stage."""

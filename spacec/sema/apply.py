@@ -8,7 +8,7 @@ from spacec.sema.attributes import grows
 from spacec.sema.binders import apply_inline
 from spacec.sema.builder import Cx
 from spacec.sema.choices import apply_alternatives
-from spacec.sema.classify import is_network, openness
+from spacec.sema.classify import FROZEN, is_network, openness
 from spacec.sema.definitions import apply_definition
 from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import MAX_NESTING, Machine
@@ -26,6 +26,8 @@ def apply(m: Machine, cx: Cx, expr: ast.Expr, env: Env, x: Value, want: Want | N
     match expr:
         case ast.Name():
             return _use(m, cx, expr, expr, (), (), env, x, want)
+        case ast.Call(callee=ast.Name(id="frozen")) if env.get(FROZEN) is None:
+            return _frozen(m, cx, expr, env, x, want)
         case ast.Call(callee=ast.Name() as name):
             return _use(m, cx, expr, name, expr.args, (), env, x, want)
         case ast.Call(callee=ast.Index(base=ast.Name() as name) as family):
@@ -50,6 +52,15 @@ def apply(m: Machine, cx: Cx, expr: ast.Expr, env: Env, x: Value, want: Want | N
             return _side_by_side(m, cx.inside(), expr, env, x)
         case _:
             return _not_a_network(m, cx, expr, env)
+
+
+def _frozen(m: Machine, cx: Cx, expr: ast.Call, env: Env, x: Value, want: Want | None) -> Value:
+    """``frozen(f)``: f, whose weights take no gradient and whose norms and drops stay in evaluation."""
+    if len(expr.args) != 1 or expr.args[0].name is not None or not is_network(expr.args[0].value, env):
+        return m.fail("E0204", expr.span, "`frozen` takes one network", help="write `frozen(f)`")
+    inner = cx.enter(FROZEN)
+    inner.step.frozen = True
+    return m.apply(m, inner, expr.args[0].value, env, x, want)
 
 
 def _not_a_network(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> Value:

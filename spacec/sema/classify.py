@@ -15,6 +15,9 @@ BUILTINS = frozenset({"len", "max", "min", "abs", "round", "round_to", "normal"}
 KINDS = frozenset({"tokens", "graph"})
 """Words of types."""
 
+FROZEN = "frozen"
+"""``frozen(f)`` is f with weights that are not trained; a file's own name may shadow it."""
+
 _NETWORK_DEPTH = 1_000
 """Definitions inside each other; elaboration refuses far fewer."""
 
@@ -80,6 +83,8 @@ def _call_is_network(expr: ast.Call, env: Env, depth: int) -> bool:
     if not isinstance(expr.callee, ast.Name):
         return True
     value = env.get(expr.callee.id)
+    if value is None and expr.callee.id == FROZEN:
+        return True
     match value:
         case OpSpec():
             return (
@@ -115,6 +120,8 @@ def openness(expr: ast.Expr, env: Env, seen: Seen | None = None) -> frozenset[st
     match expr:
         case ast.Name():
             return _open_value(env.get(expr.id), (), env, seen)
+        case ast.Call(callee=ast.Name(id="frozen"), args=(arg,)) if env.get(FROZEN) is None:
+            return openness(arg.value, env, seen)
         case ast.Call(callee=ast.Name(id=name)):
             return _open_value(env.get(name), expr.args, env, seen)
         case ast.Index() if isinstance(expr.base, ast.Name):

@@ -7,7 +7,7 @@ one run reports every unknown name of a file.
 from __future__ import annotations
 
 from spacec.diagnostics.model import Label
-from spacec.sema.classify import BUILTINS, KINDS
+from spacec.sema.classify import BUILTINS, FROZEN, KINDS
 from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import Machine
 from spacec.sema.values import Env, Value
@@ -80,7 +80,7 @@ def _binding(m: Machine, binding: ast.Binding, env: Env) -> None:
 def _walk(m: Machine, node: ast.Node, env: Env) -> None:
     match node:
         case ast.Name():
-            if env.get(node.id) is None and node.id not in BUILTINS and node.id not in KINDS:
+            if env.get(node.id) is None and node.id not in BUILTINS and node.id not in KINDS and node.id != FROZEN:
                 unknown_name(m, node, env)
         case ast.Dag():
             inner = env.nest(dict.fromkeys((*node.params, *_assigned(node.body)), 0))

@@ -14,7 +14,7 @@ from spacec.lower.package import Check, save_package
 from spacec.testing.inputs import example_inputs
 from tests.grammars.record import GRAMMARS
 
-KINDS = ["transformer_eca", "d2gnas", "ddnas"]
+KINDS = ["transformer_eca", "d2gnas", "ddnas", "two_modality"]
 
 
 @pytest.mark.parametrize("name", KINDS)
