@@ -278,9 +278,9 @@ def test_layers_know_how_they_are_sliced_or_refuse() -> None:
     from tests.lower.spaces import elastic_decision
 
     decision, width = elastic_decision("net.width", 2, 4)
-    table = DecisionTable("grouped", "0123abcd", (decision,))
+    table = DecisionTable("compared", "0123abcd", (decision,))
     b = Builder()
     x = b.op("linear", b.input("x", 3, 5), key="a_0", out=poly(width))
-    y = b.op("conv", x, key="b_0", kernel=1, out=4, groups=2)
-    with pytest.raises(SpacecError, match="`conv` cannot run slices"):
-        Supernet(b.graph("grouped", out=y), table)
+    y = b.op("vq", x, key="b_0", codes=3)
+    with pytest.raises(SpacecError, match="`vq` cannot run slices"):
+        Supernet(b.graph("compared", out=y), table)
