@@ -14,7 +14,7 @@ from math import prod
 from spacec.ir.conditions import ALWAYS, NEVER, All, Cond, Is, both, decisions, either, holds
 from spacec.ir.dims import Dim, Poly, Symbol, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef
-from spacec.ir.sizes import substitute
+from spacec.ir.sizes import evaluate, substitute
 from spacec.ir.types import TensorType
 from spacec.sema.values import Options, Pack, Tensor, Test, TypeView, Value
 
@@ -23,6 +23,9 @@ MAX_CASES = 4_096
 
 Case = Mapping[DecisionRef, int]
 """Decisions to the candidates that they take."""
+
+Pick = tuple[int, ...]
+"""The candidates that some decisions take, in their order."""
 
 
 def variables_of(*values: Value) -> tuple[DecisionRef, ...]:
@@ -54,18 +57,26 @@ def _chosen(dim: Dim) -> list[DecisionRef]:
 
 def _decision(symbol: Symbol) -> DecisionRef | None:
     declared = symbol.ref
-    if isinstance(declared, DecisionDecl) and declared.kind == "value" and declared.single:
+    if isinstance(declared, DecisionDecl) and declared.kind == "value" and declared.single and symbol.part is None:
         return DecisionRef((), declared)
     return None
 
 
 def cases(over: Sequence[DecisionRef]) -> Iterator[dict[DecisionRef, int]] | None:
     """Every assignment, or ``None`` where there are too many."""
+    picks = _picks(over)
+    return None if picks is None else (dict(zip(over, pick, strict=True)) for pick in picks)
+
+
+def combinations(*values: Value) -> int:
+    """How many cases a condition over some data is tabulated over, at most :data:`MAX_CASES`."""
+    found = variables_of(*values)
+    return min(MAX_CASES, prod(len(ref.decision.labels) for ref in found)) if found else 0
+
+
+def _picks(over: Sequence[DecisionRef]) -> Iterator[Pick] | None:
     sizes = [len(ref.decision.labels) for ref in over]
-    if prod(sizes) > MAX_CASES:
-        return None
-    picks = itertools.product(*map(range, sizes))
-    return (dict(zip(over, pick, strict=True)) for pick in picks)
+    return itertools.product(*map(range, sizes)) if prod(sizes) <= MAX_CASES else None
 
 
 def under(value: Value, case: Case) -> Value:
@@ -106,21 +117,53 @@ def type_under(type: TensorType, case: Case) -> TensorType:
 def tabulate(values: Sequence[Value], verdict: Callable[[Sequence[Value]], bool | None]) -> Test | bool | None:
     """A condition over decisions; ``None`` where it is not decided by them, or where they have too many cases."""
     mentioned = variables_of(*values)
-    every = cases(mentioned)
-    if not mentioned or every is None:
+    picks = _picks(mentioned)
+    if not mentioned or picks is None:
         return None
-    true: set[tuple[int, ...]] = set()
+    readers = [_reader(v, mentioned) for v in values]
+    true: set[Pick] = set()
     count = 0
-    for case in every:
+    for pick in picks:
         count += 1
-        found = verdict([under(v, case) for v in values])
+        found = verdict([read(pick) for read in readers])
         if found is None:
             return None
         if found:
-            true.add(tuple(case.values()))
+            true.add(pick)
     if len(true) in (0, count):
         return bool(true)
     return Test(mentioned, frozenset(true))
+
+
+def _reader(value: Value, over: Sequence[DecisionRef]) -> Callable[[Pick], Value]:
+    """:func:`under` for one value and many picks of the same decisions; numbers are read without making sizes."""
+    match value:
+        case int() | float() | str():
+            return lambda pick: value
+        case Poly():
+            places = {s: over.index(ref) for s in value.symbols if (ref := _decision(s)) in over and ref is not None}
+            if len(places) == len(value.symbols):
+                return _size_reader(value, places)
+        case Test():
+            own = [over.index(ref) for ref in value.decisions]
+            return lambda pick: tuple(pick[k] for k in own) in value.holds
+        case _:
+            pass
+    return lambda pick: under(value, dict(zip(over, pick, strict=True)))
+
+
+def _size_reader(size: Poly, places: Mapping[Symbol, int]) -> Callable[[Pick], Value]:
+    """The number that a size is, by the picks of its symbols."""
+    if len(places) == 1 and size == poly(next(iter(places))):
+        ((symbol, place),) = places.items()
+        domain = symbol.domain or ()
+        return lambda pick: domain[pick[place]]
+
+    def read(pick: Pick) -> Value:
+        number = evaluate(size, lambda s: (s.domain or ())[pick[places[s]]])
+        return number if isinstance(number, int) else Poly((((), number),))
+
+    return read
 
 
 def negation(test: Test) -> Test:
@@ -186,12 +229,14 @@ def equal_where(a: Dim, b: Dim, test: Test) -> bool:
 
 def difference_where(a: Dim, b: Dim, test: Test) -> Case | None:
     """A case in which the test holds and two sizes differ; the empty one where nobody can tell."""
-    every = cases(tuple(dict.fromkeys((*test.decisions, *_chosen(a), *_chosen(b)))))
-    if every is None:
+    over = tuple(dict.fromkeys((*test.decisions, *_chosen(a), *_chosen(b))))
+    picks = _picks(over)
+    if picks is None:
         return {}
-    for case in every:
-        if holds_in(test, case) and size_under(a, case) != size_under(b, case):
-            return case
+    holds_at, left, right = _reader(test, over), _reader(a, over), _reader(b, over)
+    for pick in picks:
+        if holds_at(pick) and left(pick) != right(pick):
+            return dict(zip(over, pick, strict=True))
     return None
 
 

@@ -170,7 +170,7 @@ class _Run:
         tensors = [Tensor(Ref(i), p.type, span=p.span) for i, p in enumerate(inputs)]
         x: Value = tensors[0] if len(tensors) == 1 else Pack(tuple(tensors))
         results = self._results(cx, net, x, outputs)
-        if any(r is UNKNOWN for r in results):
+        if m.exhausted or any(r is UNKNOWN for r in results):
             return None
         final: list[Output] = []
         for port, value in zip(outputs, results, strict=True):

@@ -20,7 +20,7 @@ from spacec.ir.ops import OpSpec
 from spacec.sema.arithmetic import combine, each_option, relation, within_measure
 from spacec.sema.builder import Cx
 from spacec.sema.classify import BUILTINS, is_network
-from spacec.sema.conditional import MAX_CASES, negation, tabulate
+from spacec.sema.conditional import MAX_CASES, combinations, negation, tabulate
 from spacec.sema.counting import contains, extreme_of, flat_items, is_numbers, length, total_of
 from spacec.sema.definitions import data_of_definition
 from spacec.sema.foreign import meant
@@ -394,6 +394,8 @@ def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
         return _membership(m, cx, expr, values[0], values[1])
     held: bool | Test = True
     for left, op, right in zip(values, expr.ops, values[1:], strict=False):
+        if not m.spend(expr.span, 2 * combinations(left, right)):
+            return UNKNOWN
         verdict = _verdict(left, op, right)
         if verdict is None:
             text = f"`{op}` between {describe(left)} and {describe(right)} is not decided"
@@ -407,5 +409,11 @@ def _compare(m: Machine, cx: Cx, expr: ast.Compare, env: Env) -> Value:
 
 
 def _verdict(left: Value, op: ast.CompareOp, right: Value) -> bool | Test | None:
-    known = relation(left, op, right)
-    return tabulate((left, right), lambda pair: relation(pair[0], op, pair[1])) if known is None else known
+    """What a comparison says; a test where it depends on decisions, ``None`` where on sizes that nobody knows."""
+    if op in ("==", "!=") and isinstance(left, Tensor | TypeView) and isinstance(right, Tensor | TypeView):
+        a, b = left.type, right.type
+        open_pairs = [(p, q) for p, q in zip(a.dims, b.dims, strict=False) if p != q]
+        if a.kind == b.kind and a.rank == b.rank and len(open_pairs) == 1:
+            return _verdict(open_pairs[0][0], op, open_pairs[0][1])
+    found = tabulate((left, right), lambda pair: relation(pair[0], op, pair[1]))
+    return relation(left, op, right) if found is None else found

@@ -18,6 +18,7 @@ from spacec.sema.conditional import (
     Case,
     case_text,
     cases,
+    combinations,
     condition_of,
     difference_where,
     equal_where,
@@ -68,7 +69,10 @@ def apply_switch(
 
 def _ambiguous(m: Machine, cx: Cx, expr: ast.Alternatives, live: list[Guarded]) -> bool:
     """Report guards that leave no candidate, or several, for some assignment; and weights where nothing is drawn."""
-    every = cases(variables_of(*(t for _, t in live)))
+    tests = [t for _, t in live]
+    if not m.spend(expr.span, 2 * combinations(*tests)):
+        return True
+    every = cases(variables_of(*tests))
     if every is None:
         headline = f"the guards of this choice depend on over {MAX_CASES:,} combinations of choices"
         m.fail("E0407", expr.span, headline, "they are told apart one by one")

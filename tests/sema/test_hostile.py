@@ -27,6 +27,8 @@ TOO_LARGE = {
     "nested repeats": "net = ((relu >> conv(3)) * 10000) * 10000",
     "nested loops": rounds("for j in 0..9999 { s = [i + j] }"),
     "a list that doubles": rounds("s = [*s, *s]"),
+    "guards of many cases": "let w[i] = elastic {1..64}\n"
+    + "net = dag(x) { y = x; for i in 0..9999 { y = y >> basic_block -> [w[i], 8, 8] }; return y >> conv(1, 4) }",
     "a list that grows": rounds("for j in 0..9999 { s += i }"),
 }
 
