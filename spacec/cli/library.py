@@ -27,6 +27,11 @@ from spacec.sema.foreign import meant
 from spacec.syntax import ast
 
 HOST = "spacec"
+_MODULES = {
+    "spacec.std.sequence": "sequences, tokens, halting, side values",
+    "spacec.std.graphs": "graphs",
+}
+"""Groups of ops by the module of their rules."""
 GROUPS = {
     "convolutions and linear maps": ("conv", "linear"),
     "norms": ("bn", "instance_norm", "layer_norm"),
@@ -180,7 +185,8 @@ def groups() -> dict[str, list[str]]:
         if name not in placed:
             own = op.origin == HOST
             plain = own and not op.params and not op.state and op.inputs == 1
-            found.setdefault("activations" if plain else "other ops" if own else f"ops of {op.origin}", []).append(name)
+            title = "activations" if plain else "other ops" if own else f"ops of {op.origin}"
+            found.setdefault(_MODULES.get(getattr(op.rule, "__module__", ""), title), []).append(name)
     for entry in definitions().values():
         found.setdefault(f"library: {entry.group}" if entry.group else "library", []).append(entry.name)
     return {title: names for title, names in found.items() if names}

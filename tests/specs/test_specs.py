@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,19 +29,23 @@ _ERROR = re.compile(r"error (E\d{4}) at (\d+): (.+)")
 
 @dataclass
 class Example:
-    """A block and its assertions; ``lead`` are the lines of the frame above the block's own."""
+    """A block and its assertions; ``lead`` are the lines of the frame above its own, ``files`` stand beside it."""
 
     block: Block
     expected: Block
     lead: int
     text: str
+    files: Mapping[str, str]
     made: dict[tuple[tuple[str, str], ...], spacec.Space] = field(default_factory=dict)
 
     def space(self, form: str = "") -> spacec.Space:
         given = _arguments(form)
         key = tuple((name, repr(value)) for name, value in sorted(given.items()))
         if key not in self.made:
-            self.made[key] = spacec.loads(self.text, name=self.block.place, **given)
+            with tempfile.TemporaryDirectory() as folder:
+                for name, text in self.files.items():
+                    (Path(folder) / name).write_text(text, encoding="utf-8")
+                self.made[key] = spacec.loads(self.text, name=f"{folder}/{self.block.place}", **given)
         return self.made[key]
 
     @cached_property
@@ -68,14 +73,17 @@ def frame() -> str:
 def examples(path: Path) -> list[Example]:
     """The blocks of a file. Raises ``ValueError`` for a space without assertions, or the reverse."""
     found: list[Example] = []
+    files: dict[str, str] = {}
     blocks = read_blocks(path)
     for block, after in zip(blocks, [*blocks[1:], None], strict=True):
-        if block.language == "space":
+        if block.steer == "file":
+            files[block.value] = block.text
+        elif block.language == "space":
             if after is None or after.language != "expect" or not after.text.strip():
                 raise ValueError(f"{block.place}: no block 'expect' follows")
             own = re.search(r"^space\b", block.text, re.MULTILINE)
             lead = "" if own else frame()
-            found.append(Example(block, after, lead.count("\n"), lead + block.text))
+            found.append(Example(block, after, lead.count("\n"), lead + block.text, dict(files)))
         elif block.language != "expect" or (not found or found[-1].expected is not block):
             raise ValueError(f"{block.place}: a block of '{block.language}' that follows no space")
     return found
