@@ -12,8 +12,21 @@ from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, both, rename, text
 from spacec.ir.dims import Dim, Poly, Symbol, poly
-from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Mention, Region, SlotDecl, Step
+from spacec.ir.graph import (
+    Binder,
+    CallNode,
+    ChooseNode,
+    DecisionDecl,
+    DecisionRef,
+    Mention,
+    OpNode,
+    Region,
+    SlotDecl,
+    Step,
+    SwitchNode,
+)
 from spacec.ir.sizes import substitute
+from spacec.ir.types import TensorType
 
 ROOT_OWNER = "net"
 OUTSIDE = "outside"
@@ -287,3 +300,34 @@ def global_size(dim: Dim, ids: Mapping[int, str]) -> Dim:
         return poly(replace(symbol, name=name or ids[id(symbol.ref)], ref=DECISION))
 
     return substitute(dim, named) if isinstance(dim, Poly) else dim
+
+
+Layer = tuple[str, tuple[str, ...]]
+"""An op with state, and what decides its weights: channels of its inputs, attributes."""
+
+
+def weights_of(region: Region, known: dict[int, tuple[tuple[str, Layer], ...]]) -> tuple[tuple[str, Layer], ...]:
+    """Key and layer of everything with state in a region, relative to it; tied members inside have their own.
+
+    ``known`` keeps what was found of regions.
+    """
+    if id(region) not in known:
+        types: list[tuple[TensorType, ...]] = [(t,) for t in region.inputs]
+        found: list[tuple[str, Layer]] = []
+        for node in region.nodes:
+            match node:
+                case OpNode():
+                    if node.spec.state and node.step is not None:
+                        given = (f"{types[r.node][r.out].channels} channels in" for r in node.inputs)
+                        attrs = (f"{k} = {v}" for k, v in node.attrs.items())
+                        found.append((state_path(node.step), (node.spec.name, (*given, *attrs))))
+                    types.append((node.result.type,))
+                case CallNode():
+                    if node.binder is None or node.binder.kind == "let":
+                        inner = weights_of(node.region, known)
+                        found.extend((joined(state_path(node.step), key), layer) for key, layer in inner)
+                    types.append(tuple(out.type for out in node.region.outputs))
+                case ChooseNode() | SwitchNode():
+                    types.append((node.type,))
+        known[id(region)] = tuple(found)
+    return known[id(region)]

@@ -42,6 +42,8 @@ class Builder:
     pure: dict[Hashable, Ref] = field(default_factory=dict)
     symbols: list[int] = field(default_factory=lambda: [0])
     """How many size symbols the binder's body has made so far, shared with its callees."""
+    scratch: bool = False
+    """What is built here is thrown away: an alternative is tried."""
     indicators: dict[Cond, Dim] = field(default_factory=dict)
     """Conditions as sizes: 1 where they hold."""
     own: bool = False

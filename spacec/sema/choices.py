@@ -6,6 +6,7 @@ from spacec.diagnostics.model import Label
 from spacec.ir.conditions import Is, both
 from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
 from spacec.ir.types import TensorType
+from spacec.sema.bounds import finishing, first_that_finishes
 from spacec.sema.builder import Cx
 from spacec.sema.machine import MAX_CANDIDATES, Machine
 from spacec.sema.presence import factored, presence_of
@@ -27,6 +28,12 @@ def apply_alternatives(m: Machine, cx: Cx, expr: ast.Alternatives, env: Env, x: 
     if any(isinstance(test, Test) for _, test in guarded):
         return apply_switch(m, cx, expr, guarded, env, x, want)
     live = [candidate for candidate, _ in guarded]
+    if cx.builder.scratch:
+        return first_that_finishes(m, cx.inside(), live, env, x, want)
+    live = finishing(m, cx, live, env, x, want)
+    if not live:
+        m.cut = True
+        return UNKNOWN
     if len(live) > MAX_CANDIDATES:
         return m.fail("E0408", expr.span, f"a choice among {len(live):,}", f"at most {MAX_CANDIDATES:,}")
     if len(live) == 1:

@@ -13,6 +13,7 @@ from spacec.ir.conditions import ALWAYS, both, rename
 from spacec.ir.graph import Binder, CallNode, DecisionRef, Output, Ref, Region, Step
 from spacec.ir.types import TensorType
 from spacec.sema.arguments import bind_arguments
+from spacec.sema.bounds import cut, enter, leave, past_bound
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.machine import MAX_NESTING, Instance, Machine
 from spacec.sema.presence import presence_of
@@ -106,6 +107,8 @@ def _instantiate(
         return m.fail(
             "E0203", span, f"`{d.binding.name}` is applied to {describe(wrong)}", "a network works on tensors"
         )
+    if past_bound(m, d):
+        return cut(m, d, span) if d.binding.kind == "def" else UNKNOWN
     if not may_enter(m, d, span):
         return UNKNOWN
     key = instance_key(m, d, bound, x, want, binder)
@@ -124,7 +127,7 @@ def _instantiate(
         instance = _elaborate(m, cx, d, bound, x, want, span, binder, key)
         m.instances[key] = instance
     if instance.result is UNKNOWN:
-        return UNKNOWN
+        return cut(m, d, span) if instance.cut else UNKNOWN
     if binder is not None and not lawful(m, instance.region, binder, span):
         return UNKNOWN
     return emit_call(m, cx, instance, x, binder, span)
@@ -165,9 +168,19 @@ def _inline(
         return endless(m, d, span)
     m.active.append((key, d.binding.name, span))
     scope = _scope(d, bound, x, want, Home(cx.builder.region, cx.step))
-    result = m.apply(m, cx, d.binding.body, scope, x, want)
+    result, was_cut = _body(m, cx, d, scope, x, want)
     m.active.pop()
-    return result
+    return cut(m, d, span) if was_cut else result
+
+
+def _body(m: Machine, cx: Cx, d: Definition, scope: Env, x: Value, want: Want | None) -> tuple[Value, bool]:
+    """What the body gives, and whether a bound was passed with no other way."""
+    before, m.cut = m.cut, False
+    enter(m, d)
+    result = m.apply(m, cx, d.binding.body, scope, x, want)
+    leave(m, d)
+    was_cut, m.cut = m.cut, before
+    return result, was_cut
 
 
 def _elaborate(
@@ -186,11 +199,12 @@ def _elaborate(
     builder = Builder(region, binder=binder or cx.builder.binder, symbols=[0] if binder else cx.builder.symbols)
     step = Step("")
     inner = rebuild(x, iter([Tensor(Ref(i), t.type, ALWAYS, t.span) for i, t in enumerate(tensors)]))
-    m.active.append((key, d.binding.name, span))
-    result = m.apply(
-        m, Cx(builder, step), d.binding.body, _scope(d, bound, inner, want, Home(region, step)), inner, want
-    )
+    m.active.append((key, binder.name if binder is not None and binder.member else d.binding.name, span))
+    scope = _scope(d, bound, inner, want, Home(region, step))
+    result, was_cut = _body(m, Cx(builder, step), d, scope, inner, want)
     m.active.pop()
+    if was_cut:
+        return Instance(region, UNKNOWN, False, cut=True)
     if result is ABSENT or any(leaf is UNKNOWN for leaf in leaves(result)):
         return Instance(region, ABSENT if result is ABSENT else UNKNOWN, False)
     outputs: list[Output] = []

@@ -13,6 +13,7 @@ from typing import Protocol
 from spacec.diagnostics.model import Diagnostic, Label, Sink
 from spacec.ir.dims import Symbol
 from spacec.ir.graph import Binder, DecisionRef, Mention, Region
+from spacec.ir.naming import Layer
 from spacec.ir.ops import AttrValue, OpSpec, OpTable, Precondition
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, Value, Want
@@ -65,6 +66,8 @@ class Instance:
     result: Value
     own: bool
     """It stands for one activation only."""
+    cut: bool = False
+    """It has no result because a bound was passed."""
 
 
 @dataclass(eq=False)
@@ -91,6 +94,10 @@ class Machine:
     skeletons: dict[int, tuple[str, Span]] = field(default_factory=dict)
     lawful: dict[int, Region] = field(default_factory=dict)
     """The region that a binder's last lawful use gave."""
+    weights: dict[int, tuple[Region, Span]] = field(default_factory=dict)
+    """The region of the first use of each tied binder, and where that is."""
+    layers: dict[int, tuple[tuple[str, Layer], ...]] = field(default_factory=dict)
+    """Keys and layers of what has state in a region, by its id."""
     shared_data: dict[int, tuple[Value, Region]] = field(default_factory=dict)
     shared_symbols: dict[tuple[int, int], Symbol] = field(default_factory=dict)
     mentioned: dict[DecisionRef, Mention] = field(default_factory=dict)
@@ -107,6 +114,12 @@ class Machine:
     """The inputs of the space, and where they are declared."""
     mentions: dict[int, Mentions] = field(default_factory=dict)
     """What pieces of syntax mention, by id of the node."""
+    endless: set[str] = field(default_factory=set)
+    """Definitions that were reported to contain themselves."""
+    levels: dict[int, int] = field(default_factory=dict)
+    """How many bounded definitions are being elaborated inside each other, by id of their syntax."""
+    cut: bool = False
+    """A bound was passed, and nothing has taken another way since (:mod:`spacec.sema.bounds`)."""
     nodes: int = 0
     steps: int = 0
     crowded: bool = False

@@ -7,6 +7,7 @@ one run reports every unknown name of a file.
 from __future__ import annotations
 
 from spacec.diagnostics.model import Label
+from spacec.sema.bounds import check_bound
 from spacec.sema.classify import BUILTINS, FROZEN, KINDS
 from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import Machine
@@ -25,6 +26,7 @@ def report_duplicates(m: Machine, items: tuple[ast.Item, ...], header: ast.Heade
     for item in items:
         match item:
             case ast.Binding():
+                check_bound(m, item)
                 _declare(
                     m,
                     seen,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spacec.diagnostics.model import Label
 from spacec.ir.graph import Binder
+from spacec.sema.bounds import check_bound
 from spacec.sema.builder import Cx
 from spacec.sema.classify import is_network
 from spacec.sema.evaluate import unknown_name
@@ -168,6 +169,7 @@ def _return(m: Machine, cx: Cx, s: ast.Return, env: Env, want: Want | None) -> V
 
 
 def _local(m: Machine, cx: Cx, s: ast.Binding, env: Env) -> Env:
+    check_bound(m, s)
     known = env.names.get(s.name)
     if isinstance(known, Definition) and known.binding is not s:
         seen = (Label(known.binding.name_span, "first defined here"),)

@@ -8,9 +8,11 @@ from typing import Literal
 
 from spacec.diagnostics.model import Label
 from spacec.ir.graph import Binder, Region
-from spacec.ir.naming import skeleton_text
+from spacec.ir.naming import Layer, skeleton_text, weights_of
+from spacec.sema.bounds import levels, nested
 from spacec.sema.machine import MAX_NESTING, Machine, fingerprint
 from spacec.sema.values import (
+    UNKNOWN,
     Definition,
     Tensor,
     Value,
@@ -47,9 +49,19 @@ def may_enter(m: Machine, d: Definition, span: Span) -> bool:
 
 def endless(m: Machine, d: Definition, span: Span) -> Value:
     """Report a definition that contains itself without end, with its cycle."""
+    if nested(m):
+        return m.fail("E0408", span, f"over {MAX_NESTING} definitions inside each other", "the limit was passed here")
     names = [name for _, name, _ in m.active]
-    cycle = names[len(names) - 1 - names[::-1].index(d.binding.name) :] if d.binding.name in names else names[-3:]
-    path = " -> ".join([*cycle[:8], "…"] if len(cycle) > 8 else [*cycle, d.binding.name])
+    if not m.endless.isdisjoint(name.partition("[")[0] for name in names):
+        return UNKNOWN  # another way around the same circle
+    m.endless.add(d.binding.name)
+    members = [name for name in names if name.partition("[")[0] == d.binding.name != name]
+    if members:
+        cycle = [*names[names.index(members[0]) :][:4], "…"]
+    else:
+        start = len(names) - 1 - names[::-1].index(d.binding.name) if d.binding.name in names else len(names) - 3
+        cycle = [*names[start:][:8], "…" if len(names) - start > 8 else d.binding.name]
+    path = " -> ".join(cycle)
     return m.fail(
         "E0205",
         span,
@@ -74,7 +86,7 @@ def instance_key(
             return None
         args.append((name, part))
     types = tuple(p.type if isinstance(p, Tensor) else None for p in leaves(x))
-    return (own, tuple(args), shape_of(x), types, want, id(binder) if binder else None)
+    return (own, tuple(args), shape_of(x), types, want, id(binder) if binder else None, levels(m))
 
 
 def owns(m: Machine, binder: Binder, span: Span) -> bool:
@@ -93,6 +105,34 @@ def owns(m: Machine, binder: Binder, span: Span) -> bool:
     return False
 
 
+def _same_weights(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
+    """Every use of a tied binder has the same layers, since all have one set of weights."""
+    if binder.kind != "tied":
+        return True
+    first, where = m.weights.setdefault(id(binder), (region, span))
+    mine, theirs = dict(weights_of(region, m.layers)), dict(weights_of(first, m.layers))
+    if mine == theirs:
+        return True
+    key = next(k for k in (*mine, *theirs) if mine.get(k) != theirs.get(k))
+    m.fail(
+        "E0415",
+        span,
+        f"two uses of `{binder.name}` need different weights",
+        f"`{key}` is {_layer_text(mine.get(key), theirs.get(key))} here",
+        labels=(Label(where, f"and {_layer_text(theirs.get(key), mine.get(key))} here"),),
+        notes=("a tied definition has one set of weights for all its uses",),
+    )
+    return False
+
+
+def _layer_text(layer: Layer | None, other: Layer | None) -> str:
+    """A layer by what tells it from another."""
+    if layer is None:
+        return "no layer"
+    differs = [part for part in layer[1] if other is None or part not in other[1]]
+    return f"{layer[0]} ({', '.join(differs)})" if differs else layer[0]
+
+
 def lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
     """The skeleton law: every use of a binder yields the same decisions."""
     m.bodies.setdefault(id(binder), region)
@@ -103,6 +143,8 @@ def lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
     text = skeleton_text(region)
     known = m.skeletons.setdefault(id(binder), (text, span))
     if known[0] == text:
+        if not _same_weights(m, region, binder, span):
+            return False
         m.lawful[id(binder)] = region
         return True
     mine, theirs = text.splitlines(), known[0].splitlines()
