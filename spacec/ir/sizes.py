@@ -23,6 +23,7 @@ from spacec.ir.dims import (
     poly,
     round_to,
     scaled,
+    symbols,
     tidy,
 )
 
@@ -137,6 +138,20 @@ def largest_of(dim: Dim, known: Mapping[str, int | Fraction]) -> Dim:
             product = product * base**power
         total = total + product
     return total
+
+
+def tightened(dim: Dim) -> Dim:
+    """The size over the cases that decisions can give; where they cannot, it is their largest."""
+    care = cases.possible(symbols(dim))
+    found = as_cases(dim) if isinstance(care, Cases) else None
+    if not isinstance(found, Cases):
+        return dim
+    outside = found.values[-1] + 1
+    marked = cases.merge(lambda n, p: n if p else outside, found, care)
+    if not isinstance(marked, Cases):
+        return as_dim(marked)
+    most = max(n for n in marked.values if n != outside)
+    return as_dim(cases.merge(lambda n, _: most if n == outside else n, marked, 0))
 
 
 def settle(dim: Dim, divides: Callable[[Dim, int], bool]) -> Dim:

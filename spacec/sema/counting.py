@@ -11,6 +11,7 @@ from typing import Literal
 from spacec.ir import cases
 from spacec.ir.conditions import ALWAYS
 from spacec.ir.dims import Dim, Poly, as_cases, as_dim, extreme
+from spacec.ir.sizes import tightened
 from spacec.sema.arithmetic import relation
 from spacec.sema.builder import Builder
 from spacec.sema.machine import Machine
@@ -30,7 +31,7 @@ def length(m: Machine, builder: Builder, pack: Pack) -> Dim:
     total: Dim = len(pack.items) - len(maybe)
     for item in maybe:
         total = total + presence_size(m, builder, item)
-    return total
+    return tightened(total)
 
 
 def contains(m: Machine, builder: Builder, value: Value, pack: Pack) -> Dim | None:
@@ -58,7 +59,7 @@ def total_of(m: Machine, builder: Builder, items: list[Value]) -> Dim:
         value = item.value if isinstance(item, Picked) else item
         assert isinstance(value, int | Poly), "asked before"
         total = total + (indicator(m, builder, item.presence) * value if isinstance(item, Picked) else value)
-    return total
+    return tightened(total)
 
 
 def extreme_of(m: Machine, builder: Builder, fn: Literal["max", "min"], items: list[Value], span: Span) -> Value:
@@ -83,4 +84,4 @@ def extreme_of(m: Machine, builder: Builder, fn: Literal["max", "min"], items: l
     for number, presence in zip(known, there, strict=True):
         assert presence is not None, "presence is decided"
         best = cases.merge(pick, best, cases.merge(lambda n, p: n if p else neutral, number, presence))
-    return as_dim(best)
+    return tightened(as_dim(best))

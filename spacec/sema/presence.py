@@ -7,7 +7,7 @@ from functools import reduce
 
 from spacec.ir import cases
 from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either
-from spacec.ir.dims import Dim, Symbol, as_cases, as_dim, poly, symbols
+from spacec.ir.dims import Dim, Symbol, as_cases, as_dim, extreme, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef, Mention, Region
 from spacec.ir.sizes import Counterexample
 from spacec.sema.builder import Builder
@@ -85,10 +85,8 @@ def _indicator(m: Machine, builder: Builder, condition: Cond) -> Dim:
         case Has(decision=DecisionRef() as ref):
             return poly(_presence_symbol(m, builder, ref, condition.element))
         case Is(decision=DecisionRef() as ref):
-            total: Dim = 0
-            for candidate in sorted(condition.candidates):
-                total = total + poly(_presence_symbol(m, builder, ref, candidate))
-            return total
+            taken = [poly(_presence_symbol(m, builder, ref, k)) for k in sorted(condition.candidates)]
+            return extreme("max", tuple(taken))  # not their sum: a soft mask runs several of them
         case All() | Any():
             parts = sorted((indicator(m, builder, p) for p in condition.parts), key=str)
             known = [c for p in parts if (c := as_cases(p)) is not None]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 import spacec
 from spacec.lower.masks import OneHot, Paths, PerInstance
 from spacec.testing.equality import check_selected
+from tests.lower.helpers import disturb
 
 HEAD = "space s(C = 4)\ninput  x: [4, 6, 6]\noutput y: [4, 6, 6]\n"
 SLOTS = HEAD + ("net = dag(x) { s = [x >> relu, x];  return concat(x, pick any from s: identity) >> conv(1, 4) }\n")
@@ -27,6 +28,41 @@ SHARED = HEAD + (
     "  return x + (x >> conv(1, 2 + 2*len(e)) >> bn >> relu >> conv(1, 4))\n}\nnet = cell * 2\n"
 )
 
+CHOSEN = HEAD + "net = dag(x) { return concat(x, x >> (relu | dag(z) { return sum([]) } | conv(1))) >> conv(1, 4) }\n"
+CALLED = HEAD + (
+    "def part = dag(x) { return sum(pick any from [x]: conv(1) | relu) }\n"
+    "net = dag(x) { return concat(x, x >> part, x >> part >> bn) >> conv(3, 4) }\n"
+)
+GROWING = HEAD + "let cell = dag(x) { return concat(x, pick any from [x]: relu) >> bn }\nnet = cell * 2 >> conv(1, 4)\n"
+NESTED = HEAD + (
+    "net = dag(x) {\n  s = [x >> conv(1, 2), x >> conv(1, 3)]\n  inner = concat(x, pick any from s: relu)\n"
+    "  return concat(inner, pick any from [inner, x]: identity) >> bn >> conv(1, 4)\n}\n"
+)
+DEPTHWISE = HEAD + (
+    "net = dag(x) { return concat(x, pick any from [x]: relu) >> depthwise(3) >> bn >> layer_norm >> conv(1, 4) }\n"
+)
+MIXED = HEAD + (
+    "let w = elastic {2, 4}\nnet = dag(x) {\n  e = pick any from v in 0..1: v\n"
+    "  y = concat(x >> conv(1, w), from v in e: x >> conv(1, w))\n"
+    "  return y >> bn >> conv(1, w * (1 + len(e))) >> conv(1, 4)\n}\n"
+)
+DROPPED = HEAD + (
+    "default pick(absent = 0)\nnet = dag(x) { return concat(x, pick any from [x, x]: conv(1) | relu) >> conv(1, 4) }\n"
+)
+MODELS = {
+    "slots": SLOTS,
+    "normed": NORMED,
+    "packed": PACKED,
+    "shared": SHARED,
+    "chosen": CHOSEN,
+    "called": CALLED,
+    "growing": GROWING,
+    "nested": NESTED,
+    "depthwise": DEPTHWISE,
+    "mixed": MIXED,
+    "dropped": DROPPED,
+}
+
 
 @pytest.fixture(autouse=True)
 def double() -> Iterator[None]:
@@ -40,10 +76,10 @@ def image(seed: int = 0) -> torch.Tensor:
     return torch.randn(3, 4, 6, 6, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("text", [SLOTS, NORMED, PACKED, SHARED], ids=["slots", "normed", "packed", "shared"])
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("training", [False, True])
-def test_law_4_on_every_architecture(text: str, training: bool) -> None:
-    space = spacec.loads(text)
+def test_law_4_on_every_architecture(name: str, training: bool) -> None:
+    space = spacec.loads(MODELS[name])
     supernet = space.supernet(seed=1)
     assert sum(p.numel() for p in supernet.parameters()) == space.supernet_params()
     for arch in space.enumerate():
@@ -76,16 +112,18 @@ def test_soft_masks_of_slots_weigh_each_term_once() -> None:
     assert gradient[1] != 0
 
 
-def test_a_term_of_weight_zero_is_absent_behind_a_norm() -> None:
-    """A norm would make its zeros into something: they are masked where channels mix."""
-    space = spacec.loads(NORMED)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_soft_mask_at_its_corner_is_the_index(name: str) -> None:
+    """Also behind a norm, which would make the zeros of an absent term into something: they are masked where mixed."""
+    space = spacec.loads(MODELS[name])
     supernet = space.supernet(seed=1).eval()
-    with torch.no_grad():
-        supernet.get_parameter("bn_0.bias").add_(1.0)
-    hot = {0: torch.tensor([1.0, 0.0]), 1: torch.tensor([0.0, 1.0])}
+    disturb(supernet, 1)
+    slots = {slot.id: slot for slot in space.slots}
     for arch in space.enumerate():
         index = space.mask(arch)
-        soft = {name: hot[k] for name, k in index.items()}
+        soft = {
+            name: k if k is None or slots[name].sized else torch.eye(slots[name].size)[k] for name, k in index.items()
+        }
         torch.testing.assert_close(supernet(image(), soft).prediction, supernet(image(), index).prediction)
 
 

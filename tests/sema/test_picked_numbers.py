@@ -125,3 +125,10 @@ def test_too_many_cases_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_narrow_of_a_free_size_cannot_be_proved() -> None:
     text = "space s\ninput  x: [4, H, W]\noutput y: [4, H, W]\nnet = dag(x) { return x >> conv(1, x.h) >> narrow(4) }\n"
     assert codes(text) == ["E0305"]
+
+
+def test_a_supernet_reserves_what_some_architecture_uses() -> None:
+    text = (
+        HEAD + "net = dag(x) {\n  e = pick 1..2 from v in 0..3: v\n  return x >> conv(1, 5 * len(e)) >> conv(1, 4)\n}\n"
+    )
+    assert spacec.loads(text).supernet_params() == 2 * 10 * 4
