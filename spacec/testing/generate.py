@@ -91,6 +91,10 @@ class _Grower:
                 back = "def back = identity when in.c == 4 | conv(1, 4) when in.c != 4"
                 self.definitions += [] if back in self.definitions else [back]
                 return "conv(1, elastic {2, 4, 6}) >> bn >> relu >> back"
+            case "frozen":
+                return f"frozen({self.network(depth - 1)})"
+            case "recurrence":
+                return f"tied({self.network(depth - 1)}) * {{1..3}}"
             case "residual":
                 return f"residual({self.network(depth - 1)})"
             case _:

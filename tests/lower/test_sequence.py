@@ -159,6 +159,16 @@ def test_act_is_graves_algorithm(hops: int, threshold: float) -> None:
     assert float(out["loss:ponder"].detach()) == pytest.approx(sum(ponder) / len(ponder))
 
 
+def test_the_cost_of_halting_is_stated() -> None:
+    x = data(2, 4, 3)
+    losses = []
+    for cost in (1, 0.25):
+        out = sequence_space(f"act(linear(4), hops = 3, cost = {cost})").network("random:0", seed=0)(x)
+        assert isinstance(out, dict)
+        losses.append(float(out["loss:ponder"].detach()))
+    assert losses[1] == pytest.approx(0.25 * losses[0])
+
+
 def test_act_ties_its_step_and_costs_every_hop() -> None:
     space = sequence_space("act(linear(4), hops = 4)")
     arch = space.architecture("random:0")
