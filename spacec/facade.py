@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacec.diagnostics.model import Diagnostic
 from spacec.ir.dims import Dim, Symbol
-from spacec.ir.flat import FlatGraph
+from spacec.ir.flat import FlatGraph, FlatOp
 from spacec.ir.flatten import flatten
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import Precondition
@@ -185,6 +185,12 @@ class Space:
     def supernet_params(self) -> int:
         """Number of weights of the supernet, without building it."""
         return sum(self._largest(term.amount) for term in self.table.costs["params"])
+
+    def frozen_params(self) -> int:
+        """How many of the supernet's weights the space does not train, without building it."""
+        ops = {op.key: op for op in self.flat.nodes if isinstance(op, FlatOp) and op.frozen}
+        found = (op.spec.rule(op.attrs, tuple(self.flat.nodes[i].type for i in op.inputs)) for op in ops.values())
+        return sum(self._largest(result.params) for result in found)
 
     def _largest(self, amount: Dim) -> int:
         """An amount where every size in it is largest."""

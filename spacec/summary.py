@@ -52,6 +52,7 @@ def summarise(space: Space) -> dict[str, Any]:
             for limit in table.constraints
         ],
         "supernet_params": space.supernet_params(),
+        "frozen_params": space.frozen_params(),
         "costs": {name: bounds(space, name) for name in table.costs},
         "owners": owners,
         "recursion": recursion(file, space.graph),

@@ -86,7 +86,8 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "without where", _count(free)
         if facts["count"] is not None and free:
             yield "valid share", _share(facts["count"], free)
-    yield "weights", f"{facts['supernet_params']:,} in the supernet"
+    frozen = f", {facts['frozen_params']:,} of them frozen" if facts["frozen_params"] else ""
+    yield "weights", f"{facts['supernet_params']:,} in the supernet{frozen}"
     for cost, bounds in facts["costs"].items():
         if bounds is not None:
             sizes = bounds.get("sizes")

@@ -73,6 +73,7 @@ def test_frozen_weights_are_a_kind_of_their_own() -> None:
     supernet.freeze("all", frozen=False)
     assert not any(p.requires_grad for p in frozen.values())
     assert sum(p.numel() for p in everything.values()) == space.supernet_params()
+    assert sum(p.numel() for p in frozen.values()) == space.frozen_params() > 0
     space.recalibrate_norm(supernet, [(torch.randn(4, 3, 8),)])
     assert bool((supernet.get_submodule("frozen_0.bn_0").running_mean == 0).all())
 
