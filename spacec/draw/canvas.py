@@ -69,6 +69,7 @@ class Canvas:
         inner: Diagram | None = None,
     ) -> str:
         """A new shape; its id."""
+        self.reader.count_box()
         name = f"{self.prefix}{len(self.shapes)}"
         typed = self.typed and len(gives) == 1 and role not in ("input", "output")
         typed = typed and all(s.domain is None or self.reader.arch for s in gives[0].symbols)

@@ -32,11 +32,9 @@ def with_lattices(panels: Sequence[Panel]) -> tuple[Panel, ...]:
 
 
 def _is_step(panel: Panel) -> bool:
-    """Whether a definition is one choice and nothing else that decides."""
+    """Whether a definition decides one thing at most, and nothing by edges: where to go on."""
     roles = {shape.role for shape in panel.diagram.shapes}
-    return len(list(shown_in(panel.diagram))) == 1 and not panel.notes and roles <= {
-        "input", "output", "frame", "join", "choice",
-    }  # fmt: skip
+    return len(list(shown_in(panel.diagram))) <= 1 and not panel.notes and "state" not in roles
 
 
 def _lattice(name: str, kind: str, family: Mapping[str, Panel]) -> Panel:
@@ -60,7 +58,9 @@ def _lattice(name: str, kind: str, family: Mapping[str, Panel]) -> Panel:
             wires.append(Wire(places[member], places.get(target, end.id), tuple(labels)))
     if any(wire.head == end.id for wire in wires):
         shapes.append(end)
-    note = Line(f"{len(order)} members; an edge is a way on, an operation and then that member")
+    done = {s.lines[0].text: None for m in order for s in family[m].diagram.shapes if s.role == "call"}
+    first = f"; each begins with {', '.join(done)}" if done else ""
+    note = Line(f"{len(order)} members{first}; an edge is a way on")
     variants = tuple(v for panel in family.values() for v in panel.variants)
     return Panel(name, f"{kind} {name}", Diagram(tuple(shapes), tuple(wires)), (note,), variants)
 
@@ -77,7 +77,7 @@ def _ways(panel: Panel, family: Mapping[str, Panel]) -> dict[str, list[str]]:
             if line.style == "candidate":
                 for target in targets:
                     found.setdefault(target, []).append(line.text)
-    return found
+    return found or {"": []}
 
 
 def _callers_first(ways: Mapping[str, Mapping[str, list[str]]]) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.draw.drawing import Drawing
 from spacec.draw.lattice import with_lattices
 from spacec.draw.model import Diagram, Line, Panel, Picture, Variant, every_shape, shown_in
@@ -23,6 +24,8 @@ from spacec.space.decisions import DecisionTable
 MACRO = "network"
 SIMPLE = 4
 """Decisions of a definition that is drawn where it is used, not in a panel of its own."""
+LIMIT = 5_000
+"""Boxes of a picture."""
 EVERY = 1_000
 """A depth that writes everything out."""
 
@@ -52,6 +55,14 @@ class Reader:
     names: dict[int, str] = field(default_factory=dict)
     """Global ids of declarations that sizes mention."""
     met: int = 0
+    boxes: int = 0
+
+    def count_box(self) -> None:
+        """Raise :class:`SpacecError` (E0718) where the picture grows beyond what anybody reads."""
+        self.boxes += 1
+        if self.boxes > LIMIT:
+            headline = f"the picture has over {LIMIT:,} boxes"
+            raise SpacecError(Diagnostic("E0718", headline, help="write out fewer levels (--depth), or none"))
 
     def decided(self, decision: DecisionDecl) -> int | None:
         """The number that the architecture gives to a declaration."""
@@ -121,9 +132,16 @@ class Reader:
 
     def name_declarations(self) -> None:
         """Fill :attr:`names`."""
-        for place, region in _activations(root_place(self.graph.root)):
-            for decision in region.decisions:
-                self.names[id(decision)] = place.id_of(decision)
+        seen: set[tuple[str, int]] = set()
+        stack = [root_place(self.graph.root)]
+        while stack:
+            place = stack.pop()
+            self.names.update({id(d): place.id_of(d) for d in place.region.decisions})
+            for node in place.region.nodes:
+                inner = place.child(node) if isinstance(node, CallNode) and node.region.searches else None
+                if inner is not None and (inner.prefix, id(inner.region)) not in seen:
+                    seen.add((inner.prefix, id(inner.region)))
+                    stack.append(inner)
 
 
 def read_picture(
@@ -133,7 +151,10 @@ def read_picture(
     depth: int = 0,
     facts: tuple[str, ...] = (),
 ) -> Picture:
-    """The picture of a space, or of ``arch``. ``facts`` are lines below its title."""
+    """The picture of a space, or of ``arch``; ``facts`` are lines below its title.
+
+    Raises :class:`SpacecError` (E0718) where ``depth`` writes out too much.
+    """
     reader = Reader(graph, arch)
     if arch is not None:
         reader.name_declarations()
@@ -155,13 +176,6 @@ def _declared(region: Region) -> Iterator[DecisionDecl]:
     for node in region.nodes:
         if isinstance(node, CallNode) and node.region.searches and node.binder is None:
             yield from _declared(node.region)
-
-
-def _activations(place: Place) -> Iterator[tuple[Place, Region]]:
-    yield place, place.region
-    for node in place.region.nodes:
-        if isinstance(node, CallNode) and node.region.searches:
-            yield from _activations(place.child(node))
 
 
 def coverage(picture: Picture, graph: SpaceGraph) -> dict[str, list[tuple[str, int]]]:

@@ -76,3 +76,14 @@ def test_an_unwritable_place(spacec: Run, tmp_path: Path) -> None:
     done = spacec("graph", TABULAR, "-o", tmp_path / "no" / "a.svg")
     assert done.code == 1
     assert "E0810" in done.err
+
+
+def test_a_picture_that_is_too_large(spacec: Run, tmp_path: Path) -> None:
+    lines = ["space s", "input x: [4, 8, 8]", "output y: [4, 8, 8]", "def f0 = residual(conv(3) | bn)"]
+    lines += [f"def f{k} = dag(x) {{ return x + (x >> f{k - 1} >> relu >> f{k - 1}) }}" for k in range(1, 11)]
+    (tmp_path / "s.space").write_text("\n".join([*lines, "net = f10\n"]), encoding="utf-8")
+    assert spacec("graph", tmp_path / "s.space", "-o", tmp_path / "a.svg").code == 0
+    done = spacec("graph", tmp_path / "s.space", "--expand", "-o", tmp_path / "b.svg")
+    assert done.code == 1
+    assert "E0718" in done.err
+    assert not (tmp_path / "b.svg").exists()
