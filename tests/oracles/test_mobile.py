@@ -76,7 +76,7 @@ def test_cream_built() -> None:
 
 def test_elastic_depths_of_cream_count_prefixes() -> None:
     """OFA's way of counting: the sum over depths of the choices of as many blocks, stage by stage."""
-    assert spacec.load(GRAMMARS / "cream.space", sliced=1, shallower=2).count() == (6**2 + 6**3 + 6**4) ** 5
+    assert spacec.load(GRAMMARS / "cream.space", preset="elastic_depth").count() == (6**2 + 6**3 + 6**4) ** 5
 
 
 @pytest.mark.parametrize("path", MACRO_TABLE)
