@@ -37,11 +37,20 @@ class FlatOp:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """The weight of a picked element: ``element`` of the slot ``slot``, in the activation ``instance``."""
+
+    slot: str
+    instance: str
+    element: int
+
+
+@dataclass(frozen=True)
 class FlatChoose:
     """A choice: mask slot ``slot``; ``alternatives`` are node indices, ``None`` is absent.
 
     ``instance`` names this activation of the slot (slots of a shared cell have many), for masks that
-    differ per cell instance.
+    differ per cell instance. ``edge``: a supernet multiplies the result by this weight.
     """
 
     slot: str
@@ -50,6 +59,7 @@ class FlatChoose:
     instance: str
     guard: Cond = ALWAYS
     span: Span = field(default=NOWHERE, repr=False)
+    edge: Edge | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either
 from spacec.ir.dims import Dim, Poly
 from spacec.ir.flat import (
+    Edge,
     FlatCall,
     FlatChoose,
     FlatEntry,
@@ -176,7 +177,9 @@ def _choose(
     work: _Flattener, place: Place, node: ChooseNode, alternatives: tuple[int | None, ...], guard: Cond
 ) -> FlatChoose:
     name, instance = _slot(place, node.slot)
-    return FlatChoose(name, alternatives, work.type(node.type), instance, guard, node.span)
+    edges = node.slot.edges
+    edge = Edge(*_slot(place, edges), node.slot.element) if edges is not None else None
+    return FlatChoose(name, alternatives, work.type(node.type), instance, guard, node.span, edge)
 
 
 def _switch(

@@ -150,6 +150,8 @@ class SlotDecl:
 
     A choice has one slot with its labels. An element of a pick has one slot: *absent* first
     (if ``absent``), then the labels of the body's one choice, or the single label ``present``.
+    Where the pick's edges are weighed, its elements share ``edges``: a slot with one label for each of
+    them, which has ``edge_weights``, and whose ``weighs`` is the pick (``None`` where the subset is forced).
     """
 
     step: Step
@@ -159,6 +161,10 @@ class SlotDecl:
     element: int = 0
     absent: bool = False
     priors: tuple[float, ...] | None = None
+    edges: SlotDecl | None = None
+    edge_weights: bool = False
+    """It weighs the elements of a pick against each other."""
+    weighs: DecisionDecl | None = None
 
 
 @dataclass(eq=False)

@@ -190,6 +190,8 @@ def _slots(table: DecisionTable, chooses: dict[int, FlatChoose]) -> dict[str, Sl
     instances: dict[str, set[str]] = {}
     for choice in chooses.values():
         instances.setdefault(choice.slot, set()).add(choice.instance)
+        if choice.edge is not None:
+            instances.setdefault(choice.edge.slot, set()).add(choice.edge.instance)
     found = {s.id: SlotInfo(s.id, s.labels, frozenset(instances.get(s.id, ())), s.sized) for s in table.slots}
     relaxed = {s.decision for s in table.slots}
     for name, decision in sizes.elastic_decisions(table).items():

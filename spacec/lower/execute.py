@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spacec.ir.entries import reaches
-from spacec.ir.flat import FlatMeet, FlatOp, sources_of
+from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp, sources_of
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
@@ -127,7 +127,23 @@ class Pass:
             candidates = {selection.run[position]: tensor for position, tensor in options}
             record = GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates)
             self.trace.records.append(record)
-        return value
+        weight = self.edge_weight(choice, value)
+        if weight is None or choice.edge is None:
+            return value
+        weighed = weight * value
+        if self.trace is not None:
+            weighed = watch(weighed, True)
+            edge, size = choice.edge, self.selections[choice.edge.slot, choice.edge.instance].size
+            alone = {edge.element: value}
+            self.trace.edges.append(GateRecord(edge.slot, edge.instance, size, step.node, weighed, alone))
+        return weighed
+
+    def edge_weight(self, choice: FlatChoose, like: Tensor) -> Tensor | None:
+        """The weight of a picked element; ``None`` where edges are not weighed, or the mask leaves them alone."""
+        if choice.edge is None:
+            return None
+        selection = self.selections[choice.edge.slot, choice.edge.instance]
+        return selection.vector(like)[choice.edge.element] if selection.run else None
 
     def switch(self, node: int, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:
         """:meth:`mix`, of candidates whose sizes may agree only where they count."""
@@ -240,4 +256,8 @@ def _spared_value(run: Pass, node: int) -> Tensor | None:
     ]
     if not options:
         return None
-    return run.switch(node, selection, options) if node in run.switched else run.mix(selection, options)
+    if node in run.switched:
+        return run.switch(node, selection, options)
+    value = run.mix(selection, options)
+    weight = run.edge_weight(run.machine.blueprint.chooses[node], value)
+    return value if weight is None else weight * value

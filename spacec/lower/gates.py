@@ -3,6 +3,7 @@
 A choice computes y = Σ g_k y_k, so dL/dg_k = <dL/dy, y_k>. This needs dL/dy only, so candidates that
 did not run cost one forward pass without a graph. Where calls of a merged member meet, x = Σ w_c x_c with weights
 that are shares of reach, and reach is a function of the gates: it adds Σ <dL/dx, x_c> dw_c/dg_k.
+A picked element that is weighed, z = w_e x_e, gives dL/dw_e = <dL/dz, x_e>.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Trace:
     """
 
     records: list[GateRecord] = field(default_factory=list)
+    edges: list[GateRecord] = field(default_factory=list)
+    """Picked elements that were weighed: the candidate is the element as it came, the output what became of it."""
     meetings: list[MeetRecord] = field(default_factory=list)
     entries: Sequence[FlatEntry] = ()
     gates: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
@@ -106,7 +109,7 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
         raise errors.lowering_error(
             errors.MASK, "this output has no gates", help="ask the forward pass for them: net(x, mask, gates=True)"
         )
-    records, meetings = out.trace.records, out.trace.meetings
+    records, meetings = [*out.trace.records, *out.trace.edges], out.trace.meetings
     direct = [*out.trace.elastic.items(), *out.trace.switching.items()]
     watched = [*(r.output for r in records), *(weights for _, weights in direct), *(m.output for m in meetings)]
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()

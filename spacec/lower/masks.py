@@ -12,6 +12,9 @@ float tensor ``(n,)``  soft: every candidate runs, the result is their weighted 
 ``PerInstance(m)``     one entry for each activation of a shared slot, by instance name
 =====================  =============================================================================
 
+The slot of edge weights of a pick multiplies its elements: by their entries of a vector, by one and zero for
+an index, and not at all for ``None``, which is what the mask of an architecture says.
+
 For an elastic decision, an index takes slices of the largest weights, anything else mixes the masks
 of its sizes at the largest size.
 """

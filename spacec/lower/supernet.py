@@ -159,7 +159,7 @@ class Supernet(nn.Module):
                 taps[name] = found[0] if len(nodes) == 1 else found
         gates: dict[str, Tensor] = {}
         if run.trace is not None:
-            for r in run.trace.records:
+            for r in (*run.trace.records, *run.trace.edges):
                 gates[r.instance] = run.selections[r.slot, r.instance].vector(r.output.detach())
             gates.update(run.trace.elastic)
         return Out(prediction, outputs, taps, run.losses, gates, run.trace)

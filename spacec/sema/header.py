@@ -16,8 +16,8 @@ from spacec.sema.stated import read_type, truth
 from spacec.sema.values import UNKNOWN, Env, Pack, Value, describe
 from spacec.syntax import ast
 
-PICK_DEFAULTS = ("absent",)
-"""What ``default pick(…)`` can reset: whether *absent* joins each edge's candidates."""
+PICK_DEFAULTS = ("absent", "edges")
+"""What ``default pick(…)`` can reset: whether *absent* joins each edge's candidates, whether edges are weighed."""
 
 
 def scratch() -> tuple[Cx, Region]:

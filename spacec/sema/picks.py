@@ -118,12 +118,26 @@ def _pick(
     reset = m.reset("pick", "absent", expr.span)
     absent = reset is None or bool(reset)
     chosen: list[Value] = []
+    slots: list[SlotDecl] = []
     for index, element in enumerate(elements):
         branch = cx.inside()
         if decision is not None:
             branch = branch.under(Has(DecisionRef((), decision), index))
-        chosen.append(_element(m, branch, expr, env, want, element, PickContext(decision, index, absent, cx.step)))
+        context = PickContext(decision, index, absent, cx.step)
+        chosen.append(_element(m, branch, expr, env, want, element, context))
+        slots += context.taken
+    if m.reset("pick", "edges", expr.span) and len(slots) > 1:
+        _weigh_edges(cx, decision, slots, size)
     return UNKNOWN if any(v is UNKNOWN for v in chosen) else Pack(tuple(chosen))
+
+
+def _weigh_edges(cx: Cx, decision: DecisionDecl | None, slots: list[SlotDecl], size: int) -> None:
+    """One slot more, over the elements. Its step is the pick's last, so that those inside keep their ordinals."""
+    labels = tuple(map(str, range(size)))
+    step = cx.inside().enter("edges").step
+    edges = cx.builder.slot(SlotDecl(step, labels, edge_weights=True, weighs=decision))
+    for slot in slots:
+        slot.edges = edges
 
 
 def _element(
@@ -144,6 +158,7 @@ def _element(
     labels = ("absent", "present") if pick.absent else ("present",)
     slot = cx.builder.slot(SlotDecl(cx.enter("gate").step, labels, None, pick.decision, pick.element, pick.absent))
     if not numeric:
+        pick.taken.append(slot)
         return _gated(cx, slot, value, expr.span, pick)
     before, gates = (value.presence, value.gates) if isinstance(value, Picked) else (ALWAYS, ())
     number = value.value if isinstance(value, Picked) else value

@@ -58,6 +58,8 @@ class Slot:
 
     ``decision`` is the id of the operation decision it relaxes (``None`` for a bare gate),
     ``pick`` the id of the subset decision whose ``element`` it is (``None`` outside picks).
+    With ``edges`` it weighs the elements of a pick against each other, one label each; ``weighs`` is then the
+    id of the pick's subset decision (``None`` where the subset is forced).
     """
 
     id: str
@@ -69,6 +71,8 @@ class Slot:
     priors: tuple[float, ...] | None = None
     sized: bool = False
     """What it takes decides sizes that no mixture has: its mask is an index, or one path."""
+    edges: bool = False
+    weighs: str | None = None
 
     @property
     def size(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, log
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
@@ -24,10 +24,13 @@ def slots_of(table: DecisionTable, arch: Architecture) -> dict[str, int | None]:
     """The candidate index per slot that selects an architecture in the supernet.
 
     ``None`` where the slot's decision or pick is inactive, or its element is not picked and the
-    slot has no *absent*.
+    slot has no *absent*; and for edge weights, which count in mixtures only.
     """
     found: dict[str, int | None] = {}
     for slot in table.slots:
+        if slot.edges:
+            found[slot.id] = None
+            continue
         own = arch.get(slot.decision) if slot.decision is not None else 0
         if slot.pick is not None:
             picked = arch.get(slot.pick)
@@ -45,15 +48,15 @@ def derive(table: DecisionTable, probabilities: Mapping[str, Sequence[float]]) -
     """The architecture that slot probabilities stand for.
 
     A decision takes its most probable present candidate. A pick ranks its elements by their best
-    present probability: exactly k keeps the first k; a range keeps those where present beats
-    absent, then clips. Ties go to the first in order.
+    present probability, times their edge weight where the pick has such: exactly k keeps the first
+    k; a range keeps those where present beats absent, then clips. Ties go to the first in order.
 
     If the constraints forbid the outcome, the result is the valid architecture with the largest
-    sum of logarithms: of the chosen candidates of its active decisions, of the best present
-    probability for a picked element whose body is no choice, and in a range of absent for an
-    element not picked (found exactly, on the decision diagram). Raises :class:`SpacecError`: E0607
-    where the probabilities do not fit the slots, E0511 or E0510 where no valid architecture is
-    found.
+    sum of logarithms: of the chosen candidates of its active decisions, of the edge weights of
+    picked elements, of the best present probability for those whose body is no choice, and in a
+    range of absent for an element not picked (found exactly, on the decision diagram). Raises
+    :class:`SpacecError`: E0607 where the probabilities do not fit the slots, E0511 or E0510 where
+    no valid architecture is found.
     """
     chances = _Chances.of(table, probabilities)
     chosen = walk(table, chances.choose)
@@ -73,6 +76,8 @@ class _Element:
     absent: float
     has_body: bool
     """Its body is one choice, whose decision carries the probability of the candidate."""
+    weight: float = 1.0
+    """Of its edge."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,13 @@ class _Chances:
     def of(table: DecisionTable, probabilities: Mapping[str, Sequence[float]]) -> _Chances:
         candidates: dict[str, tuple[float, ...]] = {}
         elements: dict[str, dict[int, _Element]] = {}
+        weights: dict[str, tuple[float, ...]] = {}
         for slot in table.slots:
             given = _checked(slot, probabilities.get(slot.id))
+            if slot.edges:
+                if slot.weighs is not None:
+                    weights[slot.weighs] = given
+                continue
             present = given[slot.absent :]
             if slot.decision is not None:
                 candidates[slot.decision] = present
@@ -96,7 +106,10 @@ class _Chances:
                 elements.setdefault(slot.pick, {})[slot.element] = element
         default = _Element(1.0, 0.0, False)
         picks = {
-            d.id: tuple(elements.get(d.id, {}).get(e, default) for e in range(d.size))
+            d.id: tuple(
+                replace(elements.get(d.id, {}).get(e, default), weight=weights[d.id][e] if d.id in weights else 1.0)
+                for e in range(d.size)
+            )
             for d in table.decisions
             if d.kind == "subset"
         }
@@ -116,7 +129,8 @@ class _Chances:
         elements = self.elements[decision.id]
         kept = {e for e in range(decision.size) if elements[e].present > elements[e].absent}
         exact = decision.low == decision.high
-        ranked = sorted(range(decision.size), key=lambda e: (not exact and e not in kept, -elements[e].present, e))
+        rates = [e.present * e.weight for e in elements]
+        ranked = sorted(range(decision.size), key=lambda e: (not exact and e not in kept, -rates[e], e))
         return tuple(sorted(ranked[: min(max(len(kept), decision.low), decision.high)]))
 
     def score(self, table: DecisionTable) -> Callable[[Step, int], float]:
@@ -130,7 +144,8 @@ class _Chances:
                 return logs[step.decision][value] if isinstance(value, int) and step.decision in logs else 0.0
             element = self.elements[step.decision][step.element]
             if outcome == IN:
-                return 0.0 if element.has_body else log(max(element.present, _SMALLEST))
+                edge = log(max(element.weight, _SMALLEST))
+                return edge if element.has_body else edge + log(max(element.present, _SMALLEST))
             return log(max(element.absent, _SMALLEST)) if step.decision in ranges else 0.0
 
         return score

@@ -296,6 +296,9 @@ def _slot(walk: _Walk, place: Place, s: SlotDecl) -> None:
     if name not in walk.slots:
         decision = place.id_of(s.decision) if s.decision else None
         pick = place.id_of(s.pick) if s.pick else None
-        walk.slots[name] = Slot(name, s.labels, decision, pick, s.element, s.absent, s.priors, sized)
+        weighs = place.id_of(s.weighs) if s.weighs else None
+        walk.slots[name] = Slot(
+            name, s.labels, decision, pick, s.element, s.absent, s.priors, sized, s.edge_weights, weighs
+        )
     elif sized:
         walk.slots[name] = replace(walk.slots[name], sized=True)

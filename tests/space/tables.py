@@ -238,6 +238,9 @@ def random_slots(rng: Random, found: list[Decision]) -> tuple[Slot, ...]:
             else:
                 inside.add(body.id)
                 slots.append(Slot(f"{d.id}#{e}", (*first, *body.labels), body.id, d.id, e, absent))
+        if d.size > 1 and rng.random() < 0.3:
+            labels = tuple(map(str, range(d.size)))
+            slots.append(Slot(f"{d.id}#edges", labels, edges=True, weighs=d.id))
     slots += [Slot(d.id, d.labels, d.id) for d in found if d.kind != "subset" and d.id not in inside]
     return tuple(slots)
 

@@ -72,7 +72,7 @@ def test_deriving_an_architectures_own_slots_gives_it_back(table: DecisionTable,
         return
     arch = data.draw(st.sampled_from(everything))
     indices = slots_of(table, arch)
-    sure = {s.id: [float(indices[s.id] == k) for k in range(s.size)] for s in table.slots}
+    sure = {s.id: [float(s.edges or indices[s.id] == k) for k in range(s.size)] for s in table.slots}
     again = derive(table, sure)
     ranges = {d.id for d in table.decisions if d.kind == "subset" and d.low < d.high}
     if not any(s.pick in ranges and not s.absent for s in table.slots):  # else nothing says that it is not picked
@@ -107,6 +107,8 @@ def score(table: DecisionTable, probabilities: dict[str, tuple[float, ...]], cho
         own = chosen.get(slot.decision) if slot.decision else None
         if isinstance(own, int):
             total += log(given_[own + slot.absent])
+        if slot.weighs in chosen:
+            total += sum(log(given_[e]) for e in chosen[slot.weighs])  # type: ignore[attr-defined]  # a subset's value
         if slot.pick is None or slot.pick not in chosen:
             continue
         bounds = table.by_id[slot.pick]

@@ -33,7 +33,7 @@ def draw_architecture(
     probabilities) are shown beside the choices of a grid.
     """
     selected = Selected(space.flat, space.table, arch)
-    labels = [label for slot in space.table.slots for label in slot.labels[slot.absent :]]
+    labels = [label for slot in space.table.slots if not slot.edges for label in slot.labels[slot.absent :]]
     colours = colours_of(labels)
     grid = grid_of(selected, probabilities)
     if grid is not None:
