@@ -15,6 +15,7 @@ SHOWN_LABELS = 90
 """Characters of a list of candidates before it is cut."""
 SHOWN_DECISIONS = 60
 """Decisions that are listed before the rest is counted."""
+SHOWN_OWNERS = 24
 RUN = 3
 """Decisions alike that are listed in one row."""
 WRITTEN = 4_000
@@ -148,7 +149,7 @@ def _owners(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Nothing where ``net`` owns all there is."""
     if all(not owner["kind"] for owner in facts["owners"]):
         return []
-    return [
+    rows: list[tuple[str, ...]] = [
         (
             owner["name"] + (f"[{owner['members']} members]" if owner["members"] > 1 else ""),
             owner["kind"] or "net",
@@ -158,6 +159,9 @@ def _owners(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
         )
         for owner in facts["owners"]
     ]
+    if len(rows) <= SHOWN_OWNERS:
+        return rows
+    return [*rows[:SHOWN_OWNERS], ("…", "", "", "", f"{len(rows) - SHOWN_OWNERS:,} more; --json lists all")]
 
 
 def _decisions(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from spacec.syntax import ast
 def apply_inline(m: Machine, cx: Cx, expr: ast.Inline, env: Env, x: Value, want: Want | None) -> Value:
     """One binder for each activation of the text around it, however often a loop or a repeat comes by."""
     home = env.home
-    key = ("inline", id(expr), id(home))
+    key = ("inline", id(expr), home)
     binder = m.binders.get(key)
     if binder is None:
         siblings = home.region.binders if home else []

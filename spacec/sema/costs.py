@@ -179,7 +179,7 @@ class Costs:
             values = [static_value(self.m, i, self.env, "an index") for i in expr.items]
             indices = tuple(v for v in values if isinstance(v, int | str))
         binder = binder_of(self.m, target, indices)
-        body = self.m.bodies.get(id(binder))
+        body = self.m.bodies.get(binder)
         own = [d for d in body.decisions if d.kind == "op" and not d.step.name] if body is not None else []
         return (binder.name, own[0].labels) if own else None
 

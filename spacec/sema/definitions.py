@@ -285,9 +285,9 @@ def wrong_indices(m: Machine, d: Definition, given: int, span: Span) -> Value:
 
 def _shared_data(m: Machine, cx: Cx, d: Definition, indices: tuple[int | str, ...], span: Span) -> Value:
     binder = binder_of(m, d, indices)
-    known = m.shared_data.get(id(binder))
+    known = m.shared_data.get(binder)
     if known is None:
-        cycle = ("data", id(binder))
+        cycle = ("data", binder)
         if any(k == cycle for k, _, _ in m.active):
             return endless(m, d, span)
         m.active.append((cycle, d.binding.name, span))
@@ -299,12 +299,12 @@ def _shared_data(m: Machine, cx: Cx, d: Definition, indices: tuple[int | str, ..
         builder.finish(())
         m.active.pop()
         known = (value, region)
-        m.shared_data[id(binder)] = known
+        m.shared_data[binder] = known
     value, region = known
     if region.searches and not owns(m, binder, span):
         return UNKNOWN
     if region.searches:
-        key = ("data", id(binder), cx.guard)
+        key = ("data", binder, cx.guard)
         if key not in cx.builder.pure:
             _, index = cx.builder.call(region, (), cx.step, binder, cx.guard, span)
             cx.builder.pure[key] = Ref(index)

@@ -91,20 +91,20 @@ class Machine:
     """Definitions being elaborated: instance key, name, where it was called."""
     preconditions: dict[Precondition, Span] = field(default_factory=dict)
     binders: dict[Hashable, Binder] = field(default_factory=dict)
-    skeletons: dict[int, tuple[str, Span]] = field(default_factory=dict)
-    lawful: dict[int, Region] = field(default_factory=dict)
+    skeletons: dict[Binder, tuple[str, Span]] = field(default_factory=dict)
+    lawful: dict[Binder, Region] = field(default_factory=dict)
     """The region that a binder's last lawful use gave."""
-    weights: dict[int, tuple[Region, Span]] = field(default_factory=dict)
+    weights: dict[Binder, tuple[Region, Span]] = field(default_factory=dict)
     """The region of the first use of each tied binder, and where that is."""
     layers: dict[int, tuple[tuple[str, Layer], ...]] = field(default_factory=dict)
     """Keys and layers of what has state in a region, by its id."""
-    shared_data: dict[int, tuple[Value, Region]] = field(default_factory=dict)
-    shared_symbols: dict[tuple[int, int], Symbol] = field(default_factory=dict)
+    shared_data: dict[Binder, tuple[Value, Region]] = field(default_factory=dict)
+    shared_symbols: dict[tuple[Binder, int], Symbol] = field(default_factory=dict)
     mentioned: dict[DecisionRef, Mention] = field(default_factory=dict)
     """Decisions that sizes speak of."""
     surveyed: set[int] = field(default_factory=set)
-    bodies: dict[int, Region] = field(default_factory=dict)
-    """The first region of each let and tied that is a network, by id of its binder."""
+    bodies: dict[Binder, Region] = field(default_factory=dict)
+    """The first region of each let and tied that is a network."""
     owners: dict[str, Binder] = field(default_factory=dict)
     """The lets and tieds of files that decide or weigh, by name."""
     uses: set[int] = field(default_factory=set)
@@ -214,7 +214,7 @@ def fingerprint(m: Machine, value: Value) -> Hashable | None:
             return _closure_key(m, value.expr, value.env)
         case Definition():
             captured = _closure_key(m, value.binding, value.env)
-            return None if captured is None else (captured, id(value.binder))
+            return None if captured is None else (captured, value.binder)
         case OpSpec():
             return ("op", value.name)
         case bool() | int() | float() | str():
@@ -227,7 +227,7 @@ def _closure_key(m: Machine, node: ast.Node, env: Env) -> Hashable | None:
     known = mentions(m, node)
     captured: list[Hashable] = [id(node)]
     if known.inline:
-        captured.append(id(env.home))
+        captured.append(env.home)  # itself, not its id: that may be given to another once it is gone
     for name in known.names:
         scope = env.depth_of(name)
         if scope is None or scope.top:

@@ -27,7 +27,7 @@ def binder_of(m: Machine, d: Definition, indices: tuple[int | str, ...]) -> Bind
     """The owner of a let's or tied's decisions; one for each member of a family."""
     if d.binder is not None and not indices:
         return d.binder
-    key = (id(d.binding), id(d.binder), indices)
+    key = (id(d.binding), d.binder, indices)
     if key not in m.binders:
         family = d.binder
         name = (family.name if family else d.binding.name) + f"[{','.join(map(str, indices))}]"
@@ -86,7 +86,7 @@ def instance_key(
             return None
         args.append((name, part))
     types = tuple(p.type if isinstance(p, Tensor) else None for p in leaves(x))
-    return (own, tuple(args), shape_of(x), types, want, id(binder) if binder else None, levels(m))
+    return (own, tuple(args), shape_of(x), types, want, binder, levels(m))
 
 
 def owns(m: Machine, binder: Binder, span: Span) -> bool:
@@ -109,7 +109,7 @@ def _same_weights(m: Machine, region: Region, binder: Binder, span: Span) -> boo
     """Every use of a tied binder has the same layers, since all have one set of weights."""
     if binder.kind != "tied":
         return True
-    first, where = m.weights.setdefault(id(binder), (region, span))
+    first, where = m.weights.setdefault(binder, (region, span))
     mine, theirs = dict(weights_of(region, m.layers)), dict(weights_of(first, m.layers))
     if mine == theirs:
         return True
@@ -135,17 +135,17 @@ def _layer_text(layer: Layer | None, other: Layer | None) -> str:
 
 def lawful(m: Machine, region: Region, binder: Binder, span: Span) -> bool:
     """The skeleton law: every use of a binder yields the same decisions."""
-    m.bodies.setdefault(id(binder), region)
-    if m.lawful.get(id(binder)) is region:
+    m.bodies.setdefault(binder, region)
+    if m.lawful.get(binder) is region:
         return True
     if (region.searches or binder.kind == "tied") and not owns(m, binder, span):
         return False
     text = skeleton_text(region)
-    known = m.skeletons.setdefault(id(binder), (text, span))
+    known = m.skeletons.setdefault(binder, (text, span))
     if known[0] == text:
         if not _same_weights(m, region, binder, span):
             return False
-        m.lawful[id(binder)] = region
+        m.lawful[binder] = region
         return True
     mine, theirs = text.splitlines(), known[0].splitlines()
     differs = next((a or b for a, b in zip([*mine, ""], [*theirs, ""], strict=False) if a != b), "")

@@ -86,4 +86,4 @@ def _symbol(m: Machine, cx: Cx, symbol: Symbol) -> Symbol:
     if builder.binder is None:
         return symbol
     builder.symbols[0] += 1
-    return m.shared_symbols.setdefault((id(builder.binder), builder.symbols[0]), symbol)
+    return m.shared_symbols.setdefault((builder.binder, builder.symbols[0]), symbol)

@@ -342,3 +342,12 @@ def test_costs_of_a_value_choice_handed_to_a_definition() -> None:
     sizes = {cost(table, architecture_of(table, {table.decisions[0].id: k}), "params") for k in (0, 1)}
     assert len(sizes) == 2
     assert max(sizes) - min(sizes) == 2 * 8 * (5 * 5 - 3 * 3)
+
+
+def test_activations_that_are_gone_are_not_taken_for_new_ones() -> None:
+    """Inline binders belong to the activation of their text: what tells activations apart outlives them."""
+    text = (
+        f"{HEAD}def step(c) = dag(x) {{ return x >> let(conv(1) | conv(c)) >> let(relu | identity) }}\n"
+        f"net = conv(3, C) >> {' >> '.join(f'step({c})' for c in (1, 3, 5, 7) * 6)}{TAIL}"
+    )
+    assert {len(table_of(text).decisions) for _ in range(12)} == {48}
