@@ -63,8 +63,9 @@ def summarise(space: Space) -> dict[str, Any]:
 
 def total(space: Space, owner: str | None = None, where: bool = True) -> int | None:
     """A count, or ``None`` where it takes too long or the constraints cannot be counted under."""
+    only = len(space.table.owners) == 1
     try:
-        return count(space.table, owner, where)
+        return count(space.table, None if only else owner, where)
     except TooManyStates:
         return None
     except SpacecError as error:

@@ -17,13 +17,17 @@ from spacec.space.planner import plan
 from spacec.space.values import Number
 
 
+LARGEST = 5_000
+"""Decisions and amounts of a cost for which a plan is made: planning takes work before any is counted."""
+
+
 def extremes(table: DecisionTable, cost: str, where: bool = True, limit: int = QUICK) -> tuple[Number, Number] | None:
     """Least and largest ``cost`` (a name of the table's costs) of a valid architecture.
 
     ``None`` where it depends on the size of an input, where there is no valid architecture, or where
-    more than ``limit`` steps of work are needed.
+    it is clear that more than ``limit`` steps of work are needed.
     """
-    if free_sizes(table, cost):
+    if free_sizes(table, cost) or len(table.decisions) + len(table.costs[cost]) > LARGEST:
         return None
     goal = linear(table, Constraint(poly(Symbol(cost, None, COST)), "<=", 0))
     limits = [linear_limit(table, c) for c in table.constraints] if where else []
