@@ -16,7 +16,6 @@ from spacec.space.impose import impose
 from spacec.space.planner import plan
 from spacec.space.values import Number
 
-
 LARGEST = 5_000
 """Decisions and amounts of a cost for which a plan is made: planning takes work before any is counted."""
 
