@@ -11,7 +11,7 @@ that is itself merged comes before what it calls; walking the graph with merged 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from spacec.diagnostics.model import Diagnostic, Label, Sink
@@ -92,6 +92,8 @@ class _Call:
     unit: MemberUse
     guard: Cond
     needs: int
+    asked: frozenset[Hashable]
+    """The decisions that the guard asks."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ class _Survey:
                     self._meet(use, below.place)
                 if below.valued:
                     self.valued.add(use)
-                self.calls.setdefault(use, []).append(_Call(at.unit, below.reach.guard, _union(inputs)))
+                guard = below.reach.guard
+                self.calls.setdefault(use, []).append(_Call(at.unit, guard, _union(inputs), decisions(guard)))
                 self.callees[at.unit].append(use)
                 return [1 << 2 * self.numbers[use] + 1] * count
             below = replace(below, member=node)
@@ -218,9 +221,9 @@ class _Survey:
 
     def exclusive(self, a: _Call, b: _Call, place: dict[MemberUse, int]) -> bool:
         """Whether no architecture has both: their conditions contradict, or those of all calls that lead to one do."""
-        key = (id(a), id(b))
+        key = (id(a), id(b)) if id(a) < id(b) else (id(b), id(a))
         if key not in self._exclusive:
-            if contradict(a.guard, b.guard):
+            if not a.asked.isdisjoint(b.asked) and contradict(a.guard, b.guard):
                 self._exclusive[key] = True
             elif a.unit == b.unit:
                 self._exclusive[key] = False

@@ -41,6 +41,8 @@ def binder_of(m: Machine, d: Definition, indices: tuple[int | str, ...]) -> Bind
 
 def may_enter(m: Machine, d: Definition, span: Span) -> bool:
     """Whether one more definition may be entered; reports where nesting has no end."""
+    if d.binding.name in m.endless:
+        return False  # reported; more of it would say nothing more
     if len(m.active) < MAX_NESTING:
         return True
     endless(m, d, span)
@@ -49,11 +51,12 @@ def may_enter(m: Machine, d: Definition, span: Span) -> bool:
 
 def endless(m: Machine, d: Definition, span: Span) -> Value:
     """Report a definition that contains itself without end, with its cycle."""
-    if nested(m):
-        return m.fail("E0408", span, f"over {MAX_NESTING} definitions inside each other", "the limit was passed here")
     names = [name for _, name, _ in m.active]
-    if not m.endless.isdisjoint(name.partition("[")[0] for name in names):
+    entered = {name.partition("[")[0] for name in names}
+    if not m.endless.isdisjoint(entered):
         return UNKNOWN  # another way around the same circle
+    if nested(m) or d.binding.name not in entered:
+        return m.fail("E0408", span, f"over {MAX_NESTING} definitions inside each other", "the limit was passed here")
     m.endless.add(d.binding.name)
     members = [name for name in names if name.partition("[")[0] == d.binding.name != name]
     if members:
@@ -68,7 +71,10 @@ def endless(m: Machine, d: Definition, span: Span) -> Value:
         f"`{d.binding.name}` contains itself without end",
         "this use begins it again",
         labels=(Label(d.binding.name_span, "defined here"),),
-        notes=(f"the cycle: {path}", "recursion must reach finitely many instances"),
+        notes=(
+            f"the cycle: {path}",
+            f"recursion must reach finitely many instances, at most {MAX_NESTING} inside each other",
+        ),
     )
 
 

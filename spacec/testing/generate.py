@@ -24,7 +24,7 @@ _PLAIN = (
 _FORMS = (
     *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
     *("name", "inline", "dag", "value", "elastic", "residual", "presence"),
-    *("determined", "shared depth", "widened"),
+    *("determined", "shared depth", "widened", "bounded", "lattice"),
 )
 _PRESENCE = (
     "e = pick any from v in 1..3: v; return x >> conv(1, 1 + 2*len(e)) >> bn >> relu >> conv(1, 4)",
@@ -76,6 +76,10 @@ class _Grower:
                 return f"{self.rng.choice(('let', 'tied'))}({self.choice(1)}) * 2"
             case "dag":
                 return self.dag(depth)
+            case "bounded":
+                return self.bounded(depth)
+            case "lattice":
+                return self.lattice()
             case "value":
                 return "conv({1, 3}) >> bn"
             case "elastic":
@@ -99,6 +103,23 @@ class _Grower:
                 return f"residual({self.network(depth - 1)})"
             case _:
                 return self.plain()
+
+    def bounded(self, depth: int) -> str:
+        """A definition inside itself, two or three levels deep."""
+        end = self.network(depth - 1)
+        name = f"r{len(self.definitions)}"
+        body = self.rng.choice((f"{self.plain()} >> {name}", f"residual({name})", f"{name} >> bn"))
+        self.definitions.append(f"def {name} within {self.rng.choice((2, 3))} = {body} | ({end})")
+        return name
+
+    def lattice(self) -> str:
+        """A path through three layers of two nodes each."""
+        name = f"l{len(self.definitions)}"
+        self.definitions.append(
+            f"tied {name}[i, j] = {self.plain()} >> ( on: {name}[i+1, j] when i < 2"
+            f" | over: {self.plain()} >> {name}[i+1, 1-j] when i < 2 | end: {self.plain()} when i == 2 )"
+        )
+        return f"{name}[0, 0]"
 
     def inner(self, depth: int) -> str:
         return f"({self.network(depth - 1)})"

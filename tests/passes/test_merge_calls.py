@@ -8,7 +8,7 @@ import pytest
 
 import spacec
 from spacec.diagnostics.model import SpacecError
-from spacec.ir.flat import FlatMeet
+from spacec.ir.flat import FlatMeet, FlatOp
 
 HEAD = "space s(C = 4)\ninput  x: [4, 8, 8]\noutput y: [4, 8, 8]\n"
 
@@ -117,3 +117,18 @@ def test_calls_that_are_not_shown_to_exclude_each_other_are_written_out_up_to_a_
     (found,) = caught.value.diagnostics
     assert found.code == "E0408"
     assert "is written out" in found.label
+
+
+def test_two_dags_of_one_definition_have_their_own_lets() -> None:
+    body = "dag(x) { let f = conv(1) | conv(3);  return x >> f }"
+    assert spacec.loads(HEAD + f"net = ({body}) >> ({body})").count() == 4
+
+
+def test_a_local_tied_has_one_set_of_weights_wherever_it_is_used() -> None:
+    text = "net = dag(x) { tied f = conv(3);  def g = relu >> f;  return (x >> g) + (x >> f) }"
+    assert {n.key for n in spacec.loads(HEAD + text).flat.nodes if isinstance(n, FlatOp) and n.key} == {"f.conv_0"}
+
+
+def test_a_local_family_decides_for_each_activation() -> None:
+    text = "def b = dag(x) { let f[i] = conv(1) | conv(3);  return x >> f[0] >> f[1] >> f[0] }\nnet = b >> b"
+    assert spacec.loads(HEAD + text).count() == 16

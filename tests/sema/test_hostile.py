@@ -98,3 +98,14 @@ def test_dilation_is_a_positive_whole_number(dilation: str) -> None:
 
 def test_a_depth_without_measure() -> None:
     assert codes(f"{HEAD}net = (relu | conv(3)) * {{0..9999}}") == ["E0404"]
+
+
+@pytest.mark.parametrize("kind", ["def", "let"])
+def test_a_long_chain_of_definitions_is_too_deep(kind: str) -> None:
+    lines = [f"{kind} f0 = relu", *(f"{kind} f{i} = f{i - 1} >> bn" for i in range(1, 10_000))]
+    assert codes("\n".join([HEAD, *lines, "net = f9999"])) == ["E0408"]
+
+
+def test_families_without_end_in_several_indices() -> None:
+    text = "tied f[i, j] = conv(3) >> (a: f[i+1, j] | b: relu >> f[i, j+1] | c: relu)\nnet = f[0, 0]"
+    assert "E0205" in codes(HEAD + text)
