@@ -49,7 +49,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if not name.startswith("-") and installed().entry("spacec_commands", name) is None:
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
             near = nearest(name, self.list_commands(ctx))
             help = f" Did you mean '{near}'?" if near else ""
             ctx.fail(f"No such command '{name}'.{help}")
