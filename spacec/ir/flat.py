@@ -101,7 +101,7 @@ class FlatMeet:
     """An input of a member that runs once: ``sources`` are what the calls of ``entry`` give it, in their order.
 
     In an architecture it is the source of the one active call, in a supernet the mean of the sources
-    weighted by the reach of their calls (:mod:`spacec.lower.reach`).
+    weighted by the reach of their calls (:mod:`spacec.ir.entries`).
     """
 
     entry: int
