@@ -24,6 +24,8 @@ from spacec.syntax import ast
 from spacec.syntax.parse import parse
 from spacec.syntax.read import MAX_BYTES, decoded, source_from_path
 
+MAX_FINDINGS = 100
+"""After which no more missing files are looked for."""
 MAX_MODULES = 1_000
 """Files that one space may use, directly and indirectly."""
 
@@ -164,13 +166,16 @@ class _Reader:
     # --------------------------------------------------------------- reporting
 
     def missing(self, use: ast.Use, user: Place) -> None:
+        if len(self.sink.diagnostics) >= MAX_FINDINGS:
+            return
         close = nearest(use.path, sorted(self.candidates(use, user)))
+        path = use.path if len(use.path) < 80 else f"{use.path[:77]}…"
         libraries = ", ".join(self.registry.names("spacec_library")) or "none"
         looked = f"beside {Path(use.span.source.name).name}" + "".join(f", in {folder}" for folder in self.folders)
         self.sink.add(
             Diagnostic(
                 "E0209",
-                f'there is no library "{use.path}"',
+                f'there is no library "{path}"',
                 use.span,
                 notes=(f"looked for {looked}; installed libraries: {libraries}",),
                 help=f'did you mean "{close}"?' if close else "",

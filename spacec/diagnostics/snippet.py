@@ -19,6 +19,8 @@ WIDTH = 110
 NARROWEST = 20
 """Cells of a source line that even a narrower terminal shows."""
 TAB = 4
+_REACH = 2_000
+"""Characters of a line, to each side of a span, that are looked at."""
 
 Mark = tuple[Span, str, bool]
 """A span, its text, and whether it is the primary one."""
@@ -106,21 +108,24 @@ def _show(
 def _window(span: Span, number: int, room: int) -> tuple[str, int, int]:
     """A line as shown, in at most ``room`` cells, and the cells where the span's part of it begins and ends."""
     start, end = _columns(span, number)
-    line = span.source.line(number)
+    whole = span.source.line(number)
+    origin = max(0, start - _REACH)
+    line = whole[origin : start + _REACH]
+    more = origin + len(line) < len(whole)
     at = [0]
     for c in line:
         at.append(at[-1] + (TAB - at[-1] % TAB if c == "\t" else _width(c)))
-    start, end = min(start, len(line)), min(end, len(line))
+    start, end = min(start - origin, len(line)), min(end - origin, len(line))
     left, right = 0, len(line)
     if at[-1] > room:
         kept = room - 6
         wanted = max(0, min(at[start] - (kept - min(at[end] - at[start], kept)) // 2, at[-1] - kept))
         left = bisect_left(at, wanted)
         right = bisect_right(at, at[left] + kept) - 1
-    dots = "..." if left else ""
+    dots = "..." if left or origin else ""
     text = "".join(_cells(line[i], at[i + 1] - at[i]) for i in range(left, right))
     before = at[start] - at[left] + len(dots)
-    return dots + text + ("..." if right < len(line) else ""), before, before + at[min(end, right)] - at[start]
+    return dots + text + ("..." if right < len(line) or more else ""), before, before + at[min(end, right)] - at[start]
 
 
 def _columns(span: Span, number: int) -> tuple[int, int]:

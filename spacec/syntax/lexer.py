@@ -17,7 +17,7 @@ from spacec.syntax.tables import END
 
 MAX_NESTING = 100
 """Of brackets and of the tree; everything after the parser may recurse over the tree."""
-MAX_TOKENS = 200_000
+MAX_TOKENS = 150_000
 MAX_WORD = 200
 MAX_ERRORS = 20
 """Findings after which a file is given up."""
