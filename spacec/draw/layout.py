@@ -94,8 +94,9 @@ def lay_out(diagram: Diagram, down: bool) -> Layout:
         return Layout((), (), 0.0, 0.0)
     inner = {s.id: lay_out(s.inner, down) for s in diagram.shapes if s.inner is not None}
     sizes = {shape.id: _size(shape, inner.get(shape.id)) for shape in diagram.shapes}
-    if diagram.scales:
-        return _grid(diagram, sizes, inner)
+    if diagram.scales:  # a shape that belongs to no scale stands on the first row
+        placed = tuple(s if s.rows else replace(s, rows=(0,)) for s in diagram.shapes)
+        return _grid(replace(diagram, shapes=placed), sizes, inner)
     if down and _is_column(diagram):
         return _column(diagram, sizes, inner)
     return _layered(diagram, sizes, inner, down)

@@ -43,6 +43,10 @@ class Apply:
         return self._hash
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         a = ", ".join(map(str, self.args))
         match self.fn:
             case "ceil_div":
@@ -118,6 +122,10 @@ class Poly:
         return out
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         parts: list[str] = []
         for monomial, coefficient in self.terms:
             parts.append(_term_text(monomial, coefficient))

@@ -17,14 +17,15 @@ _PLAIN = (
     "max_pool(3)",
     "avg_pool(3)",
     "relu >> conv(3)",
-    "zero",
     "bn",
-    "noise",
 )
+_BLIND = ("zero", "noise")
+"""What reads only the type of its input: candidates among others, since a decision before it would feed nothing."""
 _FORMS = (
     *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
     *("name", "inline", "dag", "value", "elastic", "residual", "presence"),
     *("determined", "shared depth", "widened", "bounded", "lattice"),
+    *("pyramid", "family", "nested pick", "limited"),
 )
 _PRESENCE = (
     "e = pick any from v in 1..3: v; return x >> conv(1, 1 + 2*len(e)) >> bn >> relu >> conv(1, 4)",
@@ -47,6 +48,8 @@ class _Grower:
     rng: random.Random
     budget: int
     definitions: list[str] = field(default_factory=list)
+    limits: dict[str, str] = field(default_factory=dict)
+    """Constraints, by the name of the let that they are about."""
     names: list[str] = field(default_factory=list)
     values: list[tuple[str, str]] = field(default_factory=list)
 
@@ -101,6 +104,15 @@ class _Grower:
                 return f"tied({self.network(depth - 1)}) * {{1..3}}"
             case "residual":
                 return f"residual({self.network(depth - 1)})"
+            case "pyramid":
+                return self.pyramid()
+            case "family":
+                return self.family()
+            case "nested pick":
+                inner = "dag(y) { return sum(pick 1..2 from [y, y >> relu]: conv(1) | bn) }"
+                return f"dag(x) {{ return sum(pick 1..2 from [x, x >> bn]: {inner}) }}"
+            case "limited":
+                return self.limited()
             case _:
                 return self.plain()
 
@@ -127,6 +139,8 @@ class _Grower:
     def choice(self, depth: int) -> str:
         count = self.rng.randint(2, 3)
         parts = [self.network(depth - 1) for _ in range(count)]
+        if self.rng.random() < 0.2:
+            parts[-1] = self.rng.choice(_BLIND)
         labelled = self.rng.random() < 0.5
         texts = [f"{'abc'[k]}: ({p})" if labelled else f"({p})" for k, p in enumerate(parts)]
         return f"({' | '.join(texts)})"
@@ -141,6 +155,29 @@ class _Grower:
         self.names.append(name)
         self.definitions.append(f"{kind} {name} = {body}")
         return name
+
+    def pyramid(self) -> str:
+        """Two scales, something in each, perhaps fused, and the first of them."""
+        exchange = "fuse(up = conv(1) >> bn >> upsample, down = conv(3, stride = 2) >> bn, between = relu)"
+        middle = self.rng.choice((f"each({self.choice(1)})", exchange, f"({exchange} | each(bn))"))
+        return f"transition(2, 4) >> {middle} >> {exchange} >> select(0)"
+
+    def family(self) -> str:
+        """Members of one family, one of them twice."""
+        name = f"m{len(self.names) + len(self.definitions)}"
+        self.definitions.append(f"{self.rng.choice(('let', 'tied'))} {name}[i] = {self.choice(1)}")
+        return f"{name}[0] >> {name}[1] >> {name}[0]"
+
+    def limited(self) -> str:
+        """An elastic width that a constraint of the file holds down."""
+        name = f"w{len(self.definitions)}"
+        self.definitions.append(f"let {name} = elastic {{2, 3, 5}}")
+        self.limits[name] = self.rng.choice((f"{name} <= 3", f"{name} != 3", f"{name} in [2, 5]", "params <= 1M"))
+        return f"conv(1, {name}) >> bn >> relu >> conv(1, 4)"
+
+    def where(self, net: str) -> list[str]:
+        """The constraints about lets that the net itself reads."""
+        return [f"where {limit}" for name, limit in self.limits.items() if f"({name})" in net or f", {name})" in net]
 
     def value(self, candidates: str) -> str:
         """A value of the file with these candidates, an old one or a new one."""
@@ -161,17 +198,42 @@ class _Grower:
         return f"dag(x) {{ s = [x, x >> {self.inner(1)}]; {loop}; return {result} }}"
 
 
+def random_ports(seed: int, size: int = 8) -> str:
+    """The text of a random space of two inputs and two outputs."""
+    rng = random.Random(f"ports {seed}")
+    grower = _Grower(rng, size)
+    first, second, both = (grower.inner(2) for _ in range(3))
+    lines = [
+        f"space ports_{seed}(classes = 3)",
+        "input  a: [2, 6, 6]",
+        "input  b: [4, 6, 6]",
+        "output y: [classes]",
+        "output z: [4, 6, 6]",
+        *grower.definitions,
+        "net = dag(a, b) {",
+        f"  left = a >> conv(1, 4) >> {first}",
+        f"  right = b >> {second}",
+        f"  z = (left + right) >> {both}",
+        "  y = concat(left, z) >> global_pool >> linear(classes)",
+        "}",
+        *grower.where(first + second + both),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def random_space(seed: int, size: int = 8, rank: int = 2) -> str:
     """The text of a random space: ``size`` bounds its constructs, ``rank`` is 1 or 2 spatial axes."""
     rng = random.Random(f"space {seed}")
     grower = _Grower(rng, size)
     body = [f"({grower.network(3)})" for _ in range(rng.randint(1, 2))]
     space = ", ".join(["6"] * rank)
+    net = f"net = conv(1, C) >> {' >> '.join(body)} >> global_pool >> linear(classes)"
     lines = [
         f"space random_{seed}(C = 4, classes = 3)",
         f"input  x: [2, {space}]",
         "output y: [classes]",
         *grower.definitions,
-        f"net = conv(1, C) >> {' >> '.join(body)} >> global_pool >> linear(classes)",
+        net,
+        *grower.where(net),
     ]
     return "\n".join(lines) + "\n"

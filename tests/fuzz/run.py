@@ -24,7 +24,7 @@ from pathlib import Path
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from spacec.testing.generate import random_space
+from spacec.testing.generate import random_ports, random_space
 from tests.fuzz.grow import grown
 from tests.fuzz.judge import Fault, judge
 from tests.fuzz.mutate import ROOT, mutated
@@ -33,8 +33,9 @@ KINDS: dict[str, Callable[[random.Random], str]] = {
     "grown": grown,
     "mutated": mutated,
     "valid": lambda rng: random_space(rng.randrange(10**9), rng.randint(2, 10), rng.randint(1, 2)),
+    "ports": lambda rng: random_ports(rng.randrange(10**9), rng.randint(2, 8)),
 }
-MIX = ("grown", "grown", "mutated", "mutated", "valid")
+MIX = ("grown", "grown", "mutated", "mutated", "valid", "ports")
 TWICE, BUILD = 10, 25
 """One in so many texts is compiled twice; one in so many of those that compile is built and run."""
 
@@ -52,6 +53,8 @@ class Record:
         start = time.process_time()
         try:
             outcome = judge(text, twice=twice, build=build)
+            if kind in ("valid", "ports") and outcome == "refused":
+                raise Fault("refused: a space that is valid by construction")
         except Fault as fault:
             outcome = "fault"
             self.keep(text, fault)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spacec.cli.main import run
 from tests.fuzz.grow import grown
 from tests.fuzz.judge import Fault, judge
 from tests.fuzz.mutate import CHANGES, mutated, sources
@@ -17,6 +18,12 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.space"))
 @pytest.mark.parametrize("file", CORPUS, ids=lambda f: f.stem)
 def test_what_was_found_stays_mended(file: Path) -> None:
     judge(file.read_text(encoding="utf-8"), twice=True)
+
+
+@pytest.mark.parametrize("file", CORPUS, ids=lambda f: f.stem)
+def test_what_was_found_is_drawn_or_refused(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["graph", str(file), "--format", "svg", "-o", "-"]) in (0, 1)
+    assert "internal error" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -13,10 +13,27 @@ from hypothesis import strategies as st
 
 import spacec
 from spacec.testing.equality import check_selected
-from spacec.testing.generate import random_space
+from spacec.testing.generate import random_ports, random_space
+from spacec.testing.inputs import example_inputs
 from tests.lower.helpers import count_parameters
 
 SEEDS = st.integers(0, 10_000)
+
+
+@given(SEEDS)
+@settings(max_examples=15, deadline=None)
+def test_laws_on_several_inputs_and_outputs(seed: int) -> None:
+    space = spacec.loads(random_ports(seed, 5))
+    if space.count() <= 500:
+        assert len(set(space.enumerate())) == space.count()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        supernet, inputs = space.supernet(seed=seed), example_inputs(space, batch=2, seed=seed)
+        for arch in space.sample(1, seed=seed):
+            check_selected(space, supernet, arch, inputs, training=bool(seed % 2))
+    finally:
+        torch.set_default_dtype(before)
 
 
 def compiled(seed: int, size: int = 8) -> spacec.Space:
@@ -131,7 +148,8 @@ def test_uniform_sampling_passes_chi_squared() -> None:
 
 SCRIPT = """
 import spacec
-from spacec.testing.generate import random_space
+from spacec.testing.generate import random_ports, random_space
+from spacec.testing.inputs import example_inputs
 for seed in range(12):
     space = spacec.loads(random_space(seed))
     print(space.digest, space.count(), *(a.text() for a in space.sample(4, seed=seed)))

@@ -124,7 +124,7 @@ file(
 )
 file(
     "a function of Ackermann's kind",
-    "E0205",
+    "E0408",
     lambda: (
         "def a(m, n) = relu when m == 0 | a(m - 1, 1) when m > 0 and n == 0 "
         "| a(m - 1, n) >> a(m, n - 1) when m > 0 and n > 0\nnet = a(4, 90)"
@@ -186,7 +186,7 @@ file(
 net("an argument doubled", "E0408", lambda: "f(" * 40 + "conv(3)" + ")" * 40 + "\ndef f(x) = x >> x")
 file(
     "an argument doubled at each step",
-    "E0408",
+    "E0205",
     lambda: (
         "def f(a, b) = a >> b\ndef a0(z) = z\n"
         + "\n".join(f"def a{k + 1}(z) = f(a{k}(z), a{k}(z))" for k in range(60))
@@ -257,9 +257,6 @@ file(
     ),
     child=True,
 )
-file(
-    "a let that renames itself in a constraint", "E0505", lambda: "let w = w\nnet = relu >> conv(3)\nwhere params <= w"
-)
 dag(
     "a family of ten thousand",
     "E0408",
@@ -296,3 +293,15 @@ case("a long comment", "E0206", lambda: "#" + "a" * 3_900_000)
 case("nothing but quotes", "E0110", lambda: "'" * 3_900_000)
 case("nothing but signs", "E0101", lambda: "+" * 3_900_000, child=True)
 case("nothing but names", "E0101", lambda: "net = " + "x " * 1_900_000)
+case("a chain of calls", "E0106", lambda: "net = f" + "()" * 30_000)
+case("a chain of indices", "E0106", lambda: "net = f" + "[0]" * 20_000)
+case("a chain of attributes", "E0106", lambda: "net = f" + ".a" * 30_000)
+case("a chain of assignments", "E0106", lambda: "net = dag(x) { " + "a = " * 30_000 + "1 }")
+case("unknown characters", "E0102", lambda: "\N{SNOWMAN}" * 1_000_000)
+case("nothing but errors", "E0101", lambda: "net net = = ) ( }\n" * 20_000)
+case("openers of every kind", "E0106", lambda: "([{" * N)
+case("closers", "E0105", lambda: ")" * N)
+case("bad numbers", "E0107", lambda: "net = [" + "1x, " * N)
+case("bad targets", "E0120", lambda: "net = dag(x) {" + "a = 1 = 1\n" * 30_000)
+case("semicolons", "E0101", lambda: "net = dag(x) {" + ";" * N + "}")
+case("a long line with an error", "E0102", lambda: "net = " + "conv(3) >> " * 10_000 + "?")
