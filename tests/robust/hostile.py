@@ -186,7 +186,7 @@ file(
 net("an argument doubled", "E0408", lambda: "f(" * 40 + "conv(3)" + ")" * 40 + "\ndef f(x) = x >> x")
 file(
     "an argument doubled at each step",
-    "E0205",
+    "E0408",
     lambda: (
         "def f(a, b) = a >> b\ndef a0(z) = z\n"
         + "\n".join(f"def a{k + 1}(z) = f(a{k}(z), a{k}(z))" for k in range(60))
