@@ -79,7 +79,7 @@ net("a comparison of many", "E0108", lambda: "relu when " + " < ".join(["1"] * (
 net("brackets of every kind", "E0106", lambda: "([{dag(x) { return " * 20_000)
 dag("many statements", "E0408", lambda: "; ".join(f"a{k} = {k}" for k in range(30_000)) + "; return x", child=True)
 file("many definitions", "", lambda: "\n".join(f"def f{k} = relu" for k in range(20_000)) + "\nnet = relu", child=True)
-file("a chain of definitions", "E0205", lambda: doubled("@", times=5_000))
+file("a chain of definitions", "E0408", lambda: doubled("@", times=5_000))
 file(
     "a chain of numbers",
     "E0306",
