@@ -27,8 +27,9 @@ from types import ModuleType
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.dims import Dim, ceil_div
+from spacec.ir.dims import Dim
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpResult, OpSpec, OpTable, RuleError
+from spacec.ir.quotients import ceil_div
 from spacec.ir.types import TensorType
 
 FILLED = ("in_channels", "out_channels", "in_type", "in_types", "out_type")

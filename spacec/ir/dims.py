@@ -5,18 +5,18 @@ finite domain. Divisions that are not exact become opaque :class:`Apply` atoms, 
 normal forms is equality of functions wherever spacec claims it (it never claims more). A quotient,
 remainder or extreme that presence (a symbol with a part) enters is one :class:`Cases` atom instead:
 its number for each way to decide, exactly.
-All sizes are assumed to be positive integers. :mod:`spacec.ir.sizes` evaluates, rewrites and compares them.
+All sizes are assumed to be positive integers. :mod:`spacec.ir.quotients` divides and rounds them,
+:mod:`spacec.ir.sizes` evaluates, rewrites and compares them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Literal
 
-from spacec.ir import cases
 from spacec.ir.cases import Cases
 from spacec.ir.symbol import Symbol
 
@@ -227,31 +227,8 @@ def tidy(c: int | Fraction) -> int | Fraction:
     return c if isinstance(c, int) else (c.numerator if c.denominator == 1 else c)
 
 
-def exact_div(a: Dim, b: Dim) -> tuple[Dim, bool] | None:
-    """``a / b`` and whether it is exact for every value of the symbols.
-
-    The result with ``False`` is right only under the precondition ``a % b == 0``, which the caller
-    records. ``None`` where no exact quotient exists (numbers that do not divide, a symbolic ``b``
-    that does not cancel). Where presence enters, the quotient must be exact in every case.
-    """
-    if b == 1:
-        return a, True
-    if _present(a, b):
-        whole = _decided("div", a, b)
-        return None if whole is None or _fractional(whole) else (whole, True)
-    if isinstance(b, int):
-        if b == 0:
-            return None
-        if isinstance(a, int):
-            return (a // b, True) if a % b == 0 else None
-        if _divisible(a, b):
-            return scaled(a, b), True
-        return scaled(a, b), False
-    ratio = _ratio(a, b)
-    return None if ratio is None else (ratio, True)
-
-
-def _divisible(a: Poly, n: int) -> bool:
+def divisible(a: Poly, n: int) -> bool:
+    """Whether every coefficient is a multiple of ``n``."""
     return all(isinstance(c, int) and c % n == 0 for _, c in a.terms)
 
 
@@ -260,7 +237,7 @@ def scaled(a: Poly, n: int) -> Dim:
     return _normal({m: Fraction(c) / n for m, c in a.terms})
 
 
-def _ratio(a: Dim, b: Poly) -> Dim | None:
+def quotient(a: Dim, b: Poly) -> Dim | None:
     """``a / b`` where ``b`` is one monomial that divides every term, or ``a`` is a multiple of ``b``."""
     if a == 0:
         return 0
@@ -280,144 +257,3 @@ def _ratio(a: Dim, b: Poly) -> Dim | None:
         key = tuple(sorted(((x, p) for x, p in powers.items() if p), key=_atom_key))
         out[key] = Fraction(ca) / Fraction(cb)
     return _normal(out)
-
-
-def ceil_div(a: Dim, n: int) -> Dim:
-    """Ceiling of ``a / n``; opaque where ``a`` is not visibly a multiple of ``n``."""
-    if isinstance(a, int):
-        return -(-a // n)
-    if n == 1:
-        return a
-    if _present(a) and (found := _decided("ceil_div", a, n)) is not None:
-        return found
-    return scaled(a, n) if _divisible(a, n) else poly(Apply("ceil_div", (a, n)))
-
-
-def floor_div(a: Dim, b: Dim) -> Dim:
-    """Floor of ``a / b``; opaque where not visibly exact."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a // b
-    if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
-        return scaled(a, b)
-    if _present(a, b) and (found := _decided("floor_div", a, b)) is not None:
-        return found
-    return poly(Apply("floor_div", (a, b)))
-
-
-def modulo(a: Dim, b: Dim) -> Dim:
-    if isinstance(a, int) and isinstance(b, int):
-        return a % b
-    if isinstance(b, int) and not isinstance(a, int) and _divisible(a, b):
-        return 0
-    if _present(a, b) and (found := _decided("mod", a, b)) is not None:
-        return found
-    return poly(Apply("mod", (a, b)))
-
-
-def extreme(fn: Literal["max", "min"], dims: tuple[Dim, ...]) -> Dim:
-    """``max`` or ``min``; opaque where a symbol is involved and the arguments differ."""
-    distinct = tuple(dict.fromkeys(dims))
-    if len(distinct) == 1:
-        return distinct[0]
-    if all(isinstance(d, int) for d in distinct):
-        return (max if fn == "max" else min)(d for d in distinct if isinstance(d, int))
-    if _present(*distinct) and None not in (parts := [as_cases(d) for d in distinct]):
-        known = [p for p in parts if p is not None]
-        return as_dim(reduce(lambda a, b: cases.merge(max if fn == "max" else min, a, b), known))
-    return poly(Apply(fn, distinct))
-
-
-def round_to(a: Dim | Fraction, n: int) -> Dim:
-    """The multiple of ``n`` nearest to ``a``, at least ``n`` and not below 90% of ``a``; opaque for symbols.
-
-    The rule of MobileNets (``make_divisible``; Sandler et al., CVPR 2018, in the authors' code).
-    """
-    if not isinstance(a, int | Fraction):
-        constant = Fraction(a.terms[0][1]) if len(a.terms) == 1 and not a.terms[0][0] else None
-        if constant is None:
-            found = _decided("round_to", a, n) if _present(a) else None
-            return poly(Apply("round_to", (a, n))) if found is None else found
-        a = constant
-    return _rounded(Fraction(a), n)
-
-
-def _rounded(a: Fraction, n: int) -> int:
-    near = max(n, (2 * a + n) // (2 * n) * n)
-    return near + n if 10 * near < 9 * a else near
-
-
-# ------------------------------------------------------- sizes that decisions settle
-
-
-def _present(*dims: Dim) -> bool:
-    """Whether presence enters one of them."""
-    return any(s.part is not None for d in dims for s in symbols(d))
-
-
-def _fractional(dim: Dim) -> bool:
-    """Whether some case of a size that decisions settle is no integer."""
-    return not isinstance(dim, int) and any(
-        isinstance(v, Fraction) for m, _ in dim.terms for atom, _ in m if isinstance(atom, Cases) for v in atom.values
-    )
-
-
-def _decided(fn: str, a: Dim, b: Dim) -> Dim | None:
-    x, y = as_cases(a), as_cases(b)
-    return None if x is None or y is None else as_dim(cases.merge(_QUOTIENTS[fn], x, y))
-
-
-def _over(a: cases.Number, b: cases.Number) -> cases.Number:
-    return tidy(Fraction(a) / b) if b else 0
-
-
-_QUOTIENTS: Mapping[str, Callable[[cases.Number, cases.Number], cases.Number]] = {
-    "div": _over,
-    "ceil_div": lambda a, b: -(-a // b) if b else 0,
-    "floor_div": lambda a, b: a // b if b else 0,
-    "mod": lambda a, b: a % b if b else 0,
-    "round_to": lambda a, b: _rounded(Fraction(a), int(b)),
-}
-"""Division by zero gives zero: who divides has shown that no architecture does."""
-
-
-def as_dim(found: Cases | cases.Number) -> Dim:
-    """A number for each way to decide, as a size."""
-    if isinstance(found, Cases):
-        return poly(found)
-    return found if isinstance(found, int) else Poly((((), found),))
-
-
-def as_cases(dim: Dim) -> Cases | cases.Number | None:
-    """The size for each way to decide, or ``None`` where an input's free size enters. Raises :class:`TooManyCases`."""
-    if isinstance(dim, int):
-        return dim
-    total: Cases | cases.Number = 0
-    for monomial, coefficient in dim.terms:
-        product: Cases | cases.Number = coefficient
-        for atom, power in monomial:
-            base = _atom_cases(atom)
-            if base is None:
-                return None
-            for _ in range(power):
-                product = base if product == 1 else _times_cases(product, base)
-        total = product if total == 0 else cases.merge(lambda a, b: tidy(a + b), total, product)
-    return total
-
-
-def _times_cases(a: Cases | cases.Number, b: Cases | cases.Number) -> Cases | cases.Number:
-    size = len(a.nodes) - len(b.nodes) if isinstance(a, Cases) and isinstance(b, Cases) else 0
-    return cases.merge(lambda x, y: tidy(x * y), a, b, zero=True) if size >= 0 else _times_cases(b, a)
-
-
-def _atom_cases(atom: Atom) -> Cases | cases.Number | None:
-    if isinstance(atom, Cases):
-        return atom
-    if isinstance(atom, Symbol):
-        return None if atom.domain is None else cases.of_symbol(atom)
-    args = [as_cases(a) for a in atom.args]
-    known = [a for a in args if a is not None]
-    if len(known) < len(args):
-        return None
-    if atom.fn in ("max", "min"):
-        return reduce(lambda a, b: cases.merge(max if atom.fn == "max" else min, a, b), known)
-    return cases.merge(_QUOTIENTS[atom.fn], known[0], known[1])

@@ -8,24 +8,9 @@ from fractions import Fraction
 
 from spacec.ir import cases
 from spacec.ir.cases import Cases
-from spacec.ir.dims import (
-    Apply,
-    Atom,
-    Dim,
-    Poly,
-    Symbol,
-    as_cases,
-    as_dim,
-    ceil_div,
-    extreme,
-    floor_div,
-    modulo,
-    poly,
-    round_to,
-    scaled,
-    symbols,
-    tidy,
-)
+from spacec.ir.dims import Apply, Atom, Dim, Poly, Symbol, poly, scaled, symbols, tidy
+from spacec.ir.quotients import ceil_div, extreme, floor_div, modulo, round_to
+from spacec.ir.settled import as_cases, as_dim
 
 Counterexample = dict[Symbol, int]
 """An assignment of symbols that decisions settle."""

@@ -8,8 +8,9 @@ from fractions import Fraction
 from math import inf, isfinite, prod
 
 from spacec.ir.conditions import both
-from spacec.ir.dims import Dim, Poly, exact_div, floor_div, modulo, symbols, weight
+from spacec.ir.dims import Dim, Poly, symbols, weight
 from spacec.ir.ops import Precondition
+from spacec.ir.quotients import exact_div, floor_div, modulo
 from spacec.ir.sizes import divides, same, undivided, violation
 from spacec.ir.types import TensorType
 from spacec.sema.builder import Cx

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import isfinite
 
 from spacec.diagnostics.model import Label
-from spacec.ir.dims import Dim, Poly, ceil_div, exact_div
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpSpec
+from spacec.ir.quotients import ceil_div, exact_div
 from spacec.ir.sizes import divides
 from spacec.ir.types import TensorType
 from spacec.sema.machine import Machine

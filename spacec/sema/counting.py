@@ -10,7 +10,9 @@ from typing import Literal
 
 from spacec.ir import cases
 from spacec.ir.conditions import ALWAYS
-from spacec.ir.dims import Dim, Poly, as_cases, as_dim, extreme
+from spacec.ir.dims import Dim, Poly
+from spacec.ir.quotients import extreme
+from spacec.ir.settled import as_cases, as_dim
 from spacec.ir.sizes import tightened
 from spacec.sema.arithmetic import relation
 from spacec.sema.builder import Builder

@@ -15,8 +15,9 @@ from typing import TypeGuard
 from spacec.diagnostics.model import Label
 from spacec.diagnostics.suggest import nearest
 from spacec.ir.cases import MAX_NODES, TooManyCases
-from spacec.ir.dims import Poly, round_to
+from spacec.ir.dims import Poly
 from spacec.ir.ops import OpSpec
+from spacec.ir.quotients import round_to
 from spacec.sema.arithmetic import combine, each_option, relation, within_measure
 from spacec.sema.builder import Cx
 from spacec.sema.classify import BUILTINS, is_network

@@ -7,8 +7,10 @@ from functools import reduce
 
 from spacec.ir import cases
 from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either
-from spacec.ir.dims import Dim, Symbol, as_cases, as_dim, extreme, poly, symbols
+from spacec.ir.dims import Dim, Symbol, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef, Mention, Region
+from spacec.ir.quotients import extreme
+from spacec.ir.settled import as_cases, as_dim
 from spacec.ir.sizes import Counterexample
 from spacec.sema.builder import Builder
 from spacec.sema.machine import Machine

@@ -7,9 +7,10 @@ from dataclasses import replace
 from spacec.diagnostics.model import Label
 from spacec.ir.cases import MAX_NODES, Cases, TooManyCases
 from spacec.ir.conditions import ALWAYS, Cond, Is, both
-from spacec.ir.dims import Dim, Poly, as_cases, weight
+from spacec.ir.dims import Dim, Poly, weight
 from spacec.ir.graph import CallNode, OpNode, Ref, Region
 from spacec.ir.ops import AttrValue, Bound, OpSpec, Precondition, RuleError
+from spacec.ir.settled import as_cases
 from spacec.ir.sizes import same, settle, settled, violation
 from spacec.ir.types import TensorType
 from spacec.sema.arguments import refuse_argument

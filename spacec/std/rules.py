@@ -7,8 +7,9 @@ here imports torch. Spatial rank comes from the input: the same rule serves sequ
 
 from __future__ import annotations
 
-from spacec.ir.dims import Dim, Poly, ceil_div, exact_div, floor_div
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.ops import Bound, OpResult, Precondition, RuleError
+from spacec.ir.quotients import ceil_div, exact_div, floor_div
 from spacec.ir.sizes import divides, same
 from spacec.ir.types import TensorType
 from spacec.std.checks import Attrs, Types, features, product

@@ -6,8 +6,9 @@ values). Nothing here imports torch.
 
 from __future__ import annotations
 
-from spacec.ir.dims import Dim, exact_div
+from spacec.ir.dims import Dim
 from spacec.ir.ops import OpParam, OpResult, OpSpec, RuleError
+from spacec.ir.quotients import exact_div
 from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
 from spacec.std.checks import (

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacec.ir import cases
-from spacec.ir.dims import Dim, Symbol, as_cases, ceil_div, exact_div, extreme, floor_div, modulo, poly, symbols
+from spacec.ir.dims import Dim, Symbol, poly, symbols
+from spacec.ir.quotients import ceil_div, exact_div, extreme, floor_div, modulo
+from spacec.ir.settled import as_cases
 from spacec.ir.sizes import evaluate, largest_of, same, settled, substitute, violation
 
 BITS = [Symbol(f"pick[{k // 3}]", (0, 1), "here", k % 3, (3, 0, 3), k // 3) for k in range(6)]

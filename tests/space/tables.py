@@ -15,8 +15,9 @@ from random import Random
 from hypothesis import strategies as st
 
 from spacec.ir.conditions import ALWAYS, NEVER, Cond, Has, Is, both, either, holds
-from spacec.ir.dims import Dim, Symbol, ceil_div, extreme, poly, symbols
+from spacec.ir.dims import Dim, Symbol, poly, symbols
 from spacec.ir.graph import DecisionKind
+from spacec.ir.quotients import ceil_div, extreme
 from spacec.ir.sizes import evaluate
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Slot
 
