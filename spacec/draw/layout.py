@@ -1,91 +1,20 @@
 """Positions for a picture's diagrams: every shape a rectangle, every wire a course that ends on two of them.
 
-Plain diagrams are layered (:mod:`spacec.draw.layered`), from left to right or downward; multi-scale ones have their
-shapes in columns and their scales on rows. Guarantees that no two shapes of a diagram overlap.
+Plain diagrams are layered (:mod:`spacec.draw.layered`), from left to right or downward; multi-scale ones stand
+on a grid (:mod:`spacec.draw.grid`). Guarantees that no two shapes of a diagram overlap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Literal
 
+from spacec.draw.grid import grid
 from spacec.draw.layered import Mark, Sketch, place
-from spacec.draw.model import Diagram, Line, Shape, Wire
-from spacec.draw.svg import Point, text_width
-from spacec.draw.words import TIMES
-
-TEXT, LEAD, SWATCH, INDENT = 11.5, 15.0, 14.0, 14.0
-STRAND = 1.9
-"""Distance of the strands of an edge that chooses."""
-_PAD = 8.0
-_ROW_GAP = 26.0
-_LANE = 12.0
-
-
-@dataclass(frozen=True)
-class Box:
-    """A shape at its place (left, top)."""
-
-    shape: Shape
-    x: float
-    y: float
-    width: float
-    height: float
-    inner: Layout | None = None
-
-    @property
-    def centre(self) -> Point:
-        return self.x + self.width / 2, self.y + self.height / 2
-
-
-Bend = Literal["right", "down", "beside"]
-
-
-@dataclass(frozen=True)
-class Course:
-    """A wire's points. Between them it runs to the right or downward; or it passes beside a column, with corners."""
-
-    wire: Wire
-    points: tuple[Point, ...]
-    bend: Bend
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A diagram with positions; ``rows`` are the heights of its scales."""
-
-    boxes: tuple[Box, ...]
-    courses: tuple[Course, ...]
-    width: float
-    height: float
-    scales: tuple[str, ...] = ()
-    rows: tuple[float, ...] = ()
-
-
-def lines_of(shape: Shape) -> list[Line]:
-    """The lines of a shape as they are drawn, its type after its own."""
-    kind = [Line(shape.type, "muted")] if shape.type else []
-    often = [Line(f"{TIMES} {shape.times}", "title")] if shape.times and len(shape.rows) > 1 else []
-    return [*shape.lines, *kind, *often]
-
-
-def line_width(line: Line) -> float:
-    swatch = SWATCH if line.style == "candidate" else 0.0
-    return text_width(line.text, TEXT, bold=line.style == "title") + line.indent * INDENT + swatch
-
-
-def badge_width(shape: Shape) -> float:
-    """Width of the part that says how often; a shape of several rows says it as its last line."""
-    if not shape.times or len(shape.rows) > 1:
-        return 0.0
-    return text_width(f"{TIMES} {shape.times}", TEXT, bold=True) + 14
-
-
-def strands(wire: Wire) -> float:
-    """Thickness of a wire."""
-    return max(1, len(wire.labels)) * STRAND
+from spacec.draw.model import Diagram, Shape, Wire
+from spacec.draw.placed import LANE, LEAD, PAD, ROW_GAP, Box, Course, Layout, badge_width, line_width, lines_of, strands
+from spacec.draw.svg import Point
 
 
 def lay_out(diagram: Diagram, down: bool) -> Layout:
@@ -96,7 +25,7 @@ def lay_out(diagram: Diagram, down: bool) -> Layout:
     sizes = {shape.id: _size(shape, inner.get(shape.id)) for shape in diagram.shapes}
     if diagram.scales:  # a shape that belongs to no scale stands on the first row
         placed = tuple(s if s.rows else replace(s, rows=(0,)) for s in diagram.shapes)
-        return _grid(replace(diagram, shapes=placed), sizes, inner)
+        return grid(replace(diagram, shapes=placed), sizes, inner)
     if down and _is_column(diagram):
         return _column(diagram, sizes, inner)
     return _layered(diagram, sizes, inner, down)
@@ -112,8 +41,8 @@ def _size(shape: Shape, inner: Layout | None) -> tuple[float, float]:
         return max(24.0, width + 14), max(24.0, height + 8)
     if inner is not None:
         title = LEAD * len(lines) + (4 if lines else 0)
-        return max(width, inner.width) + 2 * _PAD + 4 + badge_width(shape), inner.height + title + 2 * _PAD
-    return width + 2 * _PAD + badge_width(shape), height + 10
+        return max(width, inner.width) + 2 * PAD + 4 + badge_width(shape), inner.height + title + 2 * PAD
+    return width + 2 * PAD + badge_width(shape), height + 10
 
 
 def _is_column(diagram: Diagram) -> bool:
@@ -132,7 +61,7 @@ def _column(diagram: Diagram, sizes: Mapping[str, tuple[float, float]], inner: M
     for shape in diagram.shapes:
         w, h = sizes[shape.id]
         boxes[shape.id] = Box(shape, half - w / 2, y, w, h, inner.get(shape.id))
-        y += h + _ROW_GAP
+        y += h + ROW_GAP
     place = {shape.id: k for k, shape in enumerate(diagram.shapes)}
     courses, lanes = [], list[tuple[int, int, int]]()
     for wire in sorted(diagram.wires, key=lambda w: place[w.head] - place[w.tail]):
@@ -146,12 +75,12 @@ def _column(diagram: Diagram, sizes: Mapping[str, tuple[float, float]], inner: M
         while any(k == lane and start < b and a < end for a, b, k in lanes):
             lane += 1
         lanes.append((start, end, lane))
-        x = 2 * half + 14 + _LANE * lane
+        x = 2 * half + 14 + LANE * lane
         low, high = tail.y + tail.height * 0.7, head.y + head.height * 0.3
         points = ((tail.x + tail.width, low), (x, low), (x, high), (head.x + head.width, high))
         courses.append(Course(wire, points, "beside"))
-    width = 2 * half + (14 + _LANE * max(k for _, _, k in lanes) if lanes else 0.0)
-    return Layout(tuple(boxes.values()), tuple(courses), width, y - _ROW_GAP)
+    width = 2 * half + (14 + LANE * max(k for _, _, k in lanes) if lanes else 0.0)
+    return Layout(tuple(boxes.values()), tuple(courses), width, y - ROW_GAP)
 
 
 def _layered(
@@ -230,100 +159,3 @@ def _shifts(courses: Sequence[tuple[Wire, list[Point]]]) -> tuple[list[float], l
                 shifts[k] = at + thick / 2
                 at += thick + 4.0
     return low, high
-
-
-# ------------------------------------------------------------------ grids
-
-
-def _grid(diagram: Diagram, sizes: Mapping[str, tuple[float, float]], inner: Mapping[str, Layout]) -> Layout:
-    column = _columns(diagram)
-    pitch = _pitch(diagram, sizes)
-    left = max(text_width(name, TEXT) for name in diagram.scales) + 18
-    lanes = _lanes(diagram, column)
-    top = _LANE * (1 + max(lanes.values(), default=-1)) + (8 if lanes else 0)
-    highest = max(h for s in diagram.shapes for h in [sizes[s.id][1]] if len(s.rows) == 1 and s.rows[0] == 0) if any(
-        s.rows == (0,) for s in diagram.shapes
-    ) else 30.0  # fmt: skip
-    rows = tuple(top + highest / 2 + pitch * k for k in range(len(diagram.scales)))
-    gap = 46.0 if any(w.rows[0] != w.rows[1] for w in diagram.wires) else 22.0
-    xs, x = {}, left
-    for k in range(max(column.values(), default=0) + 1):
-        width = max(sizes[s.id][0] for s in diagram.shapes if column[s.id] == k)
-        xs[k] = (x, width)
-        x += width + gap
-    boxes: dict[str, Box] = {}
-    for shape in diagram.shapes:
-        w, h = sizes[shape.id]
-        start, width = xs[column[shape.id]]
-        first, last = rows[shape.rows[0]], rows[shape.rows[-1]]
-        if len(shape.rows) > 1:
-            h, w = max(h, last - first + 30), width
-        boxes[shape.id] = Box(shape, start + (width - w) / 2, (first + last - h) / 2, w, h, inner.get(shape.id))
-    courses = tuple(_route(wire, boxes, rows, lanes.get(k), xs) for k, wire in enumerate(diagram.wires))
-    bottom = max(box.y + box.height for box in boxes.values())
-    return Layout(tuple(boxes.values()), courses, x - gap, bottom, diagram.scales, rows)
-
-
-def _pitch(diagram: Diagram, sizes: Mapping[str, tuple[float, float]]) -> float:
-    """Distance of the rows: no shape reaches into the row beside it, and a tall one holds its text."""
-    lone = [sizes[s.id][1] for s in diagram.shapes if len(s.rows) == 1]
-    tall = [(sizes[s.id][1] - 30) / (len(s.rows) - 1) for s in diagram.shapes if len(s.rows) > 1]
-    return max([24.0 + _ROW_GAP, *(h + 16 for h in lone), *tall])
-
-
-def _columns(diagram: Diagram) -> dict[str, int]:
-    """A column for each shape: right of all it reads, and beside no other on the same rows."""
-    column: dict[str, int] = {}
-    taken: dict[int, set[int]] = {}
-    for shape in diagram.shapes:
-        at = max((column[w.tail] + 1 for w in diagram.wires if w.head == shape.id), default=0)
-        span = set(range(shape.rows[0], shape.rows[-1] + 1))
-        while span & taken.get(at, set()):
-            at += 1
-        taken.setdefault(at, set()).update(span)
-        column[shape.id] = at
-    return column
-
-
-def _lanes(diagram: Diagram, column: Mapping[str, int]) -> dict[int, int]:
-    """Wires (by place) that would pass behind a shape run above the rows, each in a lane of its own."""
-    lanes: dict[int, int] = {}
-    for k, wire in enumerate(diagram.wires):
-        between = range(column[wire.tail] + 1, column[wire.head])
-        passed = range(min(wire.rows), max(wire.rows) + 1)
-        if any(column[s.id] in between and set(s.rows) & set(passed) for s in diagram.shapes):
-            lanes[k] = len(lanes)
-    return lanes
-
-
-def _route(
-    wire: Wire,
-    boxes: Mapping[str, Box],
-    rows: Sequence[float],
-    lane: int | None,
-    xs: Mapping[int, tuple[float, float]],
-) -> Course:
-    tail, head = boxes[wire.tail], boxes[wire.head]
-    start, end = (tail.x + tail.width, rows[wire.rows[0]]), (head.x, rows[wire.rows[1]])
-    if lane is None:
-        return Course(wire, (start, end), "right")
-    y = _LANE * (lane + 0.5)
-    turn = 20.0
-    return Course(wire, (start, (start[0] + turn, y), (end[0] - turn, y), end), "right")
-
-
-def moved(layout: Layout, dx: float, dy: float) -> Layout:
-    """The layout at another place; insides of frames move with their frames when they are painted."""
-    boxes = tuple(replace(box, x=box.x + dx, y=box.y + dy) for box in layout.boxes)
-    courses = tuple(replace(c, points=tuple((x + dx, y + dy) for x, y in c.points)) for c in layout.courses)
-    return replace(layout, boxes=boxes, courses=courses, rows=tuple(y + dy for y in layout.rows))
-
-
-def inside(box: Box) -> Layout | None:
-    """The content of a frame at its place."""
-    if box.inner is None:
-        return None
-    lines = len(lines_of(box.shape))
-    title = LEAD * lines + (4 if lines else 0)
-    room = box.width - badge_width(box.shape)
-    return moved(box.inner, box.x + (room - box.inner.width) / 2, box.y + _PAD + title)

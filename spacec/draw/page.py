@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacec.draw.layout import TEXT, Layout, lay_out, moved
+from spacec.draw.layout import lay_out
 from spacec.draw.model import Diagram, Panel, Picture
+from spacec.draw.placed import TEXT, Layout, moved
 from spacec.draw.svg import text_width
 
 MARGIN = 14.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil
 
-from spacec.draw.layout import INDENT as _INDENT
-from spacec.draw.layout import (
+from spacec.draw.model import Line, Picture
+from spacec.draw.page import MARGIN, Frame, Page, arrange, facts, legend_rows
+from spacec.draw.placed import (
+    INDENT,
     LEAD,
     STRAND,
     SWATCH,
@@ -19,8 +21,6 @@ from spacec.draw.layout import (
     line_width,
     lines_of,
 )
-from spacec.draw.model import Line, Picture
-from spacec.draw.page import MARGIN, Frame, Page, arrange, facts, legend_rows
 from spacec.draw.svg import (
     FAINT,
     INK,
@@ -160,7 +160,7 @@ def _lines(svg: Svg, box: Box, colours: Mapping[str, str]) -> None:
 
 
 def _line(svg: Svg, line: Line, at: Point, listed: bool, colours: Mapping[str, str]) -> None:
-    x, y = at[0] + (_INDENT * line.indent if listed else 0), at[1]
+    x, y = at[0] + (INDENT * line.indent if listed else 0), at[1]
     if line.style == "candidate":
         svg.rect(x, y - 8, 8, 8, colours.get(line.text, MUTED), radius=2)
         x += SWATCH

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from spacec.draw.layout import lines_of
 from spacec.draw.model import Diagram, Panel, Picture, Shape, Wire
+from spacec.draw.placed import lines_of
 from spacec.draw.words import TIMES
 
 _DOT_SHAPE = {"state": "ellipse", "join": "ellipse", "input": "oval", "output": "oval"}

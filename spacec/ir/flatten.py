@@ -37,8 +37,9 @@ from spacec.ir.graph import (
     SpaceGraph,
     SwitchNode,
 )
-from spacec.ir.naming import Place, Reach, decision_path, global_size, is_frozen, joined, root_place, state_path
+from spacec.ir.naming import Place, decision_path, global_size, is_frozen, joined, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
+from spacec.ir.reach import Reach
 from spacec.ir.types import TensorType
 
 

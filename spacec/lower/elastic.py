@@ -19,94 +19,25 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spacec.diagnostics.model import SpacecError
-from spacec.ir.dims import Dim, Poly, symbols
+from spacec.ir.dims import Dim, symbols
 from spacec.ir.flat import FlatOp
 from spacec.lower import errors, sizes
 from spacec.lower.blueprint import Blueprint
-from spacec.lower.layers import Axis, Call, Layer, lower
+from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.masks import Selection, SlotInfo
 from spacec.lower.modules import ChannelNorm
 from spacec.lower.sizes import Layout, Sizes
-
-Ranges = list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Slices:
-    """Where each axis of a layer's tensors is cut, at some sizes."""
-
-    axes: Mapping[str, tuple[Axis, ...]]
-    ranges: Mapping[Axis, Ranges]
-
-    def take(self, name: str, tensor: Tensor) -> Tensor:
-        """The part of a parameter or buffer; a view where every cut is one range."""
-        for axis, role in enumerate(self.axes.get(name, ())):
-            if role is not None:
-                parts = [tensor.narrow(axis, start, stop - start) for start, stop in self.ranges[role]]
-                tensor = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
-        return tensor
-
-    def put(self, name: str, tensor: Tensor, part: Tensor) -> None:
-        """Write a per-channel buffer's part back, where :meth:`take` had to copy it."""
-        roles = self.axes.get(name, ())
-        if roles and len(self.ranges[roles[0]]) > 1:
-            start = 0
-            for low, high in self.ranges[roles[0]]:
-                tensor[low:high].copy_(part[start : start + high - low])
-                start += high - low
-
-
-def elastic_layer(blueprint: Blueprint, node: int) -> tuple[FlatOp, Layer]:
-    """An elastic op and its largest layer."""
-    op, layer = blueprint.flat.nodes[node], blueprint.lowered[node]
-    assert isinstance(op, FlatOp), "only ops have layers"
-    assert isinstance(layer, Layer), "only layers have sizes"
-    return op, layer
-
-
-def make_slices(blueprint: Blueprint, node: int, chosen: Sizes) -> Slices:
-    """The cuts of the layer at ``node`` for the sizes ``chosen``."""
-    op, layer = elastic_layer(blueprint, node)
-    widest = sizes.largest(blueprint.table)
-    layouts = blueprint.elastic.layouts
-    ranges: dict[Axis, Ranges] = {
-        "in": layout_ranges(layouts[op.inputs[0]], widest, chosen),
-        "out": layout_ranges(layouts[node], widest, chosen),
-    }
-    if is_grouped(layer):
-        channels, groups = blueprint.flat.nodes[op.inputs[0]].type.channels, op.attrs["groups"]
-        assert isinstance(groups, int), "groups that are chosen are told apart before they are built"
-        ranges["group"] = [(0, sizes.number(channels, chosen) // groups)]
-    if "kernel" in op.attrs:
-        whole, part = (sizes.number(kernel_of(op), s) for s in (widest, chosen))
-        ranges["kernel"] = [kernel_range(whole, part)]
-    return Slices(dict(layer.axes or ()), ranges)
-
-
-def layout_ranges(layout: Layout, widest: Sizes, chosen: Sizes) -> Ranges:
-    """Channels that exist at ``chosen`` among those at ``widest``; touching ranges are joined."""
-    found: Ranges = []
-    start = 0
-    for segment in layout:
-        stop = start + sizes.number(segment, chosen)
-        if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], stop)
-        elif stop > start:
-            found.append((start, stop))
-        start += sizes.number(segment, widest)
-    return found
-
-
-def kernel_of(op: FlatOp) -> Dim:
-    kernel = op.attrs["kernel"]
-    assert isinstance(kernel, int | Poly), "the shape rule wants a size"
-    return kernel
-
-
-def kernel_range(whole: int, part: int) -> tuple[int, int]:
-    """Taps of the small kernel inside the large one: both have their anchor at ``(kernel - 1) // 2``."""
-    start = (whole - 1) // 2 - (part - 1) // 2
-    return start, start + part
+from spacec.lower.slices import (
+    Slices,
+    elastic_layer,
+    is_grouped,
+    kernel_of,
+    kernel_range,
+    layout_ranges,
+    make_slices,
+    narrowed,
+    spread,
+)
 
 
 @dataclass
@@ -277,12 +208,12 @@ class ElasticLayers:
         for case, probability in mask.cases(self.blueprint.elastic.symbols[node]) or ():
             chosen = {**mask.chosen, **case}
             parts = [
-                _narrowed(x, layout_ranges(layouts[i], mask.chosen, chosen))
+                narrowed(x, layout_ranges(layouts[i], mask.chosen, chosen))
                 for i, x in zip(op.inputs, inputs, strict=False)
             ]
             parts += inputs[len(op.inputs) :]  # the graph
             whole = sum(sizes.number(segment, mask.chosen) for segment in layouts[node])
-            y, inside = _spread(run(parts, chosen), layout_ranges(layouts[node], mask.chosen, chosen), whole)
+            y, inside = spread(run(parts, chosen), layout_ranges(layouts[node], mask.chosen, chosen), whole)
             total, mass = total + probability * y, mass + probability * inside
         return total / torch.where(mass > 0, mass, 1.0)
 
@@ -334,24 +265,6 @@ class ElasticLayers:
             with torch.device("meta"):
                 self.shells[key] = small.build(), make_slices(self.blueprint, node, chosen)
         return self.shells[key]
-
-
-def is_grouped(layer: Layer) -> bool:
-    """Whether outputs read the input channels of their group alone."""
-    return any("group" in roles for _, roles in layer.axes or ())
-
-
-def _narrowed(x: Tensor, ranges: Ranges) -> Tensor:
-    """The channels of ``ranges``."""
-    return torch.cat([x.narrow(1, start, stop - start) for start, stop in ranges], 1)
-
-
-def _spread(y: Tensor, ranges: Ranges, whole: int) -> tuple[Tensor, Tensor]:
-    """``y`` with its channels at ``ranges`` among ``whole``, zeros elsewhere; and ones where it has channels."""
-    places = torch.cat([torch.arange(start, stop, device=y.device) for start, stop in ranges])
-    wide = y.new_zeros((y.shape[0], whole, *y.shape[2:])).index_copy(1, places, y)
-    inside = y.new_zeros(whole).index_fill(0, places, 1.0)
-    return wide, inside.reshape(-1, *(1,) * (y.dim() - 2))
 
 
 def mixes_channels(layer: Layer) -> bool:

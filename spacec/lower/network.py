@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatOp, FlatSwitch
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import add_layer, check_keys, head_keys
-from spacec.lower.elastic import make_slices
 from spacec.lower.layers import Call, Layer, build_layers, lower
 from spacec.lower.masks import architecture_mask
 from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.plan import make_plan
 from spacec.lower.program import Program, make_program
+from spacec.lower.slices import make_slices
 from spacec.lower.supernet import Supernet
 from spacec.lower.switches import Switches
 from spacec.space.activity import ConditionPool

@@ -20,6 +20,7 @@ from torch import nn
 
 from spacec.ir.flat import LOSS_PREFIX, FlatGraph, FlatInput, FlatOp
 from spacec.lower import sizes
+from spacec.lower.entry import entry_checks, input_pattern
 from spacec.lower.layers import Call, Layer, literal
 from spacec.lower.modules import add_losses, check_divisible, check_input
 from spacec.lower.modules_graph import check_graph
@@ -81,7 +82,7 @@ def entry_lines(flat: FlatGraph, given: Sizes, names: tuple[str, ...]) -> tuple[
     by_name = {n.name: n for n in flat.nodes if isinstance(n, FlatInput)}
     for name, safe in zip(flat.inputs, names, strict=True):
         kind = by_name[name].type
-        pattern = sizes.input_pattern(kind)
+        pattern = input_pattern(kind)
         if kind.kind == "tokens":
             vocabulary = sizes.number(kind.channels, given)
             lines.append(f"check_tokens({literal(name)}, {safe}, {literal(pattern)}, sizes, {vocabulary})")
@@ -91,7 +92,7 @@ def entry_lines(flat: FlatGraph, given: Sizes, names: tuple[str, ...]) -> tuple[
             code.append(check_graph)
         elif pattern is not None:
             lines.append(f"check_input({literal(name)}, {safe}, {literal(pattern)}, sizes)")
-    for check in sizes.entry_checks(flat, given):
+    for check in entry_checks(flat, given):
         lines.append(f"check_divisible({literal(check.text)}, {check.expression}, {check.divisor})")
         code.append(check_divisible)
     return (lines, code) if len(lines) > 1 else ([], [])

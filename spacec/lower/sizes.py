@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import lcm
 
-from spacec.ir.dims import Apply, Cases, Dim, Monomial, Poly, Symbol, poly, symbols
+from spacec.ir.dims import Dim, Poly, Symbol, symbols
 from spacec.ir.flat import FlatGraph, FlatInput, FlatNode, FlatOp, FlatSwitch, sources_of
-from spacec.ir.ops import AttrValue, Precondition
-from spacec.ir.sizes import evaluate, largest_of, substitute
+from spacec.ir.ops import AttrValue
+from spacec.ir.sizes import evaluate, largest_of
 from spacec.ir.types import TensorType
 from spacec.lower import errors
 from spacec.lower.layers import Shape, Site, Value
@@ -66,7 +65,7 @@ def number(dim: Dim, sizes: Sizes) -> int:
     if isinstance(dim, int):
         return dim
     try:
-        found = evaluate(dim, lambda symbol: _value(sizes, symbol))
+        found = evaluate(dim, lambda symbol: size_of(sizes, symbol))
     except KeyError:
         open_symbols = sorted(s.name for s in dim.symbols if s.key not in sizes and s.part is None)
         if open_symbols:
@@ -77,7 +76,7 @@ def number(dim: Dim, sizes: Sizes) -> int:
     return found
 
 
-def _value(sizes: Sizes, symbol: Symbol) -> int:
+def size_of(sizes: Sizes, symbol: Symbol) -> int:
     """Fractions pass through the arithmetic of sizes as integers do."""
     return sizes[symbol.key]  # type: ignore[return-value]  # evaluate is exact on fractions too
 
@@ -231,94 +230,3 @@ def _dims(value: AttrValue) -> list[Dim]:
 
 def _layout_text(layout: Layout) -> str:
     return "[" + " | ".join(map(str, layout)) + "]"
-
-
-# Checks at the entry of a network ---------------------------------------------------------------
-
-
-def input_pattern(type_: TensorType) -> tuple[object, ...] | None:
-    """What :func:`spacec.lower.modules.check_input` expects, or ``None`` for kinds that are not checked."""
-    if type_.kind == "graph":
-        return None
-    dims = type_.dims if type_.kind == "dense" else type_.space
-    return tuple(map(_pattern, dims))
-
-
-def _pattern(dim: Dim) -> object:
-    """A number, ``(factor, symbol, offset)``, or ``None`` where the size is not so simple."""
-    if isinstance(dim, int):
-        return dim
-    match dim.terms:
-        case ((((Symbol() as s, 1),), int() as factor),) if factor > 0:
-            return factor, s.name, 0
-        case ((((Symbol() as s, 1),), int() as factor), ((), int() as offset)) if factor > 0:
-            return factor, s.name, offset
-    return None
-
-
-@dataclass(frozen=True)
-class EntryCheck:
-    """``expression % divisor == 0``, over names of sizes that the inputs decide."""
-
-    text: str
-    expression: str
-    divisor: int
-
-
-def entry_checks(flat: FlatGraph, sizes: Sizes) -> tuple[EntryCheck, ...]:
-    """Preconditions of ``flat`` as Python expressions over ``sizes['H']``, elastic decisions replaced."""
-    bound = set()
-    for node in flat.nodes:
-        for dim in (input_pattern(node.type) or ()) if isinstance(node, FlatInput) else ():
-            if isinstance(dim, tuple):
-                bound.add(dim[1])
-    return tuple(check for p in flat.preconditions if (check := _entry_check(p, sizes, bound)) is not None)
-
-
-def _entry_check(precondition: Precondition, sizes: Sizes, bound: set[str]) -> EntryCheck | None:
-    def replace(symbol: Symbol) -> Dim:
-        return _value(sizes, symbol) if symbol.key in sizes else poly(symbol)
-
-    dim = substitute(precondition.dim, replace)
-    if any(s.key not in bound for s in symbols(dim)):
-        return None
-    if isinstance(dim, int):
-        return EntryCheck(str(precondition), str(dim), precondition.divisor)
-    scale = lcm(*(c.denominator for _, c in dim.terms))
-    terms = [_term(monomial, int(c * scale)) for monomial, c in dim.terms]
-    return EntryCheck(str(precondition), " + ".join(terms), precondition.divisor * scale)
-
-
-def _term(monomial: Monomial, coefficient: int) -> str:
-    factors = [f"({coefficient})"] if coefficient < 0 or coefficient != 1 or not monomial else []
-    for atom, power in monomial:
-        assert not isinstance(atom, Cases), "presence is settled before a network is entered"
-        text = f"sizes[{atom.name!r}]" if isinstance(atom, Symbol) else _apply_text(atom)
-        factors += [text] * power
-    return " * ".join(factors)
-
-
-def _apply_text(atom: Apply) -> str:
-    args = ["(" + _dim_text(a) + ")" for a in atom.args]
-    match atom.fn:
-        case "ceil_div":
-            return f"(-(-{args[0]} // {args[1]}))"
-        case "floor_div":
-            return f"({args[0]} // {args[1]})"
-        case "mod":
-            return f"({args[0]} % {args[1]})"
-        case "round_to":
-            a, n = args
-            near = f"max({n}, (2 * {a} + {n}) // (2 * {n}) * {n})"
-            return f"({near} + {n} * (10 * {near} < 9 * {a}))"
-        case "max" | "min":
-            return f"{atom.fn}({', '.join(args)})"
-
-
-def _dim_text(dim: Dim) -> str:
-    """An integer expression; a rational one is floored, as sizes inside an opaque atom are integers."""
-    if isinstance(dim, int):
-        return str(dim)
-    scale = lcm(*(c.denominator for _, c in dim.terms))
-    text = " + ".join(_term(m, int(c * scale)) for m, c in dim.terms)
-    return text if scale == 1 else f"({text}) // {scale}"

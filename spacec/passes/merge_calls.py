@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from spacec.diagnostics.model import Diagnostic, Label, Sink
 from spacec.ir.conditions import All, Any, Cond, Is, decisions
 from spacec.ir.graph import CallNode, ChooseNode, DecisionRef, MemberUse, Region, SpaceGraph, SwitchNode
-from spacec.ir.naming import Place, Reach, root_place
+from spacec.ir.naming import Place, root_place
+from spacec.ir.reach import Reach
 
 MAX_WRITTEN = 200_000
 """Nodes of the whole space with every call written out: what naming, costs and networks walk over."""

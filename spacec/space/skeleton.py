@@ -27,15 +27,8 @@ from spacec.ir.graph import (
     SpaceGraph,
     SwitchNode,
 )
-from spacec.ir.naming import (
-    Place,
-    Reach,
-    decision_text,
-    global_size,
-    own_decisions,
-    owner_place,
-    root_place,
-)
+from spacec.ir.naming import Place, decision_text, global_size, own_decisions, owner_place, root_place
+from spacec.ir.reach import Reach
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Need, Slot
 from spacec.space.growth import growth_of_sizes
 from spacec.space.shorter import shorter

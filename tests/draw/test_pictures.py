@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import spacec
-from spacec.draw.layout import Box, Course, Layout, inside, line_width, lines_of
 from spacec.draw.model import Picture, Shown, every_shape, shown_in
 from spacec.draw.page import MARGIN, arrange
 from spacec.draw.paint import render
+from spacec.draw.placed import Box, Course, Layout, inside, line_width, lines_of
 from spacec.draw.read import EVERY, coverage, read_picture
 from spacec.space.architecture import Architecture
 from spacec.testing.generate import random_space

@@ -1,0 +1,83 @@
+"""When an activation of a region is there: the condition of everything that leads to it, in full and in short.
+
+Assumes calls that are walked from the root, callers first (:mod:`spacec.ir.naming`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, both
+from spacec.ir.graph import CallNode, DecisionRef
+from spacec.ir.naming import Place
+
+
+@dataclass(frozen=True)
+class Since:
+    """When something below an owner is there: ``local``, since the owner was entered under ``start``.
+
+    A decision that is not asked has no value. So where ``local`` asks for one of the owner's own decisions
+    (``decided``), it says everything.
+    """
+
+    owner: str
+    start: Cond = ALWAYS
+    local: Cond = ALWAYS
+    decided: bool = False
+
+    def under(self, place: Place, condition: Cond, told: Cond) -> Since:
+        asked = condition.parts if isinstance(condition, All) else (condition,)
+        decided = self.decided or any(self._owns(place, c.decision) for c in asked if isinstance(c, Is | Has))
+        return Since(self.owner, self.start, both(self.local, told), decided)
+
+    def _owns(self, place: Place, ref: Hashable) -> bool:
+        if not isinstance(ref, DecisionRef) or id(ref.decision) in place.shared:
+            return False
+        return place.home(ref).owner == self.owner
+
+    @property
+    def whole(self) -> Cond:
+        return self.local if self.decided else both(self.start, self.local)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """When an activation is there, over global ids.
+
+    ``guard`` in full, with all that leads to it: masks weigh decisions whether they are asked or not, so costs need
+    it. :attr:`entry` says the same for architectures, and is short. :attr:`asked` is when the owner is asked here
+    or in another activation of it: what the activity of its decisions is made of.
+    """
+
+    guard: Cond
+    unit: Since
+    """Since the root, or the member that runs once, whose one activation this is part of."""
+    owner: Since
+    """Since the innermost let or tied."""
+
+    @staticmethod
+    def of(owner: str, guard: Cond = ALWAYS, start: Cond = ALWAYS) -> Reach:
+        since = Since(owner, start)
+        return Reach(guard, since, since)
+
+    def under(self, place: Place, condition: Cond) -> Reach:
+        """The reach of what stands in ``place`` under a condition relative to it."""
+        if condition == ALWAYS:
+            return self
+        told = place.absolute(condition)
+        unit = self.unit.under(place, condition, told)
+        owner = unit if self.owner is self.unit else self.owner.under(place, condition, told)
+        return Reach(both(self.guard, told), unit, owner)
+
+    def into(self, call: CallNode, child: Place) -> Reach:
+        """The reach inside a call, from its reach: a let or tied is an owner of its own."""
+        return self if call.binder is None else Reach(self.guard, self.unit, Since(child.owner, self.entry))
+
+    @property
+    def entry(self) -> Cond:
+        return self.unit.whole
+
+    @property
+    def asked(self) -> Cond:
+        return self.owner.whole
