@@ -206,7 +206,7 @@ def test_a_long_chain_and_a_wide_fan_end(tmp_path: Path) -> None:
         write(tmp_path, **{f"m{i}": f'use "m{i + 1}.space"\ndef d{i} = d{i + 1}\n'})
     write(tmp_path, m150="def d150 = conv(3) | skip\n")
     main = write(tmp_path, main=f'{HEAD}use "m0.space"\nnet = conv(3, C) >> d100{TAIL}'.replace("d100", "d0"))
-    assert codes(main) == ["E0205"]  # deeper than definitions may nest
+    assert codes(main) == ["E0408"]  # deeper than definitions may nest
     main = write(tmp_path, main=f'{HEAD}use "m50.space"\nnet = conv(3, C) >> d50{TAIL}')
     assert spacec.load(main).count() == 2
     fan = "".join(f'use "fan.space"(n = {i})\n' for i in range(1_001))
