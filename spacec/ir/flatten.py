@@ -26,17 +26,7 @@ from spacec.ir.flat import (
     FlatSwitch,
     sources_of,
 )
-from spacec.ir.graph import (
-    CallNode,
-    ChooseNode,
-    DecisionRef,
-    MemberUse,
-    OpNode,
-    Ref,
-    SlotDecl,
-    SpaceGraph,
-    SwitchNode,
-)
+from spacec.ir.graph import CallNode, ChooseNode, DecisionRef, MemberUse, OpNode, Ref, SlotDecl, SpaceGraph, SwitchNode
 from spacec.ir.naming import Place, decision_path, global_size, is_frozen, joined, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.reach import Reach

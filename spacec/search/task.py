@@ -35,17 +35,7 @@ from torch import Tensor
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.types import TensorType, Type, type_text
-from spacec.search.data import (
-    SPLIT_NAMES,
-    Affine,
-    Batch,
-    Forward,
-    Normaliser,
-    OutLike,
-    Output,
-    Split,
-    Splits,
-)
+from spacec.search.data import SPLIT_NAMES, Affine, Batch, Forward, Normaliser, OutLike, Output, Split, Splits
 from spacec.search.options import Options as OptionsBase
 from spacec.search.options import parse_options
 

@@ -10,12 +10,12 @@ from spacec.sema.builder import Cx
 from spacec.sema.choices import apply_alternatives
 from spacec.sema.classify import FROZEN, is_network, openness
 from spacec.sema.definitions import apply_definition
-from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import MAX_NESTING, Machine
 from spacec.sema.primitive import apply_primitive, call_primitive
 from spacec.sema.repeats import apply_repeat
 from spacec.sema.stated import typed
 from spacec.sema.statements import apply_dag
+from spacec.sema.unknown import unknown_name
 from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Value, Want, describe
 from spacec.source import Span
 from spacec.syntax import ast

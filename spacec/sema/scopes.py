@@ -9,8 +9,8 @@ from __future__ import annotations
 from spacec.diagnostics.model import Label
 from spacec.sema.bounds import check_bound
 from spacec.sema.classify import BUILTINS, FROZEN, KINDS
-from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import Machine
+from spacec.sema.unknown import unknown_name
 from spacec.sema.values import Env, Value
 from spacec.source import Span
 from spacec.syntax import ast

@@ -9,9 +9,9 @@ from spacec.ir.graph import Binder
 from spacec.sema.bounds import check_bound
 from spacec.sema.builder import Cx
 from spacec.sema.classify import is_network
-from spacec.sema.evaluate import unknown_name
 from spacec.sema.machine import MAX_REPEAT, Machine
 from spacec.sema.stated import truth
+from spacec.sema.unknown import unknown_name
 from spacec.sema.values import UNKNOWN, Definition, Env, Home, Pack, Value, Want, describe
 from spacec.syntax import ast
 

@@ -27,19 +27,7 @@ from spacec.sema.conditional import (
     variables_of,
 )
 from spacec.sema.machine import Machine
-from spacec.sema.values import (
-    ABSENT,
-    UNKNOWN,
-    Env,
-    Pack,
-    Tensor,
-    Test,
-    TypeView,
-    Value,
-    Want,
-    describe,
-    shape_of,
-)
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Tensor, Test, TypeView, Value, Want, describe, shape_of
 from spacec.source import Span
 from spacec.syntax import ast
 

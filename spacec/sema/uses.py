@@ -11,15 +11,7 @@ from spacec.ir.graph import Binder, Region
 from spacec.ir.naming import Layer, skeleton_text, weights_of
 from spacec.sema.bounds import levels, nested
 from spacec.sema.machine import MAX_NESTING, Machine, fingerprint
-from spacec.sema.values import (
-    UNKNOWN,
-    Definition,
-    Tensor,
-    Value,
-    Want,
-    leaves,
-    shape_of,
-)
+from spacec.sema.values import UNKNOWN, Definition, Tensor, Value, Want, leaves, shape_of
 from spacec.source import Span
 
 

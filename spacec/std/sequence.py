@@ -11,19 +11,7 @@ from spacec.ir.ops import OpParam, OpResult, OpSpec, RuleError
 from spacec.ir.quotients import exact_div
 from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
-from spacec.std.checks import (
-    Attrs,
-    Types,
-    dense,
-    features,
-    initial,
-    integer,
-    one_of,
-    product,
-    sequence,
-    size,
-    split,
-)
+from spacec.std.checks import Attrs, Types, dense, features, initial, integer, one_of, product, sequence, size, split
 
 MASKS = ("full", "causal")
 
