@@ -153,8 +153,9 @@ def symbols(dim: Dim) -> frozenset[Symbol]:
 
 
 def _term_text(monomial: Monomial, coefficient: int | Fraction) -> str:
-    factors = [str(a) if p == 1 else f"{a}^{p}" for a, p in monomial]
     c = Fraction(coefficient)
+    alone = c == 1 and len(monomial) == 1
+    factors = [_factor_text(a, alone and p == 1) + (f"^{p}" if p != 1 else "") for a, p in monomial]
     if not factors:
         return str(c)
     text = "*".join(factors)
@@ -163,8 +164,17 @@ def _term_text(monomial: Monomial, coefficient: int | Fraction) -> str:
     return text if c.denominator == 1 else f"{text}/{c.denominator}"
 
 
+def _factor_text(atom: Atom, alone: bool) -> str:
+    """Quotients and remainders stand in parentheses among other factors."""
+    quotient = isinstance(atom, Apply) and atom.fn in ("floor_div", "mod")
+    return f"({atom})" if quotient and not alone else str(atom)
+
+
 def _wrap(dim: Dim) -> str:
     text = str(dim)
+    match dim:
+        case Poly(terms=((((Apply(fn=fn), 1),), 1),)) if fn not in ("floor_div", "mod"):
+            return text  # written as a call
     return f"({text})" if any(c in text for c in "+-/% ") and not isinstance(dim, int) else text
 
 

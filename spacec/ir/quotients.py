@@ -47,7 +47,12 @@ def ceil_div(a: Dim, n: int) -> Dim:
         return a
     if has_presence(a) and (found := decided("ceil_div", a, n)) is not None:
         return found
-    return scaled(a, n) if divisible(a, n) else poly(Apply("ceil_div", (a, n)))
+    if divisible(a, n):
+        return scaled(a, n)
+    match a.terms:
+        case ((((Apply(fn="ceil_div", args=(inner, int(m))), 1),), 1),):
+            return ceil_div(inner, m * n)  # halving twice, rounding up each time, is quartering
+    return poly(Apply("ceil_div", (a, n)))
 
 
 def floor_div(a: Dim, b: Dim) -> Dim:

@@ -55,11 +55,11 @@ def _bound(
     return None if any(v is UNKNOWN for v in bound.values()) else bound
 
 
-def refuse_argument(m: Machine, callee: str, names: Sequence[str], arg: ast.Arg) -> None:
+def refuse_argument(m: Machine, callee: str, names: Sequence[str], arg: ast.Arg, help: str = "") -> None:
     """Report an argument that is one too many, or of a name that ``callee`` does not have."""
     takes = f"`{callee}` takes {', '.join(f'`{n}`' for n in names) or 'no arguments'}"
     if arg.name is None:
-        m.fail("E0204", arg.span, f"too many arguments for `{callee}`", notes=(takes,))
+        m.fail("E0204", arg.span, f"too many arguments for `{callee}`", notes=(takes,), help=help)
         return
     close = nearest(arg.name, names)
     m.fail(

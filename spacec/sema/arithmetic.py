@@ -45,12 +45,28 @@ def combine(m: Machine, cx: Cx, expr: ast.Binary, left: Value, right: Value) -> 
     if isinstance(left, Picked) or isinstance(right, Picked):
         return _present(m, cx, expr, left, right)
     if not isinstance(left, int | float | Poly) or not isinstance(right, int | float | Poly):
-        return m.fail("E0203", expr.span, f"`{expr.op}` between {describe(left)} and {describe(right)}")
+        headline = f"`{expr.op}` between {describe(left)} and {describe(right)}"
+        return m.fail("E0203", expr.span, headline, help=_of_tensors(expr, left, right))
     if isinstance(left, float) or isinstance(right, float):
         return _float(m, expr, left, right)
     if expr.op == "*" and not bounded(left, right):
         return m.fail("E0306", expr.span, f"this number needs more than {MAX_BITS:,} bits or {MAX_TERMS:,} terms")
     return within_measure(m, expr.span, _exact(m, expr, left, right))
+
+
+def _of_tensors(expr: ast.Binary, left: Value, right: Value) -> str:
+    """How arithmetic of tensors is written, where there is such."""
+    a, b = expr.left.span.text, expr.right.span.text
+    match left, right, expr.op:
+        case Tensor(), Tensor(), "-":
+            return f"write `{a} + ({b} >> times(-1))`"
+        case Tensor(), Tensor(), "*":
+            return f"write `({a}, {b}) >> mul`"
+        case Tensor(), int() | float(), "*":
+            return f"write `{a} >> times({b})`"
+        case int() | float(), Tensor(), "*":
+            return f"write `{b} >> times({a})`"
+    return ""
 
 
 def within_measure(m: Machine, span: Span, value: Value) -> Value:

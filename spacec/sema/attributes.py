@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 
 from spacec.diagnostics.model import Label
-from spacec.ir.dims import Dim, Poly
+from spacec.ir.dims import Dim, Poly, Symbol
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpParam, OpSpec
 from spacec.ir.quotients import ceil_div, exact_div
 from spacec.ir.sizes import divides
@@ -50,8 +50,17 @@ def read_attributes(
             headline = f"`{param.name}` of `{spec.name}` is {value}, not a whole number in every architecture"
             m.fail("E0306", span, headline, help="round it: `round_to(…, 8)`, or `//`")
             return None
+        if param.kind == "size" and isinstance(value, Poly) and any(map(_free, value.symbols)):
+            headline = f"`{param.name}` of `{spec.name}` is {value}, which only an input settles"
+            m.fail("E0306", span, headline, notes=("weights and windows are made before there is an input",))
+            return None
         attrs[param.name] = value
     return attrs
+
+
+def _free(symbol: Symbol) -> bool:
+    """Whether this is a size of an input, rather than of a decision."""
+    return symbol.domain is None and symbol.part is None
 
 
 _BAD = ("not an attribute",)
@@ -98,12 +107,24 @@ def _infer(m: Machine, param: OpParam, x: TensorType, want: Want | None, span: S
     if any(s is None for s in steps):
         a, b = ", ".join(map(str, x.space)), ", ".join(map(str, want.space))
         larger = not up and any(_ratio(p, q, up=True) for p, q in zip(want.space, x.space, strict=True))
-        notes = ("a stride makes maps smaller; `upsample` makes them larger",) if larger else ()
+        notes = ("a stride makes maps smaller; `upsample` makes them larger",) if larger else _nearest(x, want, up)
         what = "factor" if up else "stride"
         m.fail("E0304", span, f"no whole {what} takes [{a}] to [{b}]", labels=_stated(want), notes=notes)
         return None
     distinct = set(steps)
     return distinct.pop() if len(distinct) == 1 else steps
+
+
+def _nearest(x: TensorType, want: Want, up: bool) -> tuple[str, ...]:
+    """What the nearest stride makes of the first axis that no stride takes to the stated size."""
+    for big, small in zip(x.space, want.space or (), strict=True):
+        if not up and isinstance(big, int) and isinstance(small, int) and 0 < small < big:
+            stride = big // small
+            made = -(-big // stride)
+            if stride > 1 and made != small:
+                text = f"({big} + {stride - 1})//{stride}"
+                return (f"a stride of {stride} makes {made} of {big}: it rounds up, as `{text}` does",)
+    return ()
 
 
 def grows(x: Value, want: Want) -> bool:

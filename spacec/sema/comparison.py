@@ -15,9 +15,8 @@ from spacec.sema.counting import contains
 from spacec.sema.machine import Machine
 from spacec.sema.stated import truth
 from spacec.sema.values import UNKNOWN, Env, Pack, Picked, Tensor, Test, TypeView, Value, describe
+from spacec.std.checks import UNDECIDED
 from spacec.syntax import ast
-
-UNDECIDED = "state the input in multiples, such as [C, 2*H, 2*W], so that halving and doubling it are exact"
 
 
 def logic(m: Machine, cx: Cx, expr: ast.Binary, env: Env) -> Value:

@@ -16,13 +16,15 @@ from spacec.ir.types import TensorType
 from spacec.sema.arguments import refuse_argument
 from spacec.sema.attributes import read_attributes
 from spacec.sema.builder import Cx
+from spacec.sema.called import called_with_input, refuse_call
 from spacec.sema.conditional import excludes, under
 from spacec.sema.machine import Machine
 from spacec.sema.presence import apart, example_text, factored, indicator, literals, mark_sized
 from spacec.sema.stated import counterexample
 from spacec.sema.value_choice import evaluate_braces
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Options, Tensor, Value, Want, describe, leaves
+from spacec.sema.values import ABSENT, UNKNOWN, Closure, Env, Options, Tensor, Value, Want, describe, leaves
 from spacec.source import Span
+from spacec.std.checks import UNDECIDED, rounds
 from spacec.syntax import ast
 
 MAX_WEIGHT = 1_000
@@ -39,7 +41,9 @@ def call_primitive(
     for arg in args:
         param = spec.param(arg.name) if arg.name else next(positional, None)
         if param is None:
-            refuse_argument(m, spec.name, [p.name for p in spec.params], arg)
+            form = f"`(a, b) >> {spec.name}`, or `{spec.name}(a, b)` where a value is expected"
+            help = f"its inputs are a tuple: {form}" if spec.inputs is None and not spec.params else ""
+            refuse_argument(m, spec.name, [p.name for p in spec.params], arg, help)
             return UNKNOWN
         if param.name in given:
             return m.fail("E0204", arg.span, f"`{param.name}` of `{spec.name}` is given twice")
@@ -67,6 +71,9 @@ def apply_primitive(
         return UNKNOWN
     wrong = next((v for v in inputs if not isinstance(v, Tensor)), None)
     if wrong is not None:
+        called = called_with_input(wrong.expr, wrong.env) if isinstance(wrong, Closure) else None
+        if called is not None:
+            return refuse_call(m, *called)
         return m.fail("E0203", span, f"`{spec.name}` works on tensors, found {describe(wrong)}")
     tensors = tuple(v for v in inputs if isinstance(v, Tensor))
     if not tensors:
@@ -223,9 +230,9 @@ def _sum_disagrees(m: Machine, tensors: tuple[Tensor, ...], span: Span) -> bool:
                 notes=notes,
             )
         else:
-            m.fail(
-                "E0305", span, f"cannot prove that the terms {a} and {b} have one type", "summed here", labels=labels
-            )
+            headline = f"cannot prove that the terms {a} and {b} have one type"
+            notes = (UNDECIDED,) if rounds(a, b) else ()
+            m.fail("E0305", span, headline, "summed here", labels=labels, notes=notes)
         return True
     return False
 

@@ -8,6 +8,7 @@ from spacec.diagnostics.model import Label
 from spacec.ir.graph import Binder
 from spacec.sema.bounds import check_bound
 from spacec.sema.builder import Cx
+from spacec.sema.called import called_with_input, refuse_call
 from spacec.sema.classify import is_network
 from spacec.sema.machine import MAX_REPEAT, Machine
 from spacec.sema.stated import truth
@@ -82,6 +83,9 @@ def _statement(m: Machine, cx: Cx, s: ast.Stmt, env: Env, want: Want | None) -> 
 def _value(m: Machine, cx: Cx, expr: ast.Expr, env: Env, names: tuple[str, ...], want: Want | None = None) -> Value:
     """Data for a name; a value choice is a step with that name."""
     if is_network(expr, env):
+        called = called_with_input(expr, env)
+        if called is not None:
+            return refuse_call(m, *called)
         what = f"`{names[0]} = …`" if names else "this"
         return m.fail(
             "E0203",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spacec.ir.dims import Dim, Poly
+from spacec.ir.dims import Apply, Dim, Poly
 from spacec.ir.ops import AttrValue, RuleError
 from spacec.ir.sizes import assignments, evaluate
 from spacec.ir.types import TensorType
@@ -12,10 +12,18 @@ from spacec.ir.types import TensorType
 Attrs = Mapping[str, AttrValue]
 Types = tuple[TensorType, ...]
 
+UNDECIDED = "state the input in multiples, such as [C, 2*H, 2*W], so that halving and doubling it are exact"
+
 _HINTS = {
     "tokens": "`embed` turns tokens into vectors",
     "graph": "linear maps, activations, norms and graph convolutions work on the nodes of a graph",
 }
+
+
+def rounds(*types: TensorType) -> bool:
+    """Whether a size of one of these is a rounded quotient."""
+    dims = [d for t in types for d in t.dims if isinstance(d, Poly)]
+    return any(isinstance(atom, Apply) for d in dims for monomial, _ in d.terms for atom, _ in monomial)
 
 
 def product(dims: tuple[Dim, ...]) -> Dim:
@@ -25,13 +33,20 @@ def product(dims: tuple[Dim, ...]) -> Dim:
     return out
 
 
+def shown(value: AttrValue) -> str:
+    """An attribute as a message says it."""
+    if isinstance(value, Poly):
+        return f"the size `{value}`"
+    return f"[{', '.join(map(shown, value))}]" if isinstance(value, tuple) else repr(value)
+
+
 def size(attrs: Attrs, name: str, least: int = 1) -> Dim:
     """An attribute that is a size: an integer, or a polynomial over decision symbols."""
     value = attrs[name]
     if isinstance(value, Poly):
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RuleError(f"`{name}` must be an integer of at least {least}, not {value!r}", code="E0306")
+        raise RuleError(f"`{name}` must be an integer of at least {least}, not {shown(value)}", code="E0306")
     return value
 
 
@@ -48,7 +63,7 @@ def one_of(attrs: Attrs, name: str, words: tuple[str, ...]) -> str:
     value = attrs[name]
     if not isinstance(value, str) or value not in words:
         known = ", ".join(f'"{w}"' for w in words)
-        raise RuleError(f"`{name}` is one of {known}, not {value!r}", code="E0306")
+        raise RuleError(f"`{name}` is one of {known}, not {shown(value)}", code="E0306")
     return value
 
 

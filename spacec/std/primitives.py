@@ -155,7 +155,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
     ),
     OpSpec(
         "dropout",
-        rules.pointwise,
+        rules.dropout,
         _lowering("dropout"),
         (OpParam("rate", 0.5, "float", "share of the values that are dropped"),),
         state=True,

@@ -12,7 +12,7 @@ from spacec.ir.ops import Bound, OpResult, Precondition, RuleError
 from spacec.ir.quotients import ceil_div, exact_div, floor_div
 from spacec.ir.sizes import divides, same
 from spacec.ir.types import TensorType
-from spacec.std.checks import Attrs, Types, features, product
+from spacec.std.checks import UNDECIDED, Attrs, Types, features, product, rounds, shown
 from spacec.std.checks import dense as _dense
 from spacec.std.checks import initial as _initial
 from spacec.std.checks import integer as _int
@@ -25,7 +25,7 @@ def strides(attrs: Attrs, rank: int, name: str = "stride") -> tuple[int, ...]:
     values = value if isinstance(value, tuple) else (value,) * rank
     if len(values) != rank or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
         raise RuleError(
-            f"`{name}` must be a positive integer (or one for each of {rank} axes), not {value!r}", code="E0306"
+            f"`{name}` must be a positive integer (or one for each of {rank} axes), not {shown(value)}", code="E0306"
         )
     return tuple(v for v in values if isinstance(v, int))
 
@@ -42,8 +42,10 @@ def _window(attrs: Attrs, x: TensorType, what: str) -> tuple[tuple[Dim, ...], in
     steps = strides(attrs, x.rank)
     if pad == "same":
         return tuple(ceil_div(n, s) for n, s in zip(x.space, steps, strict=True)), kernel
-    if not isinstance(pad, int) or pad < 0 or not isinstance(kernel, int):
-        raise RuleError(f'`pad` must be "same" or a number of at least 0, not {pad!r}', code="E0306")
+    if not isinstance(pad, int) or pad < 0:
+        raise RuleError(f'`pad` must be "same" or a number of at least 0, not {shown(pad)}', code="E0306")
+    if not isinstance(kernel, int):
+        raise RuleError(f'a kernel that varies has `pad = "same"`; here it is {shown(kernel)}', code="E0306")
     dilation = _int(attrs, "dilation") if "dilation" in attrs else 1
     space = tuple(
         floor_div(n + (2 * pad - dilation * (kernel - 1) - 1), s) + 1 for n, s in zip(x.space, steps, strict=True)
@@ -98,6 +100,13 @@ def activation(attrs: Attrs, types: Types) -> OpResult:
     return OpResult(features(types, "an activation"))
 
 
+def dropout(attrs: Attrs, types: Types) -> OpResult:
+    rate = attrs["rate"]
+    if not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        raise RuleError(f"`rate` is a share from 0 to 1, not {shown(rate)}", code="E0306")
+    return OpResult(types[0])
+
+
 def pool(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "pooling")
     space, _ = _window(attrs, x, "pooling")
@@ -135,7 +144,7 @@ def upsample(attrs: Attrs, types: Types) -> OpResult:
     x = _dense(types, "upsample")
     factors = strides(attrs, x.rank, "factor")
     if attrs["mode"] not in ("nearest", "bilinear"):
-        raise RuleError(f'`mode` is "nearest" or "bilinear", not {attrs["mode"]!r}', code="E0306")
+        raise RuleError(f'`mode` is "nearest" or "bilinear", not {shown(attrs["mode"])}', code="E0306")
     if x.rank > 2:
         raise RuleError(f"upsampling works on one or two spatial axes, and {x} has {x.rank}")
     return OpResult(TensorType(x.channels, tuple(n * f for n, f in zip(x.space, factors, strict=True))))
@@ -172,14 +181,14 @@ def concat(attrs: Attrs, types: Types) -> OpResult:
     first = features(types, "concat")
     channels: Dim = 0
     for t, weight in zip(types, presences(attrs, len(types)), strict=True):
-        if (
-            t.kind != first.kind
-            or t.rank != first.rank
-            or not all(same(a, b) for a, b in zip(t.space, first.space, strict=True))
-        ):
-            raise RuleError(
-                f"concat joins channels, so the spatial sizes must agree, found {first} and {t}", code="E0301"
-            )
+        alike = t.kind == first.kind and t.rank == first.rank
+        agree = [same(a, b) for a, b in zip(t.space, first.space, strict=True)] if alike else [False]
+        if False in agree:
+            headline = f"concat joins channels, so the spatial sizes must agree, found {first} and {t}"
+            raise RuleError(headline, code="E0301")
+        if None in agree:
+            headline = f"cannot prove that {first} and {t} have the same spatial sizes"
+            raise RuleError(headline, code="E0305", note=UNDECIDED if rounds(first, t) else "")
         channels = channels + t.channels * weight
     return OpResult(TensorType(channels, first.space, first.kind))
 

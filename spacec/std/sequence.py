@@ -11,7 +11,20 @@ from spacec.ir.ops import OpParam, OpResult, OpSpec, RuleError
 from spacec.ir.quotients import exact_div
 from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
-from spacec.std.checks import Attrs, Types, dense, features, initial, integer, one_of, product, sequence, size, split
+from spacec.std.checks import (
+    Attrs,
+    Types,
+    dense,
+    features,
+    initial,
+    integer,
+    one_of,
+    product,
+    sequence,
+    shown,
+    size,
+    split,
+)
 
 MASKS = ("full", "causal")
 
@@ -19,7 +32,8 @@ MASKS = ("full", "causal")
 def embed(attrs: Attrs, types: Types) -> OpResult:
     x = types[0]
     if x.kind != "tokens":
-        raise RuleError(f"embed needs tokens, found {x}", note="`linear` maps numbers")
+        note = "an input of tokens is declared `tokens(V)[T]`; `linear` maps numbers"
+        raise RuleError(f"embed needs tokens, found {x}", note=note)
     initial(attrs)
     out = size(attrs, "out")
     return OpResult(TensorType(out, x.space), x.channels * out)
@@ -90,7 +104,7 @@ def class_token(attrs: Attrs, types: Types) -> OpResult:
 def token(attrs: Attrs, types: Types) -> OpResult:
     x, at = sequence(types, "token"), attrs["index"]
     if isinstance(at, bool) or not isinstance(at, int):
-        raise RuleError(f"`index` must be a number, not {at!r}", code="E0306")
+        raise RuleError(f"`index` must be a number, not {shown(at)}", code="E0306")
     if isinstance(x.space[0], int) and not -x.space[0] <= at < x.space[0]:
         raise RuleError(f"{x} has no token {at}", code="E0306")
     return OpResult(TensorType(x.channels))

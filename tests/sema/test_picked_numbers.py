@@ -123,7 +123,7 @@ def test_too_many_cases_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_narrow_of_a_free_size_cannot_be_proved() -> None:
-    text = "space s\ninput  x: [4, H, W]\noutput y: [4, H, W]\nnet = dag(x) { return x >> conv(1, x.h) >> narrow(4) }\n"
+    text = "space s\ninput  x: [D, H, W]\noutput y: [4, H, W]\nnet = narrow(4)\n"
     assert codes(text) == ["E0305"]
 
 

@@ -27,7 +27,7 @@ input  image:  [3, 8, 8]
 output logits: [classes]
 let k1    = {3, 5}
 let k2    = {3, 5, 7}
-let rate  = {0.5, 1.5}
+let rate  = {0.5, 0.75}
 let op    = conv3: conv(3) | conv1: conv(1) | skip
 let cell  = (op | conv(3) | skip) * 2
 def drops = dropout(rate) | relu
