@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -11,18 +9,12 @@ import spacec
 from spacec.testing.equality import check_selected
 from spacec.testing.inputs import example_inputs
 from tests.grammars.record import GRAMMARS, NAMES
-from tests.lower.helpers import count_parameters, disturb
+from tests.lower.helpers import count_parameters, disturb, exported
+
+pytestmark = pytest.mark.usefixtures("double")
 
 FORMS: dict[str, dict[str, object]] = {"darts": {"aux": 1}, "clearer": {"init": 0.1}}
 """What a form needs beyond its tiny preset to show every output, or gradients that are not tiny."""
-
-
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 def tiny(name: str) -> spacec.Space:
@@ -47,11 +39,7 @@ def test_exported_source_is_the_network(name: str) -> None:
     space = tiny(name)
     arch = space.sample(seed=3)[0]
     network = space.network(arch, seed=4).eval()
-    scope: dict[str, object] = {"__name__": "exported"}
-    exec(compile(space.source(arch), "network.py", "exec"), scope)
-    build = scope["build"]
-    assert callable(build)
-    model = build()
+    model = exported(space, arch)
     model.load_state_dict(network.state_dict())
     model.eval()
     inputs = example_inputs(space)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from spacec.facade import Space
 from spacec.ir.flat import LOSS_PREFIX
 from spacec.lower.masks import Out
 from spacec.lower.network import Network
@@ -77,3 +79,12 @@ def as_out(network: nn.Module, result: Tensor | Mapping[str, Tensor]) -> Out:
 def count_parameters(model: nn.Module) -> int:
     """Number of weights."""
     return sum(p.numel() for p in model.parameters())
+
+
+def exported(space: Space, architecture: Architecture) -> nn.Module:
+    """The module that the stand-alone source of an architecture builds, as who imports the file gets it."""
+    scope: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(space.source(architecture), "network.py", "exec"), scope)
+    model = scope["build"]()
+    assert isinstance(model, nn.Module)
+    return model

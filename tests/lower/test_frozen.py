@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -13,7 +11,9 @@ from spacec.diagnostics.model import SpacecError
 from spacec.testing.equality import check_selected
 from spacec.testing.inputs import example_inputs
 from tests.grammars.record import GRAMMARS
-from tests.lower.helpers import disturb
+from tests.lower.helpers import disturb, exported
+
+pytestmark = pytest.mark.usefixtures("double")
 
 TEXT = """
 space s
@@ -22,22 +22,6 @@ output y: [2]
 def back = conv(3, 4) >> bn >> dropout >> (conv(3) | conv(5))
 net = frozen(back) >> conv(1, 5) >> bn >> global_pool >> linear(2)
 """
-
-
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
-def exported(space: spacec.Space, arch: spacec.Architecture) -> nn.Module:
-    scope: dict[str, object] = {"__name__": "exported"}
-    exec(compile(space.source(arch), "network.py", "exec"), scope)
-    model = scope["build"]()  # type: ignore[operator]  # the file defines it
-    assert isinstance(model, nn.Module)
-    return model
 
 
 @pytest.mark.parametrize("kind", ["supernet", "network", "clone", "file"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,15 +17,9 @@ from spacec.testing.equality import check_selected
 from spacec.testing.inputs import example_inputs
 from tests.lower.helpers import CLOSE, disturb
 
+pytestmark = pytest.mark.usefixtures("double")
+
 Weights = dict[str, Tensor]
-
-
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 def batch() -> Graph:

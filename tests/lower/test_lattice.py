@@ -12,6 +12,7 @@ from torch import Tensor
 import spacec
 from spacec.ir.flat import FlatMeet, FlatOp
 from spacec.space.derive import slots_of
+from tests.lower.helpers import count_parameters, exported
 
 LATTICE = """
 space lattice(L = 4)
@@ -69,11 +70,11 @@ def test_law_4(text: str, train: bool) -> None:
     space = spacec.loads(text)
     assert any(isinstance(n, FlatMeet) for n in space.flat.nodes)
     net, x = space.supernet(seed=1).double(), inputs_of(space)
-    assert sum(p.numel() for p in net.parameters()) == space.supernet_params()
+    assert count_parameters(net) == space.supernet_params()
     for seed in range(8):
         arch = space.sample(seed=seed)[0]
         network = space.network(arch, weights=net).double().train(train)
-        assert sum(p.numel() for p in network.parameters()) == space.params(arch)
+        assert count_parameters(network) == space.params(arch)
         ours = copy.deepcopy(net).train(train)
         mine, alone = ours(x, mask=arch).prediction, network(x)
         assert torch.equal(mine, alone)
@@ -100,9 +101,7 @@ def test_emitted_source_computes_the_same() -> None:
     for seed in range(4):
         arch = space.sample(seed=seed)[0]
         network = space.network(arch, weights=net).double().eval()
-        scope: dict[str, object] = {"__name__": "network"}
-        exec(compile(space.source(arch), "network.py", "exec"), scope)
-        alone = scope["build"]().double().eval()  # type: ignore[operator]  # defined by the text
+        alone = exported(space, arch).double().eval()
         alone.load_state_dict(network.state_dict())
         assert torch.equal(alone(x), network(x))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +9,9 @@ import torch.nn.functional as F
 import spacec
 from spacec.lower.masks import OneHot, Paths, PerInstance
 from spacec.testing.equality import check_selected
-from tests.lower.helpers import disturb
+from tests.lower.helpers import count_parameters, disturb
+
+pytestmark = pytest.mark.usefixtures("double")
 
 HEAD = "space s(C = 4)\ninput  x: [4, 6, 6]\noutput y: [4, 6, 6]\n"
 SLOTS = HEAD + ("net = dag(x) { s = [x >> relu, x];  return concat(x, pick any from s: identity) >> conv(1, 4) }\n")
@@ -64,14 +64,6 @@ MODELS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 def image(seed: int = 0) -> torch.Tensor:
     return torch.randn(3, 4, 6, 6, generator=torch.Generator().manual_seed(seed))
 
@@ -81,10 +73,10 @@ def image(seed: int = 0) -> torch.Tensor:
 def test_law_4_on_every_architecture(name: str, training: bool) -> None:
     space = spacec.loads(MODELS[name])
     supernet = space.supernet(seed=1)
-    assert sum(p.numel() for p in supernet.parameters()) == space.supernet_params()
+    assert count_parameters(supernet) == space.supernet_params()
     for arch in space.enumerate():
         check_selected(space, supernet, arch, {"x": image()}, training=training)
-        assert sum(p.numel() for p in space.network(arch).parameters()) == space.params(arch)
+        assert count_parameters(space.network(arch)) == space.params(arch)
 
 
 def test_weights_belong_to_the_slots() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,15 +16,9 @@ from spacec.space.derive import slots_of
 from spacec.testing.equality import check_selected
 from spacec.testing.inputs import example_inputs
 from tests.grammars.record import GRAMMARS
-from tests.lower.helpers import CLOSE, disturb
+from tests.lower.helpers import CLOSE, count_parameters, disturb
 
-
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def data(*shape: int, seed: int = 0) -> Tensor:
@@ -182,7 +175,7 @@ def test_act_ties_its_step_and_costs_every_hop() -> None:
 def test_a_tied_repeat_is_a_recurrence(depth: int) -> None:
     space = sequence_space("tied(linear(4) >> tanh) * {2..4}")
     network = space.network(f"{space.digest}:net={depth}", seed=0)
-    assert sum(p.numel() for p in network.parameters()) == 20
+    assert count_parameters(network) == 20
     (weight, bias) = network.parameters()
     y = x = data(2, 4, 3)
     for _ in range(depth):

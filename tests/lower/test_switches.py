@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -11,7 +10,9 @@ import torch
 import spacec
 from spacec.testing.equality import check_selected
 from spacec.testing.inputs import example_inputs
-from tests.lower.helpers import count_parameters, disturb
+from tests.lower.helpers import count_parameters, disturb, exported
+
+pytestmark = pytest.mark.usefixtures("double")
 
 HEAD = """space s(C = 4)
 input  x: [3, 6, 6]
@@ -81,14 +82,6 @@ SPACES = {
     + "let w = elastic {8, 16}\nlet b = elastic {1, 2, 4}\n"
     + "net = conv(3, w / b) >> bn >> conv(1, w) >> global_pool >> linear(2)",
 }
-
-
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -172,8 +165,6 @@ def test_the_exported_file_runs_what_the_switch_takes() -> None:
     inputs = example_inputs(space)
     for arch in space.enumerate():
         network = space.network(arch, seed=0).eval()
-        scope: dict[str, object] = {"__name__": "exported"}
-        exec(compile(space.source(arch), "network.py", "exec"), scope)
-        model = scope["build"]()  # type: ignore[operator]  # a scope holds anything
+        model = exported(space, arch)
         model.load_state_dict(network.state_dict())
         assert torch.equal(model.eval()(**inputs), network(**inputs))
