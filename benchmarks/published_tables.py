@@ -9,14 +9,16 @@ tables themselves are not part of spacec. The last run is recorded in RESULTS.md
 from __future__ import annotations
 
 import ast
+import csv
 import gzip
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import spacec
+from spacec.space.architecture import architecture_of
 
 GRAMMARS = Path(__file__).parents[1] / "grammars"
 Row = tuple[int, int]
@@ -27,21 +29,66 @@ def shipped(name: str, **given: object) -> spacec.Space:
     return spacec.load(GRAMMARS / f"{name}.space", **given)
 
 
+def read(file: Path) -> Any:
+    """JSON, compressed or not."""
+    data = file.read_bytes()
+    return json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
+
+
+# ------------------------------------------------------------ NAS-Bench-101 (Ying et al., ICML 2019)
+
+NB101_CANDIDATES = {4: 0, 3: 1, 2: 2}
+"""The file's operations (pool 2, 1x1 3, 3x3 4) as candidates of the grammar's ``op``."""
+
+
+def pruned(matrix: Sequence[Sequence[int]]) -> tuple[list[list[int]], set[int]]:
+    """The matrix without vertices that lie on no path from input to output, and those that are left.
+
+    The benchmark takes them out before it builds a cell.
+    """
+    last = len(matrix) - 1
+    reached, leading = {0}, {last}
+    for v in range(1, last + 1):
+        if any(matrix[u][v] and u in reached for u in range(v)):
+            reached.add(v)
+    for v in range(last - 1, -1, -1):
+        if any(matrix[v][t] and t in leading for t in range(v + 1, last + 1)):
+            leading.add(v)
+    kept = reached & leading
+    every = range(last + 1)
+    return [[int(matrix[u][v] and u in kept and v in kept) for v in every] for u in every], kept
+
+
+def nas_bench_101(file: Path) -> Iterator[Row]:
+    """NASLib's sample (NAS-Bench-Suite-Zero): a key is an adjacency matrix of 7 x 7, then 7 operations."""
+    space = shipped("nas_bench_101")
+    for key, found in read(file)["nasbench101"]["cifar10"].items():
+        numbers = ast.literal_eval(key)
+        matrix, kept = pruned([numbers[7 * i : 7 * i + 7] for i in range(7)])
+        chosen: dict[str, int | tuple[int, ...]] = {
+            f"cell.pick[{v - 1}]": tuple(u for u in range(v) if matrix[u][v]) for v in range(1, 7)
+        }
+        chosen.update({f"cell.op[{v - 1}]": NB101_CANDIDATES[numbers[49 + v]] for v in range(1, 6) if v in kept})
+        arch = architecture_of(space.table, chosen)
+        space.validate(arch)
+        yield round(found["params"] * 1e6), space.params(arch)
+
+
+# --------------------------------------------------------- TransNAS-Bench-101 (Duan et al., CVPR 2021)
+
+MODULES = ("same", "wide", "down", "both")
+
+
 def transnas(file: Path, grammar: str, text: Callable[[spacec.Space, tuple[int, ...]], str]) -> Iterator[Row]:
-    """NASLib's sample of TransNAS-Bench-101, task class_object (100 classes); weights are given in millions."""
+    """NASLib's sample, task class_object (100 classes); weights are given in millions."""
     space = shipped(grammar, classes=100)
     for key, found in read(file)["class_object"].items():
-        yield (
-            round(found["params"]["score"] * 1e6),
-            space.params(space.architecture(text(space, ast.literal_eval(key)))),
-        )
+        arch = space.architecture(text(space, ast.literal_eval(key)))
+        yield round(found["params"]["score"] * 1e6), space.params(arch)
 
 
 def micro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
     return f"{space.digest}:cell=" + ",".join(("none", "skip", "conv1", "conv3")[c] for c in code)
-
-
-MODULES = ("same", "wide", "down", "both")
 
 
 def macro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
@@ -57,23 +104,51 @@ def macro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
     return ":".join((space.digest, *parts))
 
 
-def transnas_macro(file: Path) -> Iterator[Row]:
-    return transnas(file, "transnas_macro", macro_text)
+# ------------------------------------------------------------- NAS-Bench-Macro (Su et al., CVPR 2021)
+
+NB_MACRO_LABELS = ("identity", "mb3_k3", "mb6_k5")
 
 
-def transnas_micro(file: Path) -> Iterator[Row]:
-    return transnas(file, "transnas_micro", micro_text)
+def nas_bench_macro(file: Path) -> Iterator[Row]:
+    """A path is one digit for each of eight layers. Weights and multiplies must both agree; weights are returned."""
+    space = shipped("nas_bench_macro")
+    for path, row in read(file).items():
+        arch = space.architecture(f"{space.digest}:net=" + ",".join(NB_MACRO_LABELS[int(c)] for c in path))
+        same = space.macs(arch) == row["flops"]
+        yield row["params"], space.params(arch) if same else -1
+
+
+# ------------------------------------------------------------- Accel-NASBench (Ahmad et al., DAC 2024)
+
+
+def accel(space: spacec.Space, blocks: Sequence[str]) -> spacec.Architecture:
+    """A block is its expansion, kernel, layers, and whether it has squeeze and excitation: ``451F``."""
+    net = ",".join(f"{k},{int(se == 'T')},{layers}" for _, k, layers, se in blocks)
+    ops = "".join(f":net.block@{b}.op=e{e}" for b, (e, *_) in enumerate(blocks))
+    return space.architecture(f"{space.digest}:net={net}{ops}")
+
+
+def accel_nasbench(file: Path) -> Iterator[Row]:
+    space = shipped("accel_nasbench")
+    with gzip.open(file, "rt", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            blocks = ["".join(row[f"block{b}_{part}"] for part in "ekl") + row[f"block{b}_se"][0] for b in range(7)]
+            yield round(float(row["params"]) * 1e6), space.params(accel(space, blocks))
 
 
 TABLES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
-    "TransNAS-Bench-101 macro": ("naslib_zc_transbench101_macro.json.gz", transnas_macro),
-    "TransNAS-Bench-101 micro": ("naslib_zc_transbench101_micro.json.gz", transnas_micro),
+    "NAS-Bench-101": ("naslib_zc_nasbench101_500.json.gz", nas_bench_101),
+    "TransNAS-Bench-101 macro": (
+        "naslib_zc_transbench101_macro.json.gz",
+        lambda file: transnas(file, "transnas_macro", macro_text),
+    ),
+    "TransNAS-Bench-101 micro": (
+        "naslib_zc_transbench101_micro.json.gz",
+        lambda file: transnas(file, "transnas_micro", micro_text),
+    ),
+    "NAS-Bench-Macro, with multiplies": ("nas-bench-macro_cifar10.json", nas_bench_macro),
+    "Accel-NASBench": ("accel_nasbench_5138.csv.gz", accel_nasbench),
 }
-
-
-def read(file: Path) -> Any:
-    with gzip.open(file, "rt", encoding="utf-8") as stream:
-        return json.load(stream)
 
 
 def main() -> None:

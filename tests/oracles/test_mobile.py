@@ -1,24 +1,15 @@
-"""Published integers of the MobileNet, NDS and NATS families, and a user's own copy of a benchmark's table.
-
-Set ``SPACEC_NAS_BENCH_MACRO`` to the benchmark's ``nas-bench-macro_cifar10.json`` to compare all 6,561 networks, and
-``SPACEC_ACCEL_NASBENCH`` to Accel-NASBench's table (``.csv.gz``) to compare the weights of its 5,138.
-"""
+"""Published integers of the MobileNet, NDS and NATS families; benchmarks/published_tables.py compares whole tables."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import os
 from pathlib import Path
 
 import pytest
 
 import spacec
+from benchmarks.published_tables import NB_MACRO_LABELS, accel
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
-MACRO = os.environ.get("SPACEC_NAS_BENCH_MACRO", "")
-ACCEL = os.environ.get("SPACEC_ACCEL_NASBENCH", "")
 ACCEL_TABLE = {
     "451F 151F 433F 631F 452F 651F 632F": 4042824,
     "433F 451F 151F 653F 132F 153F 451F": 2481552,
@@ -27,7 +18,6 @@ ACCEL_TABLE = {
     "432T 652F 633T 651T 433F 454F 433T": 5778888,
 }
 """Weights of some networks of the table; a block is its expansion, kernel, layers, and squeeze and excitation."""
-MACRO_LABELS = ("identity", "mb3_k3", "mb6_k5")
 MACRO_TABLE = {
     "00000000": (387882, 7713280),
     "02012100": (890666, 47327744),
@@ -83,18 +73,8 @@ def test_elastic_depths_of_cream_count_prefixes() -> None:
 def test_nas_bench_macro(path: str) -> None:
     """Su et al. (CVPR 2021)."""
     space = spacec.load(GRAMMARS / "nas_bench_macro.space")
-    arch = chosen(space, "net", [MACRO_LABELS[int(c)] for c in path])
+    arch = chosen(space, "net", [NB_MACRO_LABELS[int(c)] for c in path])
     assert (space.params(arch), space.macs(arch)) == MACRO_TABLE[path]
-
-
-@pytest.mark.skipif(not MACRO, reason="SPACEC_NAS_BENCH_MACRO names no table")
-def test_nas_bench_macro_whole_table() -> None:
-    space = spacec.load(GRAMMARS / "nas_bench_macro.space")
-    table = json.loads(Path(MACRO).read_text(encoding="utf-8"))
-    assert len(table) == space.count() == 3**8 == 6561
-    for path, row in table.items():
-        arch = chosen(space, "net", [MACRO_LABELS[int(c)] for c in path])
-        assert (space.params(arch), space.macs(arch)) == (row["params"], row["flops"]), path
 
 
 def test_nds() -> None:
@@ -116,28 +96,11 @@ def test_nats_bench_size(widths: tuple[int, ...], params: int) -> None:
     assert sum(p.numel() for p in space.network(arch).parameters()) == params
 
 
-def accel(space: spacec.Space, blocks: list[str]) -> spacec.Architecture:
-    net = ",".join(f"{k},{int(se == 'T')},{layers}" for _, k, layers, se in blocks)
-    ops = "".join(f":net.block@{b}.op=e{e}" for b, (e, *_) in enumerate(blocks))
-    return space.architecture(f"{space.digest}:net={net}{ops}")
-
-
 @pytest.mark.parametrize("blocks", ACCEL_TABLE)
 def test_accel_nasbench(blocks: str) -> None:
     """Ahmad et al. (DAC 2024)."""
     space = spacec.load(GRAMMARS / "accel_nasbench.space")
     assert space.params(accel(space, blocks.split())) == ACCEL_TABLE[blocks]
-
-
-@pytest.mark.skipif(not ACCEL, reason="SPACEC_ACCEL_NASBENCH names no table")
-def test_accel_nasbench_whole_table() -> None:
-    space = spacec.load(GRAMMARS / "accel_nasbench.space")
-    with gzip.open(ACCEL, "rt", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 5138
-    for row in rows:
-        blocks = ["".join(row[f"block{b}_{part}"] for part in "ekl") + row[f"block{b}_se"][0] for b in range(7)]
-        assert space.params(accel(space, blocks)) == round(float(row["params"]) * 1e6), blocks
 
 
 def test_once_for_all() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import spacec
-from benchmarks.nas_bench_101_params import pruned
+from benchmarks.published_tables import pruned
 from spacec.space.architecture import architecture_of
 from tests.lower.helpers import count_parameters
 
