@@ -16,7 +16,7 @@ from spacec.sema.repeats import apply_repeat
 from spacec.sema.stated import typed
 from spacec.sema.statements import apply_dag
 from spacec.sema.unknown import unknown_name
-from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Value, Want, describe
+from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Value, Want, describe, wants_of
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -49,7 +49,7 @@ def apply(m: Machine, cx: Cx, expr: ast.Expr, env: Env, x: Value, want: Want | N
         case ast.Inline():
             return apply_inline(m, cx, expr, env, x, want)
         case ast.TupleOf() | ast.ListOf():
-            return _side_by_side(m, cx.inside(), expr, env, x)
+            return _side_by_side(m, cx.inside(), expr, env, x, want)
         case _:
             return _not_a_network(m, cx, expr, env)
 
@@ -171,17 +171,33 @@ def _member(
 
 def _pipe(m: Machine, cx: Cx, expr: ast.Pipe, env: Env, x: Value, want: Want | None) -> Value:
     """In a typed sequence the first stage open in an attribute takes the whole change."""
-    takes_out = takes_space = -1
-    if want is not None:
-        open_in = [openness(stage, env) for stage in expr.stages]
-        takes_out = next((i for i, o in enumerate(open_in) if "out" in o), -1)
-        attribute = "factor" if grows(x, want) else "stride"
-        takes_space = next((i for i, o in enumerate(open_in) if attribute in o), -1)
+    wants = _shared_out(expr.stages, env, x, want)
     value = x
-    for index, stage in enumerate(expr.stages):
-        part = want.only(out=index == takes_out, space=index == takes_space) if want is not None else None
+    for stage, part in zip(expr.stages, wants, strict=True):
         value = m.apply(m, cx, stage, env, value, part)
     return value
+
+
+def _shared_out(stages: tuple[ast.Expr, ...], env: Env, x: Value, want: Want | None) -> list[Want | None]:
+    """What is asked of each stage of a sequence."""
+    if want is None:
+        return [None] * len(stages)
+    open_in = [openness(stage, env) for stage in stages]
+    if not want.scales:
+        return _parts(open_in, x, want, "")
+    inputs = x.items if isinstance(x, Pack) and len(x.items) == len(want.scales) else (UNKNOWN,) * len(want.scales)
+    scales = [_parts(open_in, x, w, "*") for x, w in zip(inputs, want.scales, strict=True)]
+    return [Want(span=want.span, scales=asked) if any(asked) else None for asked in zip(*scales, strict=True)]
+
+
+def _parts(open_in: list[frozenset[str]], x: Value, want: Want | None, how: str) -> list[Want | None]:
+    """What is asked of each stage where one value flows; ``how`` is what an open attribute's name begins with."""
+    if want is None:
+        return [None] * len(open_in)
+    attribute = "factor" if grows(x, want) else "stride"
+    takes_out = next((i for i, o in enumerate(open_in) if f"{how}out" in o), -1)
+    takes_space = next((i for i, o in enumerate(open_in) if f"{how}{attribute}" in o), -1)
+    return [want.only(out=i == takes_out, space=i == takes_space) for i in range(len(open_in))]
 
 
 def _sum(m: Machine, cx: Cx, expr: ast.Binary, env: Env, x: Value, want: Want | None) -> Value:
@@ -197,12 +213,13 @@ def _sum(m: Machine, cx: Cx, expr: ast.Binary, env: Env, x: Value, want: Want | 
     return UNKNOWN if spec is None else apply_primitive(m, cx, spec, {}, Pack(tuple(terms)), None, expr.span)
 
 
-def _side_by_side(m: Machine, cx: Cx, expr: ast.TupleOf | ast.ListOf, env: Env, x: Value) -> Value:
+def _side_by_side(m: Machine, cx: Cx, expr: ast.TupleOf | ast.ListOf, env: Env, x: Value, want: Want | None) -> Value:
     """``(f, g)`` on a pair: each network on its own element."""
     if not isinstance(x, Pack) or len(x.items) != len(expr.items):
         found = describe(x)
         return m.fail(
             "E0307", expr.span, f"{len(expr.items)} networks side by side need {len(expr.items)} values, found {found}"
         )
-    parts = [m.apply(m, cx, e, env, v) for e, v in zip(expr.items, x.items, strict=True)]
+    wants = wants_of(want, len(x.items))
+    parts = [m.apply(m, cx, e, env, v, w) for e, v, w in zip(expr.items, x.items, wants, strict=True)]
     return UNKNOWN if any(p is UNKNOWN for p in parts) else Pack(tuple(parts))

@@ -115,7 +115,10 @@ Seen = dict[object, frozenset[str]]
 
 
 def openness(expr: ast.Expr, env: Env, seen: Seen | None = None) -> frozenset[str]:
-    """In which of ``"out"``, ``"stride"`` and ``"factor"`` the expression can still be typed from outside."""
+    """In which of ``"out"``, ``"stride"`` and ``"factor"`` the expression can still be typed from outside.
+
+    ``"*out"`` and so on: in which each of several values can be typed by a pyramid.
+    """
     seen = {} if seen is None else seen
     match expr:
         case ast.Name():
@@ -137,7 +140,12 @@ def openness(expr: ast.Expr, env: Env, seen: Seen | None = None) -> frozenset[st
         case ast.Inline():
             return openness(expr.value, env, seen)
         case ast.From():
-            return openness(expr.body, env, seen)
+            inner = openness(expr.body, env, seen)
+            return inner | _by_scale(inner)
+        case ast.TupleOf() | ast.ListOf():
+            return _by_scale(frozenset().union(*(openness(item, env, seen) for item in expr.items)))
+        case ast.Spread():
+            return openness(expr.value, env, seen)
         case ast.Dag():
             return _open_dag(expr, env, seen)
         case _:
@@ -147,6 +155,11 @@ def openness(expr: ast.Expr, env: Env, seen: Seen | None = None) -> frozenset[st
 _ALL = frozenset({"out", "stride", "factor"})
 
 
+def _by_scale(open_in: frozenset[str]) -> frozenset[str]:
+    """What a list is open in where its elements are open in these."""
+    return frozenset(f"*{attribute}" for attribute in open_in & _ALL)
+
+
 def _open_value(value: Value | None, args: tuple[ast.Arg, ...], env: Env, seen: Seen) -> frozenset[str]:
     match value:
         case OpSpec():
@@ -154,7 +167,7 @@ def _open_value(value: Value | None, args: tuple[ast.Arg, ...], env: Env, seen: 
                 p.name for p, a in zip(value.params, args, strict=False) if not a.name
             }
             if value.inputs is None:
-                return frozenset().union(*(openness(a.value, env, seen) for a in args)) if args else frozenset()
+                return _ALL.intersection(frozenset().union(*(openness(a.value, env, seen) for a in args)))
             free = {p.name for p in value.params if p.default is OPEN} - given
             return frozenset(free)
         case Closure():

@@ -11,20 +11,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spacec.diagnostics.model import Label, Sink
-from spacec.ir.graph import Output, Port, Ref, Region, SpaceGraph, Step
+from spacec.ir.graph import Port, Region, SpaceGraph, Step
 from spacec.ir.ops import OpTable
 from spacec.sema.apply import apply
 from spacec.sema.builder import Builder, Cx
 from spacec.sema.evaluate import evaluate
-from spacec.sema.header import bind_parameters, check_presets, plain_value, read_defaults, read_port, size_symbols
+from spacec.sema.header import bind_parameters, check_presets, plain_value, read_defaults
 from spacec.sema.limits import read_limits
 from spacec.sema.machine import Machine
 from spacec.sema.modules import Import, definitions, items_of, used_names
+from spacec.sema.ports import (
+    Declared,
+    entering,
+    given_to,
+    ports_of,
+    read_port,
+    report_clashes,
+    size_symbols,
+)
 from spacec.sema.scopes import report_duplicates, report_unknown
 from spacec.sema.stack import on_deep_stack
-from spacec.sema.stated import check_type
 from spacec.sema.statements import run_dag
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Home, Pack, Tensor, Value
+from spacec.sema.values import UNKNOWN, Env, Home, Pack, Value
 from spacec.source import NOWHERE
 from spacec.space.decisions import Limit
 from spacec.space.measures import Measure
@@ -111,7 +119,8 @@ class _Run:
         inputs = [p for i in ports if i.direction == "input" and (p := read_port(m, i, self.env))]
         outputs = [p for i in ports if i.direction == "output" and (p := read_port(m, i, self.env))]
         m.inputs.update({i.name: i.name_span for i in ports if i.direction == "input"})
-        self._one_graph(inputs)
+        self._one_graph(ports_of(inputs))
+        report_clashes(m, [*inputs, *outputs])
         for item in file.items:
             report_unknown(m, item, self.env)
         if not self._complete(ports):
@@ -122,7 +131,7 @@ class _Run:
         graph = self._build(file.header.name, inputs, outputs) if len(inputs) and len(outputs) else None
         return self._finish(graph, parameters, presets)
 
-    def _one_graph(self, inputs: list[Port]) -> None:
+    def _one_graph(self, inputs: tuple[Port, ...]) -> None:
         """Every graph-typed tensor describes the nodes of one graph, so a space has one at most."""
         graphs = [p for p in inputs if p.type.kind == "graph"]
         for other in graphs[1:]:
@@ -162,40 +171,22 @@ class _Run:
             return None
         return Elaborated(graph, parameters, limits, measures, tuple(unused), tuple(presets))
 
-    def _build(self, name: str, inputs: list[Port], outputs: list[Port]) -> SpaceGraph | None:
+    def _build(self, name: str, inputs: list[Declared], outputs: list[Declared]) -> SpaceGraph | None:
         m = self.m
         net = next(i for i in self.file.items if isinstance(i, ast.Net))
-        region = Region("net", tuple(p.type for p in inputs))
+        region = Region("net", tuple(p.type for p in ports_of(inputs)))
         cx = Cx(Builder(region), Step(""))
-        tensors = [Tensor(Ref(i), p.type, span=p.span) for i, p in enumerate(inputs)]
-        x: Value = tensors[0] if len(tensors) == 1 else Pack(tuple(tensors))
-        results = self._results(cx, net, x, outputs)
+        results = self._results(cx, net, entering(inputs), outputs)
         if m.exhausted or any(r is UNKNOWN for r in results):
             return None
-        final: list[Output] = []
-        for port, value in zip(outputs, results, strict=True):
-            if not isinstance(value, Tensor):
-                self._not_an_output(net, port, value)
-                continue
-            checked = check_type(m, value, port.type, value.span, port.span)
-            if isinstance(checked, Tensor):
-                final.append(Output(value.ref, value.type, value.presence))
-        if len(final) < len(outputs):
+        final = [out for one, value in zip(outputs, results, strict=True) for out in given_to(m, net, one, value)]
+        if len(final) < len(ports_of(outputs)):
             return None
         cx.builder.finish(tuple(final))
         region.preconditions = tuple(m.preconditions)
-        return SpaceGraph(name, region, tuple(inputs), tuple(outputs))
+        return SpaceGraph(name, region, ports_of(inputs), ports_of(outputs))
 
-    def _not_an_output(self, net: ast.Net, port: Port, value: Value) -> None:
-        what = "is absent" if value is ABSENT else "is not one tensor"
-        self.m.fail(
-            "E0309",
-            net.value.span,
-            f"the output `{port.name}` {what}",
-            "an absent output is no architecture" if value is ABSENT else "",
-        )
-
-    def _results(self, cx: Cx, net: ast.Net, x: Value, outputs: list[Port]) -> list[Value]:
+    def _results(self, cx: Cx, net: ast.Net, x: Value, outputs: list[Declared]) -> list[Value]:
         """The value of each output: what ``net`` gives or returns, or what its dag assigned to the output names."""
         m = self.m
         if not isinstance(net.value, ast.Dag):
@@ -221,7 +212,7 @@ class _Run:
             )
         ]
 
-    def _assigned(self, net: ast.Net, port: Port, env: Env) -> Value:
+    def _assigned(self, net: ast.Net, port: Declared, env: Env) -> Value:
         value = env.names.get(port.name)
         if value is None and self.m.exhausted:
             return UNKNOWN

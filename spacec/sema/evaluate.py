@@ -23,7 +23,7 @@ from spacec.sema.picks import evaluate_from
 from spacec.sema.stated import truth, typed
 from spacec.sema.unknown import unknown_name
 from spacec.sema.value_choice import evaluate_braces
-from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Test, Value, Want, describe
+from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Test, Value, Want, describe, wants_of
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -41,7 +41,7 @@ def evaluate(m: Machine, cx: Cx, expr: ast.Expr, env: Env, want: Want | None = N
         case ast.Name():
             return _name(m, cx, expr, env)
         case ast.TupleOf() | ast.ListOf():
-            return _items(m, cx.inside(), expr.items, env, expr.span)
+            return _items(m, cx.inside(), expr.items, env, expr.span, want)
         case ast.Braces():
             return evaluate_braces(m, cx, expr, env)
         case ast.Pipe():
@@ -115,13 +115,15 @@ def span_of_range(m: Machine, cx: Cx, expr: ast.Range, env: Env) -> list[int]:
     return list(range(low, high + 1))
 
 
-def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env, span: Span) -> Value:
+def _items(m: Machine, cx: Cx, items: tuple[ast.Expr, ...], env: Env, span: Span, want: Want | None = None) -> Value:
     out: list[Value] = []
-    for item in items:
+    whole = want if want is not None and want.scales else None
+    alone = len(items) == 1 and isinstance(items[0], ast.Spread)
+    for item, part in zip(items, (whole,) if alone else wants_of(want, len(items)), strict=True):
         if isinstance(item, ast.Range):
             out.extend(span_of_range(m, cx, item, env))
             continue
-        value = m.evaluate(m, cx, item.value if isinstance(item, ast.Spread) else item, env)
+        value = m.evaluate(m, cx, item.value if isinstance(item, ast.Spread) else item, env, part)
         if isinstance(item, ast.Spread) and isinstance(value, Pack):
             out.extend(value.items)
         else:

@@ -1,4 +1,4 @@
-"""The head of a file: parameters and presets, ports, defaults of ops."""
+"""The head of a file: parameters and presets, defaults of ops."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 from spacec.diagnostics.model import Label
 from spacec.diagnostics.suggest import nearest
-from spacec.ir.dims import Symbol, poly
-from spacec.ir.graph import Port, Region, Step
+from spacec.ir.graph import Region, Step
 from spacec.ir.ops import AttrValue
 from spacec.sema.attributes import attribute_value, is_attribute
 from spacec.sema.builder import Builder, Cx
-from spacec.sema.machine import Machine, mentions
-from spacec.sema.stated import read_type, truth
+from spacec.sema.machine import Machine
 from spacec.sema.values import UNKNOWN, Env, Pack, Value, describe
 from spacec.syntax import ast
 
@@ -144,33 +142,6 @@ def check_presets(m: Machine, header: ast.Header | None, presets: Mapping[str, a
                     f"the space has no parameter `{arg.name}`",
                     help=f"did you mean `{close}`?" if close else "",
                 )
-
-
-def size_symbols(m: Machine, ports: list[ast.Port], env: Env) -> dict[str, Value]:
-    """Free sizes of the inputs: unbound names of a port's type that begin with a capital letter."""
-    found: dict[str, Value] = {}
-    for port in ports:
-        if port.direction == "input":
-            for name in mentions(m, port.type).names:
-                if env.get(name) is None and name[:1].isupper():
-                    found[name] = poly(Symbol(name))
-    return found
-
-
-def read_port(m: Machine, port: ast.Port, env: Env) -> Port | None:
-    """A port with its type, or ``None`` where its guard is false or its type was refused."""
-    cx, region = scratch()
-    if port.guard is not None and not truth(m, m.evaluate(m, cx, port.guard, env), port.guard.span):
-        return None
-    type = read_type(m, cx, port.type, env)
-    if type is None or isinstance(type, tuple):
-        if type is not None:
-            m.fail("E0306", port.type.span, "a port is one tensor", help="declare one port for each scale")
-        return None
-    if region.decisions:
-        m.fail("E0306", port.type.span, "the sizes of a port are not for an architecture to choose")
-        return None
-    return Port(port.name, type, port.span)
 
 
 def read_defaults(m: Machine, items: tuple[ast.Item, ...], env: Env) -> dict[str, dict[str, AttrValue]]:

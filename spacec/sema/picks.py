@@ -8,7 +8,7 @@ from spacec.ir.graph import DecisionDecl, DecisionRef, Ref, SlotDecl
 from spacec.sema.builder import Cx, PickContext
 from spacec.sema.classify import is_network
 from spacec.sema.machine import MAX_ELEMENTS, Machine
-from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Picked, Tensor, Value, Want, describe, leaves
+from spacec.sema.values import ABSENT, UNKNOWN, Env, Pack, Picked, Tensor, Value, Want, describe, leaves, wants_of
 from spacec.source import Span
 from spacec.syntax import ast
 
@@ -22,7 +22,8 @@ def evaluate_from(m: Machine, cx: Cx, expr: ast.From, env: Env, want: Want | Non
         return UNKNOWN
     elements = source.items if isinstance(source, Pack) else (source,)
     if expr.count is None:
-        mapped = [_mapped(m, cx.inside(), expr, env, e, want) for e in elements]
+        wants = wants_of(want, len(elements)) if want is not None and want.scales else (want,) * len(elements)
+        mapped = [_mapped(m, cx.inside(), expr, env, e, w) for e, w in zip(elements, wants, strict=True)]
         return UNKNOWN if any(v is UNKNOWN for v in mapped) else m.packed(mapped, expr.span)
     bounds = _bounds(m, cx.inside(), expr, env, len(elements))
     if bounds is None:

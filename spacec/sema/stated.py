@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from spacec.diagnostics.model import Label
 from spacec.ir.dims import Dim, Poly
@@ -17,49 +18,93 @@ from spacec.source import Span
 from spacec.syntax import ast
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The type of one scale of a pyramid, and where it is stated."""
+
+    type: TensorType
+    span: Span
+
+
+Stated = TensorType | tuple[Scale, ...]
+"""What a type expression states: a tensor, or the scales of a pyramid."""
+
+
 def typed(m: Machine, cx: Cx, expr: ast.Typed, env: Env, run: Callable[[Want | None], Value]) -> Value:
     """``stage -> type``: run the stage with what the type asks for, then check the result."""
     wanted = read_type(m, cx.inside(), expr.type, env)
     if wanted is None:
         run(None)
         return UNKNOWN
-    want = None if isinstance(wanted, tuple) else Want(wanted.channels, wanted.space, expr.type.span)
-    result = check_type(m, run(want), wanted, expr.stage.span, expr.type.span)
-    if result is UNKNOWN and isinstance(wanted, TensorType):
-        return Tensor(Ref(0), wanted, span=expr.span)  # reported: the stated type lets the rest be checked
-    return result
+    result = check_type(m, run(_want(wanted, expr.type.span)), wanted, expr.stage.span, expr.type.span)
+    if result is not UNKNOWN:
+        return result
+    # reported: the stated type lets the rest be checked
+    if isinstance(wanted, TensorType):
+        return Tensor(Ref(0), wanted, span=expr.span)
+    return Pack(tuple(Tensor(Ref(0), scale.type, span=expr.span) for scale in wanted))
 
 
-def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> TensorType | tuple[TensorType, ...] | None:
+def _want(wanted: Stated, span: Span) -> Want:
+    if isinstance(wanted, TensorType):
+        return Want(wanted.channels, wanted.space, span)
+    return Want(span=span, scales=tuple(_want(scale.type, scale.span) for scale in wanted))
+
+
+def read_type(m: Machine, cx: Cx, expr: ast.Expr, env: Env) -> Stated | None:
     """A type expression: ``[C, *space]``, a pyramid in braces, ``tokens(V)[T]``, or ``graph(C)``."""
-    if isinstance(expr, ast.Braces):
-        scales = [read_type(m, cx, e, env) for e in expr.items]
-        return (
-            tuple(s for s in scales if isinstance(s, TensorType))
-            if all(isinstance(s, TensorType) for s in scales)
-            else None
-        )
+    return _pyramid(m, cx, expr, env) if isinstance(expr, ast.Braces) else _tensor_type(m, cx, expr, env)
+
+
+def _tensor_type(
+    m: Machine, cx: Cx, expr: ast.Expr, env: Env, note: str = "a type is written `[channels, *space]`"
+) -> TensorType | None:
     of_kind = _kind_and_parts(expr)
     if of_kind is not None:
         return _type_of_kind(m, cx, expr, env, *of_kind)
-    value = m.evaluate(m, cx, expr, env)
-    if isinstance(value, TypeView):
-        return value.type
-    if isinstance(value, Tensor):
+    return _as_type(m, m.evaluate(m, cx, expr, env), expr.span, note)
+
+
+def _as_type(m: Machine, value: Value, span: Span, note: str) -> TensorType | None:
+    if isinstance(value, TypeView | Tensor):
         return value.type
     if value is UNKNOWN:
         return None
     if not isinstance(value, Pack) or not value.items:
-        m.fail(
-            "E0203",
-            expr.span,
-            "this is not a type",
-            f"found {describe(value)}",
-            notes=("a type is written `[channels, *space]`",),
-        )
+        m.fail("E0203", span, "this is not a type", f"found {describe(value)}", notes=(note,))
         return None
-    dims = _dims(m, value.items, expr.span)
+    dims = _dims(m, value.items, span)
     return None if dims is None else TensorType(dims[0], dims[1:])
+
+
+_BRACES = (
+    "braces where a type is expected choose nothing: they list the scales of a pyramid, `{[C, H, W], [2*C, H/2, W/2]}`"
+)
+
+
+def _pyramid(m: Machine, cx: Cx, expr: ast.Braces, env: Env) -> tuple[Scale, ...] | None:
+    """The scales in braces; ``*types`` stands for a list of them. Stops at the first that is no type."""
+    scales: list[Scale] = []
+    for item in expr.items:
+        match item:
+            case ast.Spread():
+                listed = m.evaluate(m, cx, item.value, env)
+                parts = listed.items if isinstance(listed, Pack) else (listed,)
+                types = [_as_type(m, part, item.span, _BRACES) for part in parts]
+            case ast.Braces() | ast.Range() | ast.Alternatives():
+                m.fail("E0203", item.span, "this is not the type of one scale", notes=(_BRACES,))
+                return None
+            case _:
+                types = [_tensor_type(m, cx, item, env, _BRACES)]
+        for type in types:
+            if type is None:
+                return None
+            scales.append(Scale(type, item.span))
+    if expr.elastic or not scales:
+        what = "a pyramid is not elastic" if expr.elastic else "a pyramid has one scale at least"
+        m.fail("E0203", expr.span, what, notes=(_BRACES,))
+        return None
+    return tuple(scales)
 
 
 def _dims(m: Machine, items: tuple[Value, ...], span: Span) -> tuple[Dim, ...] | None:
@@ -99,23 +144,12 @@ def _type_of_kind(
     return None if dims is None else TensorType(dims[0], dims[1:], kind)
 
 
-def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, ...], at: Span, stated: Span) -> Value:
-    """``value`` if it has the stated type, else a diagnostic with both places."""
+def check_type(m: Machine, value: Value, wanted: Stated, at: Span, stated: Span, scale: int | None = None) -> Value:
+    """``value`` if it has the stated type, else a diagnostic with both places; ``scale``: which of a pyramid it is."""
     if value is UNKNOWN or value is ABSENT:
         return value
     if isinstance(wanted, tuple):
-        items = value.items if isinstance(value, Pack) else (value,)
-        if len(items) != len(wanted):
-            return m.fail(
-                "E0307",
-                at,
-                f"{len(items)} values where {len(wanted)} are stated",
-                labels=(Label(stated, "stated here"),),
-            )
-        for item, part in zip(items, wanted, strict=True):
-            if check_type(m, item, part, at, stated) is UNKNOWN:
-                return UNKNOWN
-        return value
+        return check_pyramid(m, value, wanted, at, stated, at)
     if not isinstance(value, Tensor):
         return m.fail(
             "E0307", at, f"{describe(value)} where a tensor {wanted} is stated", labels=(Label(stated, "stated here"),)
@@ -129,7 +163,7 @@ def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, 
         return m.fail(
             "E0305",
             at,
-            f"cannot prove that {value.type} is {wanted}",
+            f"cannot prove that {'' if scale is None else f'scale {scale}, '}{value.type} is {wanted}",
             found,
             labels=(Label(stated, f"{wanted} is stated here"),),
         )
@@ -137,12 +171,39 @@ def check_type(m: Machine, value: Value, wanted: TensorType | tuple[TensorType, 
     return m.fail(
         "E0304",
         at,
-        f"the stage gives {value.type}, not the stated {wanted}",
+        f"{'the stage gives' if scale is None else f'scale {scale} is'} {value.type}, not the stated {wanted}",
         found,
         labels=(Label(stated, f"{wanted} is stated here"),),
         notes=(f"a counterexample: an architecture with {wrong}",) if wrong else (),
         help="put `global_pool` before this stage: it makes [C] of [C, …]" if unpooled else "",
     )
+
+
+def check_pyramid(m: Machine, value: Value, wanted: tuple[Scale, ...], at: Span, stated: Span, within: Span) -> Value:
+    """``value`` if it has as many scales as are stated, of the stated types, else diagnostics for all that have not.
+
+    A scale is shown where it was made if that is ``within`` the text at hand, and ``at`` the whole value otherwise.
+    """
+    items = value.items if isinstance(value, Pack) else (value,)
+    if len(items) != len(wanted):
+        found = "1 value" if len(items) == 1 else f"{len(items)} values"
+        scales = "1 scale" if len(wanted) == 1 else f"{len(wanted)} scales"
+        return m.fail(
+            "E0307",
+            at,
+            f"{found} where a pyramid of {scales} is stated",
+            labels=(Label(stated, "stated here"),),
+            notes=() if isinstance(value, Pack) else (_BRACES,),
+        )
+    checked: list[Value] = []
+    for index, (item, scale) in enumerate(zip(items, wanted, strict=True)):
+        own = item.span if isinstance(item, Tensor) and _inside(item.span, within) else at
+        checked.append(check_type(m, item, scale.type, own, scale.span, index))
+    return UNKNOWN if any(v is UNKNOWN for v in checked) else value
+
+
+def _inside(inner: Span, outer: Span) -> bool:
+    return inner.source is outer.source and outer.start <= inner.start and inner.end <= outer.end
 
 
 def same_type(a: TensorType, b: TensorType) -> bool | None:

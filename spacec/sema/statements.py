@@ -13,7 +13,7 @@ from spacec.sema.classify import is_network
 from spacec.sema.machine import MAX_REPEAT, Machine
 from spacec.sema.stated import truth
 from spacec.sema.unknown import unknown_name
-from spacec.sema.values import UNKNOWN, Definition, Env, Home, Pack, Value, Want, describe
+from spacec.sema.values import UNKNOWN, Definition, Env, Home, Pack, Value, Want, describe, wants_of
 from spacec.syntax import ast
 
 
@@ -166,7 +166,8 @@ def _branch(m: Machine, cx: Cx, s: ast.If, env: Env, want: Want | None) -> Flow:
 
 
 def _return(m: Machine, cx: Cx, s: ast.Return, env: Env, want: Want | None) -> Value:
-    values = tuple(_value(m, cx, v, env, (), want if len(s.values) == 1 else None) for v in s.values)
+    wants = (want,) if len(s.values) == 1 else wants_of(want, len(s.values))
+    values = tuple(_value(m, cx, v, env, (), w) for v, w in zip(s.values, wants, strict=True))
     if any(v is UNKNOWN for v in values):
         return UNKNOWN
     return values[0] if len(values) == 1 else m.packed(values, s.span)

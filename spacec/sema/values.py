@@ -174,15 +174,24 @@ class Env:
 
 @dataclass(frozen=True)
 class Want:
-    """What a stated type asks of a stage: channels, space, or both; ``span`` is where it is stated."""
+    """What a stated type asks of a stage: channels, space, or both; ``span`` is where it is stated.
+
+    Of a stage that gives several values, a pyramid asks by ``scales``, and of nothing else.
+    """
 
     out: Dim | None = None
     space: tuple[Dim, ...] | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+    scales: tuple[Want | None, ...] = ()
 
     def only(self, *, out: bool, space: bool) -> Want | None:
         kept = Want(self.out if out else None, self.space if space else None, self.span)
         return kept if kept.out is not None or kept.space is not None else None
+
+
+def wants_of(want: Want | None, count: int) -> tuple[Want | None, ...]:
+    """What is asked of each of ``count`` values: what a pyramid of as many scales asks, else nothing."""
+    return want.scales if want is not None and len(want.scales) == count else (None,) * count
 
 
 def leaves(value: Value) -> list[Value]:

@@ -199,22 +199,25 @@ class _Grower:
 
 
 def random_ports(seed: int, size: int = 8) -> str:
-    """The text of a random space of two inputs and two outputs."""
+    """The text of a random space of two inputs and two outputs, in every second one of them pyramids."""
     rng = random.Random(f"ports {seed}")
     grower = _Grower(rng, size)
     first, second, both = (grower.inner(2) for _ in range(3))
+    right, low = rng.choice((("b", ""), ("b[0]", rng.choice(("[z, b[1]] >> ", "(z, b[1] >> bn) >> ")))))
+    scales = "{[4, 6, 6], [8, 3, 3]}"
     lines = [
         f"space ports_{seed}(classes = 3)",
         "input  a: [2, 6, 6]",
-        "input  b: [4, 6, 6]",
+        f"input  b: {scales if low else '[4, 6, 6]'}",
         "output y: [classes]",
-        "output z: [4, 6, 6]",
+        f"output z: {scales if low else '[4, 6, 6]'}",
         *grower.definitions,
         "net = dag(a, b) {",
         f"  left = a >> conv(1, 4) >> {first}",
-        f"  right = b >> {second}",
+        f"  right = {right} >> {second}",
         f"  z = (left + right) >> {both}",
         "  y = concat(left, z) >> global_pool >> linear(classes)",
+        *([f"  z = {low}each({rng.choice(('conv(1) | conv(3)', 'bn >> relu'))}) -> {scales}"] if low else ()),
         "}",
         *grower.where(first + second + both),
     ]
