@@ -30,7 +30,7 @@ class Drawing(Choices):
             {area_of(t, self.decided) for t in types}
             for types in (scope.region.inputs, [o.type for o in scope.region.outputs])
         ]
-        several = min(map(len, scales)) > 1
+        several = graph is None and min(map(len, scales)) > 1  # a port is a shape of its own
         for k, kind in enumerate(scope.region.inputs):
             if several and k:
                 at[Ref(k)] = replace(at[Ref(0)], type=kind)

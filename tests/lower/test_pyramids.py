@@ -12,9 +12,10 @@ import spacec
 from spacec.lower.network import Network
 from spacec.lower.package import Check, save_package
 from spacec.lower.standalone import measure
-from spacec.search.wiring import input_types, output_types
+from spacec.search.wiring import Wiring, free_sizes, input_types, output_types
 from spacec.testing.equality import check_selected
 from spacec.testing.inputs import example_inputs
+from spacec.testing.synthetic import Synthetic
 
 FUSION = """
 space fusion(C = 4)
@@ -80,6 +81,18 @@ def test_scales_have_one_name_each_everywhere(fusion: spacec.Space) -> None:
     assert network.design.inputs == tuple(SCALES)
     with pytest.raises(TypeError, match="scales_1"):
         supernet(scales_0=inputs["scales_0"], image=inputs["image"])
+
+
+def test_task_is_wired_to_scales_by_name(fusion: spacec.Space) -> None:
+    torch.set_default_dtype(torch.float32)  # as tasks are; put back by the fixture
+    task = Synthetic().adapt(fusion.inputs, fusion.outputs)
+    batch = task.splits(0).weights.fetch([0, 1], torch.Generator(), False)
+    wiring = Wiring.of(task, fusion.flat)
+    assert wiring.inputs == tuple(SCALES)
+    assert (dict(wiring.outputs), wiring.auxiliary) == ({"maps_0": "maps_0"}, tuple(MAPS[1:]))
+    assert free_sizes(fusion.flat, wiring, batch) == {"H": task.options.size, "W": task.options.size}
+    out = wiring.wrap(fusion.network("random:0")(*wiring.batch_arguments(batch)))
+    assert task.measure(out, batch)["score"].shape == (2,)
 
 
 def test_entry_checks_that_scales_fit_each_other(fusion: spacec.Space) -> None:
