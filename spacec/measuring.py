@@ -12,12 +12,12 @@ from pathlib import Path
 
 from spacec.diagnostics.model import Diagnostic, Label, SpacecError
 from spacec.diagnostics.suggest import nearest
-from spacec.ir.conditions import text
 from spacec.ir.flatten import flatten
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.sizes import evaluate
+from spacec.space.compare import compare_decisions
 from spacec.space.constraints import check_symbols
-from spacec.space.decisions import CostTerm, Decision, DecisionTable
+from spacec.space.decisions import CostTerm, DecisionTable
 from spacec.space.latency import latency_terms, read_latencies
 from spacec.space.measures import Measure, at_sizes, counted, owned
 from spacec.syntax.read import source_from_path
@@ -115,7 +115,7 @@ def _form(table: DecisionTable, measure: Measure, forms: Forms) -> Form:
     except SpacecError as error:
         seen = Label(measure.span, "this form of the space is measured")
         raise SpacecError([replace(d, labels=(*d.labels, seen)) for d in error.diagnostics]) from None
-    names = differing(table, form.table)
+    names = _differing(table, form.table)
     if names or form.table.digest != table.digest:
         raise SpacecError(
             Diagnostic(
@@ -128,15 +128,13 @@ def _form(table: DecisionTable, measure: Measure, forms: Forms) -> Form:
     return form
 
 
-def differing(loaded: DecisionTable, other: DecisionTable) -> list[str]:
+def _differing(loaded: DecisionTable, other: DecisionTable) -> list[str]:
     """Ids of decisions that the other form has and the loaded one has not, or has otherwise; and the reverse."""
-    names = [d.id for d in other.decisions if d.id not in loaded.by_id or _told(d) != _told(loaded.by_id[d.id])]
-    own = set(other.owners)
-    return names + [d.id for d in loaded.decisions if d.owner in own and d.id not in other.by_id]
-
-
-def _told(d: Decision) -> tuple[object, ...]:
-    return d.kind, d.labels, d.low, d.high, d.size, d.elastic, text(d.active)
+    changes = compare_decisions(other, loaded)
+    told = [
+        c.id for c in changes if c.old is not None and (c.new is None or any(a.name != "priors" for a in c.aspects))
+    ]
+    return told + [c.id for c in changes if c.old is None and c.new is not None and c.new.owner in other.owners]
 
 
 def _listed(names: object) -> str:

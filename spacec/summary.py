@@ -25,6 +25,7 @@ from spacec.space.feasible import count_within
 from spacec.syntax import ast
 from spacec.syntax.format import format_expression
 from spacec.syntax.parse import parse
+from spacec.syntax.walk import nodes
 
 
 def summarise(space: Space) -> dict[str, Any]:
@@ -153,7 +154,11 @@ def binder_uses(graph: SpaceGraph) -> tuple[dict[str, str], Counter[str]]:
 
 def recursion(file: ast.File, graph: SpaceGraph) -> dict[str, int]:
     """Definitions of the file that contain themselves, with how many distinct instances this form has."""
-    mentioned = {i.name: _names(i.body) for i in file.items if isinstance(i, ast.Binding)}
+    mentioned = {
+        i.name: {n.id for n in nodes(i.body) if isinstance(n, ast.Name)}
+        for i in file.items
+        if isinstance(i, ast.Binding)
+    }
     instances = Counter(region.name for region in graph.regions())
     return {name: instances[name] for name in mentioned if _reaches(mentioned, name)}
 
@@ -169,17 +174,3 @@ def _reaches(mentioned: dict[str, set[str]], name: str) -> bool:
             seen.add(at)
             stack.extend(mentioned[at])
     return False
-
-
-def _names(node: ast.Node) -> set[str]:
-    found: set[str] = set()
-    stack: list[object] = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, tuple):
-            stack.extend(item)
-        elif isinstance(item, ast.Name):
-            found.add(item.id)
-        elif isinstance(item, ast.Node):
-            stack.extend(v for v in vars(item).values() if isinstance(v, tuple | ast.Node))
-    return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, decisions, holds
+from spacec.ir.conditions import ALWAYS, Cond, Has, Is, conjuncts, decisions, holds
 from spacec.ir.graph import (
     CallNode,
     ChooseNode,
@@ -209,8 +209,7 @@ def _chosen_by(guard: Cond, first: Node) -> bool:
 
 def under(condition: Cond, slot: SlotDecl) -> bool:
     """Whether a condition asks for a candidate, or the element, of a slot."""
-    parts = condition.parts if isinstance(condition, All) else (condition,)
-    for part in parts:
+    for part in conjuncts(condition):
         if not isinstance(part, Is | Has) or not isinstance(part.decision, DecisionRef):
             continue
         if isinstance(part, Is) and part.decision.decision is slot.decision:

@@ -113,6 +113,25 @@ def rename(condition: Cond, name: Callable[[Hashable], Hashable]) -> Cond:
             return condition if not condition.parts else either(*(rename(p, name) for p in condition.parts))
 
 
+def conjuncts(condition: Cond) -> frozenset[Cond]:
+    """The parts that must all hold."""
+    return condition.parts if isinstance(condition, All) else frozenset((condition,))
+
+
+def contradict(a: Cond, b: Cond) -> bool:
+    """Whether two conditions ask different things of one decision, so that they never hold together."""
+    if isinstance(a, Any):
+        return all(contradict(p, b) for p in a.parts)
+    if isinstance(b, Any):
+        return all(contradict(a, p) for p in b.parts)
+    wanted = {p.decision: p.candidates for p in conjuncts(a) if isinstance(p, Is)}
+    for part in conjuncts(b):
+        if isinstance(part, Is) and part.decision in wanted and not part.candidates & wanted[part.decision]:
+            return True
+    inner = [p for p in conjuncts(a) if isinstance(p, Any)]
+    return any(contradict(p, b) for p in inner) or any(contradict(a, p) for p in conjuncts(b) if isinstance(p, Any))
+
+
 def decisions(condition: Cond) -> frozenset[Hashable]:
     """Every decision mentioned."""
     if isinstance(condition, Is | Has):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from spacec.ir.conditions import ALWAYS, All, Cond, Has, Is, both
+from spacec.ir.conditions import ALWAYS, Cond, Has, Is, both, conjuncts
 from spacec.ir.graph import CallNode, DecisionRef
 from spacec.ir.naming import Place
 
@@ -27,8 +27,8 @@ class Since:
     decided: bool = False
 
     def under(self, place: Place, condition: Cond, told: Cond) -> Since:
-        asked = condition.parts if isinstance(condition, All) else (condition,)
-        decided = self.decided or any(self._owns(place, c.decision) for c in asked if isinstance(c, Is | Has))
+        asked = (c.decision for c in conjuncts(condition) if isinstance(c, Is | Has))
+        decided = self.decided or any(self._owns(place, decision) for decision in asked)
         return Since(self.owner, self.start, both(self.local, told), decided)
 
     def _owns(self, place: Place, ref: Hashable) -> bool:

@@ -146,14 +146,14 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:
             if isinstance(found, Layer):
                 add_layer(layers, op, found)
     check_keys(layers)
-    _check_growth(flat, table)
+    _check_growth(table)
     _check_elastic(flat, elastic, lowered)
     chooses = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
     slots, switches = _slots(table, chooses), Switches.of(flat, table)
     return Blueprint(flat, table, lowered, layers, slots, chooses, switches, elastic, _names(flat), OrderedDict())
 
 
-def _check_growth(flat: FlatGraph, table: DecisionTable) -> None:
+def _check_growth(table: DecisionTable) -> None:
     for decision in table.decisions:
         if decision.grows is None:
             raise errors.lowering_error(

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from spacec.diagnostics.model import Diagnostic, Label, Sink
-from spacec.ir.conditions import All, Any, Cond, Is, decisions
+from spacec.ir.conditions import Cond, contradict, decisions
 from spacec.ir.graph import CallNode, ChooseNode, DecisionRef, MemberUse, Region, SpaceGraph, SwitchNode
 from spacec.ir.naming import Place, root_place
 from spacec.ir.reach import Reach
@@ -253,21 +253,3 @@ def _union(sets: Iterable[int]) -> int:
     for one in sets:
         found |= one
     return found
-
-
-def contradict(a: Cond, b: Cond) -> bool:
-    """Whether two conditions ask different things of one decision, so that they never hold together."""
-    if isinstance(a, Any):
-        return all(contradict(p, b) for p in a.parts)
-    if isinstance(b, Any):
-        return all(contradict(a, p) for p in b.parts)
-    wanted = {p.decision: p.candidates for p in _asked(a) if isinstance(p, Is)}
-    for part in _asked(b):
-        if isinstance(part, Is) and part.decision in wanted and not part.candidates & wanted[part.decision]:
-            return True
-    inner = [p for p in _asked(a) if isinstance(p, Any)]
-    return any(contradict(p, b) for p in inner) or any(contradict(a, p) for p in _asked(b) if isinstance(p, Any))
-
-
-def _asked(condition: Cond) -> Iterable[Cond]:
-    return condition.parts if isinstance(condition, All) else (condition,)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-from spacec.ir.conditions import ALWAYS, NEVER, All, Cond, Is, both, decisions, either, holds
+from spacec.ir.conditions import ALWAYS, NEVER, Cond, Is, both, conjuncts, decisions, either, holds
 from spacec.ir.dims import Dim, Poly, Symbol, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef
 from spacec.ir.sizes import evaluate, substitute
@@ -196,14 +196,12 @@ def _split(over: tuple[DecisionRef, ...], rows_left: frozenset[tuple[int, ...]])
 
 def excludes(guard: Cond, decision: DecisionRef, candidate: int) -> bool:
     """Whether a conjunction visibly rules out that a decision takes a candidate."""
-    parts = guard.parts if isinstance(guard, All) else (guard,)
-    return any(isinstance(p, Is) and p.decision == decision and candidate not in p.candidates for p in parts)
+    return any(isinstance(p, Is) and p.decision == decision and candidate not in p.candidates for p in conjuncts(guard))
 
 
 def rules_out(guard: Cond, case: Case) -> bool:
     """Whether some part of a conjunction that the case decides does not hold in it."""
-    parts = guard.parts if isinstance(guard, All) else (guard,)
-    known = (p for p in parts if decisions(p) <= case.keys())
+    known = (p for p in conjuncts(guard) if decisions(p) <= case.keys())
     return any(not holds(p, lambda d: case[d] if isinstance(d, DecisionRef) else None) for p in known)
 
 

@@ -115,7 +115,7 @@ class _Reader:
         kept = _OPPOSITE[op] if not positive else _OPPOSITE[_OPPOSITE[op]]
         labelled = [self.candidates(e) for e in (left, right)]
         if any(c is not None for c in labelled):
-            return self.labels(expr, (left, right), labelled, kept, text, span)
+            return self.labels((left, right), labelled, kept, text, span)
         sides = [self.side(left), self.side(right)]
         if sides[0] is None or sides[1] is None:
             return None
@@ -138,7 +138,6 @@ class _Reader:
 
     def labels(
         self,
-        expr: ast.Compare,
         sides: tuple[ast.Expr, ast.Expr],
         labelled: list[tuple[Hashable, tuple[Value, ...]] | None],
         op: str,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import reduce
 
 from spacec.ir import cases
-from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either
+from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, conjuncts, either
 from spacec.ir.dims import Dim, Symbol, poly, symbols
 from spacec.ir.graph import DecisionDecl, DecisionRef, Mention, Region
 from spacec.ir.quotients import extreme
@@ -48,15 +48,11 @@ def factored(conditions: list[Cond]) -> Cond:
 def apart(conditions: list[Cond]) -> list[Cond]:
     """The conditions without what all of them share."""
     common = _common(conditions)
-    return [both(*(_conjuncts(c) - common)) for c in conditions]
+    return [both(*(conjuncts(c) - common)) for c in conditions]
 
 
 def _common(conditions: list[Cond]) -> frozenset[Cond]:
-    return frozenset.intersection(*map(_conjuncts, conditions))
-
-
-def _conjuncts(condition: Cond) -> frozenset[Cond]:
-    return condition.parts if isinstance(condition, All) else frozenset((condition,))
+    return frozenset.intersection(*map(conjuncts, conditions))
 
 
 def presence_of(value: Value) -> Cond:
@@ -100,7 +96,7 @@ def _indicator(m: Machine, builder: Builder, condition: Cond) -> Dim:
 
 def literals(m: Machine, builder: Builder, condition: Cond) -> dict[Symbol, int]:
     """Presence symbols that are 1 wherever a condition holds."""
-    picked = [c for c in _conjuncts(condition) if isinstance(c, Has) and isinstance(c.decision, DecisionRef)]
+    picked = [c for c in conjuncts(condition) if isinstance(c, Has) and isinstance(c.decision, DecisionRef)]
     return {s: 1 for c in picked for s in symbols(indicator(m, builder, c))}
 
 

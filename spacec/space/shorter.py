@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from spacec.ir.conditions import All, Any, Cond, Is, both, either, text
+from spacec.ir.conditions import All, Any, Cond, Is, both, conjuncts, either, text
 
 MAX_CASES = 2_000
 """Disjunctions of more cases are left as they are: every round compares them all."""
@@ -25,14 +25,10 @@ def shorter(condition: Cond, sizes: Mapping[str, int], active: Mapping[str, Cond
     """
     if not isinstance(condition, Any) or len(condition.parts) > MAX_CASES:
         return condition
-    cases = {_case(part) for part in condition.parts}
+    cases = {conjuncts(part) for part in condition.parts}
     while (fewer := _absorbed(_joined(cases, sizes, active))) != cases:
         cases = fewer
     return either(*(both(*case) for case in cases))
-
-
-def _case(part: Cond) -> Case:
-    return part.parts if isinstance(part, All) else frozenset((part,))
 
 
 def _joined(cases: set[Case], sizes: Mapping[str, int], active: Mapping[str, Cond]) -> set[Case]:

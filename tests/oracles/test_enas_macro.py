@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import spacec
-
-GRAMMARS = Path(__file__).parents[2] / "grammars"
+from tests.grammars.record import GRAMMARS
 
 
 def test_counts() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import spacec
 from benchmarks.published_tables import NB_MACRO_LABELS, accel
+from tests.grammars.record import GRAMMARS
 
-GRAMMARS = Path(__file__).parents[2] / "grammars"
 ACCEL_TABLE = {
     "451F 151F 433F 631F 452F 651F 632F": 4042824,
     "433F 451F 151F 653F 132F 153F 451F": 2481552,

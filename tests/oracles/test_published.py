@@ -7,14 +7,12 @@ Sources: DARTS (Liu et al., ICLR 2019) and its released code; NAS-Bench-201 (Don
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
 import spacec
+from tests.grammars.record import GRAMMARS
 from tests.lower.helpers import count_parameters
-
-GRAMMARS = Path(__file__).parents[2] / "grammars"
 
 Node = tuple[tuple[str, int], tuple[str, int]]
 DARTS_V2: dict[str, tuple[Node, ...]] = {

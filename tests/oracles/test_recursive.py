@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import comb, log10
-from pathlib import Path
 
 import pytest
 
 import spacec
-
-GRAMMARS = Path(__file__).parents[2] / "grammars"
+from tests.grammars.record import GRAMMARS
 
 
 def paths(layers: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,8 +18,8 @@ from spacec.search.report.draw import draw_architecture
 from spacec.search.report.grid import Link, Skip
 from spacec.search.report.selected import Selected
 from spacec.search.report.sketch import cells_of, grid_of, layers_of
+from tests.grammars.record import GRAMMARS
 
-GRAMMARS = Path(__file__).parents[2] / "grammars"
 NAMES = ("clearer", "darts", "nas_bench_201", "tabular")
 SEEDS = st.integers(0, 10_000)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import networkx
 import pytest
 
@@ -15,9 +13,9 @@ from spacec.space.algebra import count
 from spacec.space.architecture import architecture_of
 from spacec.space.cost import cost
 from spacec.space.decisions import DecisionTable
+from tests.grammars.record import GRAMMARS
 from tests.sema.compile import HEAD, codes, front_end, table_of
 
-GRAMMARS = Path(__file__).parents[2] / "grammars"
 TAIL = " >> global_pool >> linear(classes)\n"
 
 

@@ -11,8 +11,8 @@ from spacec.syntax import ast
 from spacec.syntax.ast import Name as N
 from spacec.syntax.format import format_file
 from spacec.syntax.parse import parse, parse_expression
+from spacec.syntax.walk import nodes
 from tests.syntax.trees import files
-from tests.syntax.walk import nodes
 
 LISTINGS = sorted(Path(__file__).with_name("listings").glob("*.space"))
 
