@@ -7,13 +7,11 @@ Guarantees: nothing here imports torch; nothing outlives a :class:`Session`; bad
 from __future__ import annotations
 
 import functools
-import gc
 import importlib.resources
 import math
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -25,6 +23,7 @@ from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import OpTable
 from spacec.measuring import Form, with_costs
+from spacec.memory import no_collection
 from spacec.modules import read_modules
 from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
@@ -68,7 +67,7 @@ class Session:
 
     def compile(self, source: SourceFile, params: Mapping[str, Any] | None = None, preset: str | None = None) -> Space:
         """The space of a text, in the form that ``preset`` and then ``params`` choose."""
-        with _no_collection():
+        with no_collection():
             return self._compile(source, params or {}, preset)
 
     def _compile(self, source: SourceFile, params: Mapping[str, Any], preset: str | None) -> Space:
@@ -216,19 +215,6 @@ def _written(value: Any) -> str | None:
         case SupportsIndex():
             return str(operator.index(value))
     return None
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pauses the cyclic garbage collector: a compilation keeps nearly all it makes, and looking through it again
-    and again would take a third of the time. What it makes is bounded by the limits of its stages."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 @functools.cache

@@ -17,10 +17,12 @@ from spacec.diagnostics.model import Diagnostic
 from spacec.ir.dims import Dim, Symbol
 from spacec.ir.flat import FlatGraph, FlatOp
 from spacec.ir.flatten import flatten
-from spacec.ir.graph import SpaceGraph
+from spacec.ir.graph import CallNode, OpNode, SpaceGraph
+from spacec.ir.naming import is_frozen
 from spacec.ir.ops import Precondition
 from spacec.ir.sizes import evaluate, largest_of
 from spacec.ir.types import TensorType
+from spacec.memory import no_collection
 from spacec.space import algebra, codec, variation
 from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
@@ -67,7 +69,8 @@ class Space:
     @cached_property
     def table(self) -> DecisionTable:
         """Decisions, slots and costs under their global names."""
-        return self.make_table()
+        with no_collection():
+            return self.make_table()
 
     @property
     def digest(self) -> str:
@@ -102,7 +105,8 @@ class Space:
     @cached_property
     def flat(self) -> FlatGraph:
         """The expanded graph that the back end reads."""
-        return flatten(self.graph)
+        with no_collection():
+            return flatten(self.graph)
 
     # architectures
 
@@ -188,6 +192,9 @@ class Space:
 
     def frozen_params(self) -> int:
         """How many of the supernet's weights the space does not train, without building it."""
+        nodes = (node for region in self.graph.regions() for node in region.nodes)
+        if not any(is_frozen(n.step) for n in nodes if isinstance(n, OpNode | CallNode)):
+            return 0
         ops = {op.key: op for op in self.flat.nodes if isinstance(op, FlatOp) and op.frozen}
         found = (op.spec.rule(op.attrs, tuple(self.flat.nodes[i].type for i in op.inputs)) for op in ops.values())
         return sum(self._largest(result.params) for result in found)

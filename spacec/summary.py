@@ -110,13 +110,14 @@ def owner_facts(space: Space) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for owner in space.table.owners:
         families.setdefault(owner.partition("[")[0] if owner in kinds else owner, []).append(owner)
+    decided = Counter(d.owner for d in space.table.decisions)
     return [
         {
             "name": name,
             "kind": kinds.get(members[0], "" if name == ROOT_OWNER else "let"),
             "members": len(members),
             "uses": sum(uses[m] for m in members) or None,
-            "decisions": sum(d.owner in members for d in space.table.decisions),
+            "decisions": sum(decided[m] for m in members),
             "count": product(total(space, m) for m in members),
         }
         for name, members in families.items()
@@ -133,16 +134,22 @@ def product(factors: Iterable[int | None]) -> int | None:
 
 
 def binder_uses(graph: SpaceGraph) -> tuple[dict[str, str], Counter[str]]:
-    """Kinds of the lets and tieds of the file, by name, and how often each network of them runs."""
+    """Kinds of the lets and tieds of the file, by name, and how often each network of them is used.
+
+    A member that runs once for all its calls (:attr:`SpaceGraph.merged`) uses what is inside it once.
+    """
     regions = graph.regions()[::-1]  # callers first
-    times: Counter[int] = Counter({id(graph.root): 1})
+    times: Counter[int] = Counter([id(graph.root), *(region for _, region in graph.merged)])
+    merged = {region for _, region in graph.merged}
     kinds: dict[str, str] = {}
     uses: Counter[str] = Counter()
     for region in regions:
         for node in region.nodes:
             if not isinstance(node, CallNode):
                 continue
-            times[id(node.region)] += times[id(region)]
+            tied = node.binder is not None and node.binder.kind == "tied"
+            if not (tied and id(node.region) in merged):
+                times[id(node.region)] += times[id(region)]
             if node.binder is not None and not node.binder.local:
                 kinds[node.binder.name] = node.binder.kind
                 uses[node.binder.name] += times[id(region)] if node.region.inputs else 0

@@ -136,7 +136,13 @@ def decisions(condition: Cond) -> frozenset[Hashable]:
     """Every decision mentioned."""
     if isinstance(condition, Is | Has):
         return frozenset((condition.decision,))
-    return frozenset().union(*(decisions(p) for p in condition.parts))
+    found: set[Hashable] = set()
+    for part in condition.parts:
+        if isinstance(part, Is | Has):
+            found.add(part.decision)
+        else:
+            found |= decisions(part)
+    return frozenset(found)
 
 
 Lookup = Callable[[Hashable], "int | tuple[int, ...] | None"]

@@ -50,6 +50,7 @@ class _Flattener:
     def __init__(self, graph: SpaceGraph, names: Mapping[int, str]) -> None:
         self.nodes: list[FlatNode] = []
         self.names = names
+        self.dims: dict[Dim, Dim] = {}
         self.pure: dict[Hashable, int] = {}
         self.merged = frozenset(graph.merged)
         self.members: dict[MemberUse, _Member] = {}
@@ -69,7 +70,12 @@ class _Flattener:
         return self.promised
 
     def dim(self, dim: Dim) -> Dim:
-        return global_size(dim, self.names)
+        if isinstance(dim, int):
+            return dim
+        known = self.dims.get(dim)
+        if known is None:
+            known = self.dims[dim] = global_size(dim, self.names)
+        return known
 
     def type(self, t: TensorType) -> TensorType:
         return TensorType(self.dim(t.channels), tuple(map(self.dim, t.space)), t.kind) if t.symbols else t

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+from spacec.memory import no_collection
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.components import Component, components, concerns
 from spacec.space.constraints import LinearLimit, linear_limit, linear_parts, needed
@@ -91,7 +92,8 @@ def algebra(table: DecisionTable, where: bool = True, owner: str | None = None, 
     key = ("algebra", where and bool(table.constraints), owner, limit)
     if key not in table.memo:
         try:
-            table.memo[key] = _compiled(table, where, owner, limit)
+            with no_collection():
+                table.memo[key] = _compiled(table, where, owner, limit)
         except TooManyStates as error:
             table.memo[key] = error.text  # finding this out takes long: not twice
     found: Algebra | str = table.memo[key]

@@ -110,7 +110,8 @@ def spelling_of(table: DecisionTable) -> Spelling:
     found: Spelling | None = table.memo.get("spelling")
     if found is None:
         owners = dict(zip(table.owners, _distinct(table.owners), strict=True))
-        candidates = {d.id: _distinct(d.labels) for d in table.decisions}
+        written = {labels: _distinct(labels) for labels in {d.labels for d in table.decisions}}
+        candidates = {d.id: written[d.labels] for d in table.decisions}
         found = table.memo["spelling"] = Spelling(owners, candidates)
     return found
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.dims import Dim, Poly, symbols
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
@@ -26,7 +26,6 @@ class CompiledCost:
 
     pool: ConditionPool
     groups: tuple[tuple[int, int, tuple[Poly, ...]], ...]
-    free: tuple[str, ...]
     measured: bool
     """Some amounts are no whole numbers by themselves."""
 
@@ -99,7 +98,14 @@ def expected_cost(
 
 def free_sizes(table: DecisionTable, name: str) -> tuple[str, ...]:
     """Names of the input sizes that a cost depends on."""
-    return compiled_cost(table, name).free
+    key = ("free sizes", name)
+    found: tuple[str, ...] | None = table.memo.get(key)
+    if found is None:
+        _check_name(table, name)
+        amounts = [t.amount for t in table.costs[name] if not isinstance(t.amount, int)]
+        free = {s.name for amount in amounts for s in amount.symbols} - table.by_id.keys()
+        found = table.memo[key] = tuple(sorted(free))
+    return found
 
 
 def _check_sizes(table: DecisionTable, name: str, sizes: Mapping[str, int]) -> None:
@@ -126,7 +132,7 @@ def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:
     found: CompiledCost | None = table.memo.get(key)
     if found is not None:
         return found
-    pool, constants, polys, free = ConditionPool(), dict[int, int](), dict[int, list[Poly]](), set[str]()
+    pool, constants, polys = ConditionPool(), dict[int, int](), dict[int, list[Poly]]()
     _check_name(table, name)
     for term in table.costs[name]:
         place = pool.add(term.when)
@@ -136,8 +142,7 @@ def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:
             constants[place] += amount
         else:
             polys.setdefault(place, []).append(amount)
-            free |= {s.name for s in symbols(amount)} - table.by_id.keys()
     groups = tuple((place, constant, tuple(polys.get(place, ()))) for place, constant in constants.items())
     measured = any(isinstance(t.amount, Poly) and not t.amount.symbols for t in table.costs[name])
-    found = table.memo[key] = CompiledCost(pool, groups, tuple(sorted(free)), measured)
+    found = table.memo[key] = CompiledCost(pool, groups, measured)
     return found

@@ -41,7 +41,8 @@ MAX_DECISIONS = 50_000
 class _Walk:
     """What the walk over activations collects; amounts are gathered by the condition under which they count."""
 
-    decisions: dict[str, Decision] = field(default_factory=dict)
+    decisions: dict[str, tuple[DecisionDecl, str]] = field(default_factory=dict)
+    """Declaration and owner of each."""
     active: dict[str, list[Cond]] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
@@ -56,9 +57,16 @@ class _Walk:
     owners: dict[str, Place] = field(default_factory=dict)
     fixed: dict[int, tuple[Dim, Dim]] = field(default_factory=dict)
     varying: dict[int, bool] = field(default_factory=dict)
+    dims: dict[Dim, Dim] = field(default_factory=dict)
+    """Sizes with decisions called by their global ids; few sizes stand in many places."""
 
     def dim(self, dim: Dim) -> Dim:
-        return global_size(dim, self.names)
+        if isinstance(dim, int):
+            return dim
+        known = self.dims.get(dim)
+        if known is None:
+            known = self.dims[dim] = global_size(dim, self.names)
+        return known
 
 
 def build_table(
@@ -82,10 +90,10 @@ def build_table(
         _tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
     listed = {i: either(*conditions) for i, conditions in walk.active.items()}
-    candidates = {i: len(d.labels) for i, d in walk.decisions.items()}
+    candidates = {i: len(d.labels) for i, (d, _) in walk.decisions.items()}
     active = {i: shorter(condition, candidates, listed) for i, condition in listed.items()}
     decisions = _in_order(
-        {i: replace(d, active=active[i], grows=growth.get(i, True)) for i, d in walk.decisions.items()}
+        {i: _decided(i, d, owner, active[i], growth.get(i, True)) for i, (d, owner) in walk.decisions.items()}
     )
     digests = dict(dormant or {})
     digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
@@ -144,7 +152,7 @@ def _owner_digest(place: Place) -> str:
 
 
 def _terms(amounts: Mapping[Cond, list[Dim]]) -> tuple[CostTerm, ...]:
-    sums = ((when, total(parts)) for when, parts in amounts.items())
+    sums = ((when, total(parts) if len(parts) > 1 else parts[0]) for when, parts in amounts.items())
     return tuple(CostTerm(when, amount) for when, amount in sums if amount != 0)
 
 
@@ -229,7 +237,7 @@ def _own(walk: _Walk, child: Place, node: CallNode) -> None:
 
 def _tied_params(walk: _Walk, place: Place, guard: Cond) -> None:
     """The weights of a tied member, once, wherever any of its uses is; those of tied members inside are their own."""
-    inner = _Walk(names=walk.names, fixed=walk.fixed, varying=walk.varying, weights_only=True)
+    inner = _Walk(names=walk.names, fixed=walk.fixed, varying=walk.varying, dims=walk.dims, weights_only=True)
     _visit(inner, place, Reach.of(place.owner, guard), count_params=True)
     for when, amounts in inner.params.items():
         walk.params.setdefault(when, []).extend(amounts)
@@ -278,9 +286,13 @@ def _decision(walk: _Walk, place: Place, d: DecisionDecl, active: Cond) -> None:
         if len(walk.decisions) == MAX_DECISIONS:
             what = f"the space has over {MAX_DECISIONS:,} decisions"
             raise SpacecError(Diagnostic("E0408", what, d.span, "the limit was passed here"))
-        walk.decisions[name] = Decision(
-            name, place.owner, d.kind, d.labels, d.values, d.priors, d.low, d.high, d.size, d.elastic, ALWAYS, d.span
-        )
+        walk.decisions[name] = d, place.owner
+
+
+def _decided(name: str, d: DecisionDecl, owner: str, active: Cond, grows: bool | None) -> Decision:
+    return Decision(
+        name, owner, d.kind, d.labels, d.values, d.priors, d.low, d.high, d.size, d.elastic, active, d.span, grows
+    )
 
 
 def _slot(walk: _Walk, place: Place, s: SlotDecl) -> None:
