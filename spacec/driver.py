@@ -20,6 +20,7 @@ from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.facade import Space
 from spacec.hooks import Registry, installed
 from spacec.hooks.local import Source, with_local_ops
+from spacec.ir.cases import remembered
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import OpTable
 from spacec.measuring import Form, with_costs
@@ -67,7 +68,7 @@ class Session:
 
     def compile(self, source: SourceFile, params: Mapping[str, Any] | None = None, preset: str | None = None) -> Space:
         """The space of a text, in the form that ``preset`` and then ``params`` choose."""
-        with no_collection():
+        with no_collection(), remembered():
             return self._compile(source, params or {}, preset)
 
     def _compile(self, source: SourceFile, params: Mapping[str, Any], preset: str | None) -> Space:

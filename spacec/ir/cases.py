@@ -7,8 +7,11 @@ of the diagrams, not by the number of assignments; beyond :data:`MAX_NODES` it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
@@ -99,6 +102,21 @@ def order_of(symbol: Symbol) -> tuple[int, str, int]:
     return symbol.order, symbol.name, -1 if symbol.part is None else symbol.part
 
 
+@dataclass(frozen=True)
+class Unless:
+    """The first number, or ``otherwise`` where the second is 0."""
+
+    otherwise: Number
+
+    def __call__(self, number: Number, there: Number) -> Number:
+        return number if there else self.otherwise
+
+
+def truths(a: Number, b: Number) -> int:
+    """1 where neither is 0."""
+    return int(bool(a and b))
+
+
 class _Table:
     """Nodes of a diagram in the making; equal nodes are one."""
 
@@ -139,16 +157,87 @@ def of_symbol(symbol: Symbol) -> Cases | Number:
     return Cases((symbol,), (*domain, (0, *range(len(domain))))) if len(domain) > 1 else domain[0]
 
 
-def merge(
-    fn: Callable[[Number, Number], Number], a: Cases | Number, b: Cases | Number, zero: bool = False
-) -> Cases | Number:
-    """``fn(a, b)``, case by case; ``zero``: it is 0 wherever ``b`` is. Raises :class:`TooManyCases`."""
+Operation = Callable[[Number, Number], Number]
+
+_Nodes = tuple[Number | Branch, ...]
+_Kept = tuple[tuple[int, ...], _Nodes] | Number
+"""A result without its symbols: the levels that it keeps, and its nodes."""
+
+KEPT = 200_000
+"""Nodes of results that a memory holds before it takes no more."""
+
+
+@dataclass
+class _Memory:
+    """Results by the structure of what they were made of: symbols enter by their order alone."""
+
+    found: dict[object, tuple[list[_Nodes], _Kept]] = field(default_factory=dict)
+    room: int = KEPT
+
+    def recall(
+        self, what: object, operands: tuple[Cases | Number, ...], make: Callable[[], Cases | Number]
+    ) -> Cases | Number:
+        """What ``make`` gives, which must depend on ``what`` and on the structure of the operands alone."""
+        diagrams = [x for x in operands if isinstance(x, Cases)]
+        symbols = _joined(diagrams)
+        level = {s: k for k, s in enumerate(symbols)}
+        shapes = [(x._shape, *[level[s] for s in x.symbols]) if isinstance(x, Cases) else x for x in operands]
+        key, nodes = (what, *shapes), [d.nodes for d in diagrams]
+        known = self.found.get(key)
+        if known is not None and known[0] == nodes:
+            kept = known[1]
+            return Cases(tuple([symbols[k] for k in kept[0]]), kept[1]) if isinstance(kept, tuple) else kept
+        found = make()
+        size = len(found.nodes) if isinstance(found, Cases) else 1
+        if size <= self.room:
+            self.room -= size
+            kept = (tuple([level[s] for s in found.symbols]), found.nodes) if isinstance(found, Cases) else found
+            self.found[key] = nodes, kept
+        return found
+
+
+_memory: ContextVar[_Memory | None] = ContextVar("memory of merged diagrams", default=None)
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Within it, merging diagrams of the same structure is done once.
+
+    Every use of a definition computes the same numbers over decisions of its own.
+    """
+    token = _memory.set(_Memory())
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+def merge(fn: Operation, a: Cases | Number, b: Cases | Number, zero: bool = False) -> Cases | Number:
+    """``fn(a, b)``, case by case; ``zero``: it is 0 wherever ``b`` is. Raises :class:`TooManyCases`.
+
+    Under :func:`remembered` a result is found again for an equal ``fn``: one of a module, not one made on the way.
+    """
+    memory = _memory.get()
+    if memory is None or not (isinstance(a, Cases) or isinstance(b, Cases)):
+        return _merge(fn, a, b, zero)
+    return memory.recall((fn, zero), (a, b), lambda: _merge(fn, a, b, zero))
+
+
+def _joined(diagrams: list[Cases]) -> tuple[Symbol, ...]:
+    """The symbols of diagrams, in order."""
+    first = diagrams[0].symbols
+    if all(d.symbols == first for d in diagrams):
+        return first
+    return tuple(sorted({s for d in diagrams for s in d.symbols}, key=order_of))
+
+
+def _merge(fn: Operation, a: Cases | Number, b: Cases | Number, zero: bool) -> Cases | Number:
     if not isinstance(a, Cases):
         return _mapped(lambda y: fn(a, y), b) if isinstance(b, Cases) else fn(a, b)
     if not isinstance(b, Cases):
         return _mapped(lambda x: fn(x, b), a)
     left, right = a.nodes, b.nodes
-    symbols = a.symbols if a.symbols == b.symbols else tuple(sorted({*a.symbols, *b.symbols}, key=order_of))
+    symbols = _joined([a, b])
     at_left, at_right = _levels(a, symbols), _levels(b, symbols)
     last, width = len(symbols), len(right)
     table, known = _Table(), dict[int, int]()
@@ -203,8 +292,16 @@ def renamed(cases: Cases, name: Callable[[Symbol], Symbol]) -> Cases:
 
 def settled(cases: Cases, known: Mapping[Symbol, int]) -> Cases | Number:
     """With some symbols settled."""
+    ways = tuple([_place(s, known[s]) if s in known else None for s in cases.symbols])
+    memory = _memory.get()
+    if memory is None:
+        return _settled(cases, ways)
+    return memory.recall(("settled", ways), (cases,), lambda: _settled(cases, ways))
+
+
+def _settled(cases: Cases, ways: tuple[int | None, ...]) -> Cases | Number:
+    """With symbols settled; ``ways`` has the place of each one's value, or ``None``."""
     table, place = _Table(), dict[int, int]()
-    ways = [_place(s, known[s]) if s in known else None for s in cases.symbols]
 
     def visit(i: int) -> int:
         if i not in place:
@@ -235,9 +332,9 @@ def possible(symbols: Iterable[Symbol]) -> Cases | Number:
             continue
         count: Cases | Number = 0
         for part in parts:
-            count = merge(lambda a, b: a + b, count, of_symbol(part))
+            count = merge(operator.add, count, of_symbol(part))
         inside = merge(lambda a, b, bounds=(least, most): int(bounds[0] <= a <= bounds[1]), count, 0)  # type: ignore[misc]  # bound now
-        care = merge(lambda a, b: a * b, care, inside)
+        care = merge(operator.mul, care, inside)
     return care
 
 

@@ -66,13 +66,21 @@ def as_cases(dim: Dim) -> Cases | cases.Number | None:
                 return None
             for _ in range(power):
                 product = base if product == 1 else _times_cases(product, base)
-        total = product if total == 0 else cases.merge(lambda a, b: tidy(a + b), total, product)
+        total = product if total == 0 else cases.merge(_sum, total, product)
     return total
+
+
+def _sum(a: cases.Number, b: cases.Number) -> cases.Number:
+    return tidy(a + b)
+
+
+def _product(a: cases.Number, b: cases.Number) -> cases.Number:
+    return tidy(a * b)
 
 
 def _times_cases(a: Cases | cases.Number, b: Cases | cases.Number) -> Cases | cases.Number:
     size = len(a.nodes) - len(b.nodes) if isinstance(a, Cases) and isinstance(b, Cases) else 0
-    return cases.merge(lambda x, y: tidy(x * y), a, b, zero=True) if size >= 0 else _times_cases(b, a)
+    return cases.merge(_product, a, b, zero=True) if size >= 0 else _times_cases(b, a)
 
 
 def _atom_cases(atom: Atom) -> Cases | cases.Number | None:

@@ -132,7 +132,7 @@ def tightened(dim: Dim) -> Dim:
     if not isinstance(found, Cases):
         return dim
     outside = found.values[-1] + 1
-    marked = cases.merge(lambda n, p: n if p else outside, found, care)
+    marked = cases.merge(cases.Unless(outside), found, care)
     if not isinstance(marked, Cases):
         return as_dim(marked)
     most = max(n for n in marked.values if n != outside)
@@ -199,12 +199,16 @@ def _remainders(dim: Dim, by: Dim) -> Cases | cases.Number | None:
         x, y = as_cases(dim), as_cases(by)
         if x is None or y is None:
             return None
-        rest = cases.merge(lambda p, q: int(bool(q and Fraction(p) % q)), x, y)
+        rest = cases.merge(_remains, x, y)
         if not isinstance(rest, Cases):
             return rest
-        return cases.merge(lambda p, q: int(bool(p and q)), rest, cases.possible(rest.symbols))
+        return cases.merge(cases.truths, rest, cases.possible(rest.symbols))
     except cases.TooManyCases:
         return None
+
+
+def _remains(a: int | Fraction, b: int | Fraction) -> int:
+    return int(bool(b and Fraction(a) % b))
 
 
 def _one_sign(difference: Poly) -> bool:
@@ -244,21 +248,22 @@ def violation(left: Dim, op: str, right: Dim, given: Dim = 1) -> Counterexample 
         x, y, care = as_cases(left), as_cases(right), as_cases(given)
         if x is None or y is None or care is None:
             return {}
-        wrong = cases.merge(lambda p, q: int(not _COMPARE[op](p, q)), x, y)
-        wrong = cases.merge(lambda p, q: int(bool(p and q)), care, wrong, zero=True)
+        wrong = cases.merge(_BROKEN[op], x, y)
+        wrong = cases.merge(cases.truths, care, wrong, zero=True)
         if not isinstance(wrong, Cases):
             return {} if wrong else None
-        wrong = cases.merge(lambda p, q: int(bool(p and q)), wrong, cases.possible(wrong.symbols))
+        wrong = cases.merge(cases.truths, wrong, cases.possible(wrong.symbols))
         return cases.example(wrong)
     except cases.TooManyCases:
         return {}
 
 
-_COMPARE: Mapping[str, Callable[[int | Fraction, int | Fraction], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
+_BROKEN: Mapping[str, Callable[[int | Fraction, int | Fraction], bool]] = {
+    "==": operator.ne,
+    "!=": operator.eq,
+    "<=": operator.gt,
+    ">=": operator.lt,
+    "<": operator.ge,
+    ">": operator.le,
 }
+"""When a comparison does not hold."""

@@ -85,5 +85,5 @@ def extreme_of(m: Machine, builder: Builder, fn: Literal["max", "min"], items: l
     best: cases.Cases | cases.Number = neutral
     for number, presence in zip(known, there, strict=True):
         assert presence is not None, "presence is decided"
-        best = cases.merge(pick, best, cases.merge(lambda n, p: n if p else neutral, number, presence))
+        best = cases.merge(pick, best, cases.merge(cases.Unless(neutral), number, presence))
     return tightened(as_dim(best))

@@ -93,6 +93,12 @@ def test_every_shipped_space_has_its_page(spacec: Run, grammar: Path) -> None:
         assert bounds["min"] <= bounds["max"] <= facts["supernet_params"]
 
 
+def test_uses_inside_a_lattice_are_its_calls_and_not_its_paths(spacec: Run) -> None:
+    facts = json.loads(spacec("info", ROOT / "grammars" / "auto_deeplab.space", "--json").out)
+    uses = {owner["name"]: owner["uses"] for owner in facts["owners"]}
+    assert uses["walk"] < 4 * 41  # each of 41 members goes on to at most three others
+
+
 def test_a_space_that_cannot_be_counted_has_its_page_too(spacec: Run, tmp_path: Path) -> None:
     path = tmp_path / "far.space"
     names = [f"k{i}" for i in range(26)]

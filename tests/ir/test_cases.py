@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,22 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         size = size + poly(bit) * 2**k
     with pytest.raises(cases.TooManyCases):
         as_cases(size)
+
+
+@given(st.randoms(use_true_random=False))
+def test_what_is_remembered_is_what_would_be_computed(rng: random.Random) -> None:
+    """The same sizes over the decisions of several uses, with and without memory."""
+    seed = rng.randrange(2**32)
+
+    def sizes(use: int) -> list[Dim]:
+        renamed = {s: replace(s, ref=use, order=10 * use + s.order) for s in (*BITS, WIDTH)}
+        built = [random_size(random.Random(seed + k), 3)[0] for k in range(2)]
+        return [substitute(d, lambda s: poly(renamed[s])) for d in built]
+
+    plain = [largest(*sizes(use)) for use in range(3)]
+    with cases.remembered():
+        assert [largest(*sizes(use)) for use in range(3)] == plain
+
+
+def largest(a: Dim, b: Dim) -> Dim:
+    return extreme("max", (a, b, a + b))
