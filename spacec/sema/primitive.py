@@ -9,7 +9,7 @@ from spacec.ir.cases import MAX_NODES, Cases, TooManyCases
 from spacec.ir.conditions import ALWAYS, Cond, Is, both
 from spacec.ir.dims import Dim, Poly, weight
 from spacec.ir.graph import CallNode, OpNode, Ref, Region
-from spacec.ir.ops import AttrValue, Bound, OpSpec, Precondition, RuleError
+from spacec.ir.ops import AttrValue, Bound, OpResult, OpSpec, Precondition, RuleError
 from spacec.ir.settled import as_cases
 from spacec.ir.sizes import same, settle, settled, violation
 from spacec.ir.types import TensorType
@@ -113,18 +113,9 @@ def _emit(
     attrs = read_attributes(m, spec, given, tensors, want, span)
     if attrs is None:
         return UNKNOWN
-    types = tuple(t.type for t in tensors)
-    try:
-        if spec.name == "concat" and any(t.presence != presence for t in tensors):
-            attrs["present"] = tuple(indicator(m, cx.builder, c) for c in apart([t.presence for t in tensors]))
-        result = spec.rule(attrs, types)
-    except RuleError as error:
-        found = (Label(t.span, f"this is {t.type}") for t in tensors[:3] if t.span.end > t.span.start)
-        seen = tuple(dict.fromkeys(found))
-        note = (error.note,) if error.note else ()
-        return m.fail(error.code, span, f"`{spec.name}`: {error.message}", "applied here", labels=seen, notes=note)
-    except TooManyCases:
-        return m.fail("E0408", span, "the channels of this depend on too many decisions", f"over {MAX_NODES:,} cases")
+    result = _ruled(m, cx, spec, attrs, tensors, presence, span)
+    if result is None:
+        return UNKNOWN
     for p in result.preconditions:
         m.preconditions.setdefault(p, span)
     if any(weight(d) > MAX_WEIGHT for d in result.type.dims):
@@ -136,9 +127,33 @@ def _emit(
         exact = _packed(m, cx, exact, presence)
     if exact is not result.type:
         result = replace(result, type=exact)
-    mark_sized(_decisive(spec, attrs, types, exact))
+    mark_sized(_decisive(spec, attrs, tuple(t.type for t in tensors), exact))
     ref = cx.builder.op(spec, attrs, tuple(t.ref for t in tensors), result, cx.step, both(cx.guard, presence), span)
     return Tensor(ref, result.type, presence, span)
+
+
+def _ruled(
+    m: Machine,
+    cx: Cx,
+    spec: OpSpec,
+    attrs: dict[str, AttrValue],
+    tensors: tuple[Tensor, ...],
+    presence: Cond,
+    span: Span,
+) -> OpResult | None:
+    """What the op's rule answers; ``None`` (reported) where it refuses. A concat is told which terms are there."""
+    try:
+        if spec.name == "concat" and any(t.presence != presence for t in tensors):
+            attrs["present"] = tuple(indicator(m, cx.builder, c) for c in apart([t.presence for t in tensors]))
+        return spec.rule(attrs, tuple(t.type for t in tensors))
+    except RuleError as error:
+        found = (Label(t.span, f"this is {t.type}") for t in tensors[:3] if t.span.end > t.span.start)
+        seen = tuple(dict.fromkeys(found))
+        note = (error.note,) if error.note else ()
+        m.fail(error.code, span, f"`{spec.name}`: {error.message}", "applied here", labels=seen, notes=note)
+    except TooManyCases:
+        m.fail("E0408", span, "the channels of this depend on too many decisions", f"over {MAX_NODES:,} cases")
+    return None
 
 
 def _without_zeros(cx: Cx, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

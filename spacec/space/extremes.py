@@ -1,4 +1,8 @@
-"""The least and the largest cost over all valid architectures, exactly, where a bounded amount of work finds them."""
+"""The least and the largest cost over all valid architectures, exactly, where a bounded amount of work finds them.
+
+Assumes a table whose costs mention no free size of an input. Components that share no decision are searched one by
+one; only that of the cost is read, the others say whether there is any valid architecture.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Which way the sizes of a space go with each elastic decision: where the largest tensors are.
 
 A supernet holds the largest tensors and runs slices of them. Sums and products of sizes are largest
-where every decision is; a bottleneck of ``width / ratio`` is where the ratio is smallest.
+where every decision is; a bottleneck of ``width / ratio`` is where the ratio is smallest. Assumes finished regions;
+says ``None`` of a decision that makes some sizes grow and others shrink, which supernets then refuse.
 """
 
 from __future__ import annotations

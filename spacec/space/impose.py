@@ -2,7 +2,8 @@
 
 A comparison is imposed by :mod:`spacec.space.restrict`. All paths but those on which every part
 fails are the paths of an *or*, so one operation more is enough: the difference of two diagrams of
-which one was made from the other, so that both ask the same steps in the same order.
+which one was made from the other, so that both ask the same steps in the same order. Guarantees that the paths
+of the result are those paths of the diagram that the limit allows; beyond the meter's work it gives up.
 """
 
 from __future__ import annotations

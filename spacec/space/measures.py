@@ -1,7 +1,8 @@
 """Costs that a ``where`` measures beside the weights and multiplies of the loaded form.
 
 A :class:`Measure` says what a cost symbol stands for; :func:`counted` gives the terms of those that
-the decisions alone settle. Costs of other forms and latencies need the compiler, which adds them.
+the decisions alone settle, :func:`at_sizes` those of a form at given sizes of its inputs. Other forms have to be
+compiled and latency tables to be read first: :mod:`spacec.measuring` does both.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A let used in every candidate of a choice is active whenever the choice is, but its condition lists the
 candidates one by one, under everything that leads there. Counting keeps a bit for each condition that is not
-settled yet, so this matters far beyond reading.
+settled yet, so this matters far beyond reading. Assumes conditions over global ids, and decisions that have exactly
+one value wherever they are active; the result holds under the same assignments, and no shorter one is promised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Absurd values where others are due: each ends in its diagnostic; tests/robust has what grows without measure."""
+"""Absurd values where others are due: each ends in its diagnostic; tests/robust has files that are absurdly large."""
 
 from __future__ import annotations
 
@@ -9,19 +9,8 @@ from tests.sema.compile import codes
 HEAD = "space s(C = 4)\ninput  x: [4, 8, 8]\noutput y: [4, 8, 8]\n"
 
 
-def rounds(body: str, before: str = "s = [1]") -> str:
-    return f"net = dag(x) {{ {before}; for i in 0..9999 {{ {body} }}; return x }}"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        rounds("s = s * s", "s = 3"),
-        "net = conv(1, 10^64^64) >> conv(1, 4)",
-        "input z: [H*H + H*W + W*W + H + W + 1]\nnet = dag(x, z) { s = (z.c^64)^64; return x }",
-    ],
-)
-def test_a_number_that_grows_without_measure(text: str) -> None:
+def test_a_power_of_a_size_without_measure() -> None:
+    text = "input z: [H*H + H*W + W*W + H + W + 1]\nnet = dag(x, z) { s = (z.c^64)^64; return x }"
     assert codes(HEAD + text) == ["E0306"]
 
 
@@ -69,10 +58,6 @@ def test_a_preset_with_a_mistake_is_reported_before_it_is_used() -> None:
 @pytest.mark.parametrize("dilation", ["0", "-1", "1.5", '"a"', "elastic {1, 2}"])
 def test_dilation_is_a_positive_whole_number(dilation: str) -> None:
     assert codes(f"{HEAD}net = conv(3, dilation = {dilation})") == ["E0306"]
-
-
-def test_a_depth_without_measure() -> None:
-    assert codes(f"{HEAD}net = (relu | conv(3)) * {{0..9999}}") == ["E0404"]
 
 
 @pytest.mark.parametrize("kind", ["def", "let"])
