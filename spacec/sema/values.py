@@ -227,7 +227,7 @@ def describe(value: Value) -> str:
         case Tensor():
             return f"a tensor {value.type}"
         case Pack():
-            return f"{len(value.items)} values"
+            return "1 value" if len(value.items) == 1 else f"{len(value.items)} values"
         case TypeView():
             return f"the type {value.type}"
         case Options():

@@ -261,6 +261,13 @@ def test_scales_stand_on_rows() -> None:
     assert rows
 
 
+def test_every_scale_of_a_pyramid_is_an_input_and_an_output() -> None:
+    text = "space s\ninput a: {[4, 8, 8], [8, 4, 4]}\noutput b: {[4, 8, 8], [8, 4, 4]}\nnet = each(relu | tanh)\n"
+    diagram = picture_of(spacec.loads(text)).panels[0].diagram
+    ports = [shape.lines[0].text for shape in diagram.shapes if shape.role in ("input", "output")]
+    assert ports == ["a_0 [4, 8, 8]", "a_1 [8, 4, 4]", "b_0 [4, 8, 8]", "b_1 [8, 4, 4]"]
+
+
 def level(course: Course) -> bool:
     return course.wire.rows[0] == course.wire.rows[1] and course.points[0][1] == course.points[-1][1]
 
