@@ -134,7 +134,9 @@ def _whole_job(job: Job, resume: bool) -> None:
     tell(f"architecture  {ended.architecture.text()}")
     tell(f"weights       {job.space.params(ended.architecture):,}")
     tell(f"report        {ended.report}")
-    tell(f"network       {job.out / 'network.py'} (stand-alone; try: python {job.out / 'network.py'} --check)")
+    network = job.out / "network.py"
+    checked = f"; try: python {network} --check" if (job.out / "check.pt").exists() else ""
+    tell(f"network       {network} (stand-alone{checked})")
     if RANDOM in ended.results and SEARCHED in ended.results:
         mine, other = ended.results[SEARCHED][metric.name], ended.results[RANDOM][metric.name]
         verdict = "better than" if metric.better(mine, other) else "not better than"
