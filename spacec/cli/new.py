@@ -33,10 +33,15 @@ def new(name: str, template: str) -> None:
     check_name(path.stem)
     text = importlib.resources.files("spacec.std").joinpath("templates", template + SUFFIX).read_text(encoding="utf-8")
     try:
-        with path.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(re.sub(rf"\b{PLACEHOLDER}\b", path.stem, text))
+        stream = path.open("x", encoding="utf-8", newline="\n")
     except FileExistsError:
         raise SpacecError(Diagnostic("E0808", f"'{path}' is there already", help="give another name")) from None
+    try:
+        with stream:
+            stream.write(re.sub(rf"\b{PLACEHOLDER}\b", path.stem, text))
+    except OSError:
+        path.unlink()  # a file of ours that is not whole
+        raise
     say(f"wrote {path}; next:")
     tell(f"  spacec check {path} --watch     while you edit")
     tell(f"  spacec info {path}              what it holds, and how many architectures")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +15,7 @@ import pytest
 from spacec.cli.new import TEMPLATES
 from spacec.source import SourceFile
 from spacec.syntax.tidy import tidy
-from tests.cli.running import Done
+from tests.cli.running import ROOT, Done
 
 Run = Callable[..., Done]
 
@@ -52,3 +57,16 @@ def test_a_folder_must_be_there(spacec: Run, tmp_path: Path) -> None:
     done = spacec("new", tmp_path / "absent" / "mine")
     assert done.code == 1
     assert "no such file or directory" in done.err
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+    command = [sys.executable, "-m", "spacec.cli", "new", str(tmp_path / "mine")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, preexec_fn=small_files)
+    assert done.returncode == 1
+    assert "limit on file sizes" in done.stderr
+    assert not list(tmp_path.iterdir())
