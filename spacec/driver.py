@@ -31,6 +31,7 @@ from spacec.passes.prune_dead import PruneDead
 from spacec.sema.broken import report_names
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
+from spacec.sema.unread import warn_of_unread
 from spacec.source import SourceFile, Span
 from spacec.space.decisions import DecisionTable
 from spacec.space.skeleton import build_table, may_have_too_many
@@ -81,6 +82,7 @@ class Session:
         sink.check()
         given = {name: as_expression(name, value) for name, value in params.items()}
         found, graph = self._graph(file, imports, sink, given, preset)
+        warn_of_unread(file, sink)
 
         def other(arguments: Mapping[str, object]) -> Form:
             stated = {name: as_expression(name, value) for name, value in arguments.items()}

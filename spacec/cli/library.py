@@ -223,8 +223,13 @@ global_pool
 ```"""
 
 
+def _sentence(help: str) -> str:
+    """The words as a sentence; a formula keeps its letters."""
+    return f"{help}." if re.match(r"x\b|\w+\(", help) else f"{help[:1].upper()}{help[1:]}."
+
+
 def _section(op: OpSpec) -> str:
-    lines = [f"### `{signature(op)}`", "", f"{op.help[:1].upper()}{op.help[1:]}."]
+    lines = [f"### `{signature(op)}`", "", _sentence(op.help)]
     rows = [param for param in op.params if param.help]
     if rows:
         lines += ["", "| parameter | default | meaning |", "|---|---|---|"]

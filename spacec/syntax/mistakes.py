@@ -72,6 +72,8 @@ def _foreign_word(p: Place) -> Diagnostic | None:
 
 def _foreign_comment(p: Place) -> Diagnostic | None:
     begin = next((token for token in (*p.line, p.token) if token.first and token.kind in ("//", "/")), None)
+    if begin is None and p.token.kind in ("NAME", "NUMBER") and p.back(1).kind == "NAME" and p.back(2).kind == "//":
+        return p.error("E0110", "words after `//`", "`//` is a quotient; comments begin with `#`", p.back(2))
     if begin is None or (begin.kind == "/" and p.ahead(1).kind not in ("*", "^")):
         return None
     return p.error("E0110", f"a line begins with {quoted(begin)}", "comments begin with `#`", begin)

@@ -11,7 +11,6 @@ from spacec.diagnostics.explain import explain
 from spacec.diagnostics.model import SpacecError
 from spacec.source import SourceFile
 from spacec.syntax.parse import parse
-from tests.sema.compile import codes as found
 
 PACKAGE = Path(spacec.__file__).parent
 PAGES = codes()
@@ -51,6 +50,16 @@ def test_the_failing_example_fails_and_the_mended_one_does_not(info):
     else:
         assert info.code in found(info.failing)
         assert found(info.mended) == []
+
+
+def found(text: str) -> list[str]:
+    """What `check` reports."""
+    try:
+        space = spacec.loads(text)
+    except SpacecError as error:
+        return [d.code for d in error.diagnostics]
+    nothing_left = space.infeasible()
+    return [d.code for d in (*space.warnings, *([nothing_left] if nothing_left else []))]
 
 
 def syntax_codes(text: str) -> list[str]:
