@@ -80,7 +80,13 @@ def apply_primitive(
         return ABSENT
     if spec.inputs is not None and len(leaves(x)) != spec.inputs:
         return m.fail(
-            "E0307", span, f"`{spec.name}` takes {_count(spec.inputs)}, found {len(leaves(x))}", "applied here"
+            "E0307",
+            span,
+            f"`{spec.name}` takes {_count(spec.inputs)}, found {len(leaves(x))}",
+            "applied here",
+            help="`sum` or `concat` makes one of several, `select(i)` takes one, `each(f)` maps over them"
+            if spec.inputs == 1
+            else "",
         )
     return _emit(m, cx, spec, given, tensors, want, span)
 
@@ -255,6 +261,12 @@ def _sum_disagrees(m: Machine, tensors: tuple[Tensor, ...], span: Span) -> bool:
 # -------------------------------------------------------------- value choices
 
 
+def _may_vary(spec: OpSpec, given: dict[str, Value], choice: Options) -> bool:
+    """Whether what is chosen is a size that this op takes elastically; a stride, for one, is not."""
+    chosen = (p for p in spec.params if isinstance(v := given.get(p.name), Options) and v.decision == choice.decision)
+    return spec.elastic and all(p.kind == "size" for p in chosen)
+
+
 def _each_option(
     m: Machine, cx: Cx, spec: OpSpec, given: dict[str, Value], x: Value, want: Want | None, span: Span, choice: Options
 ) -> Value:
@@ -279,7 +291,7 @@ def _each_option(
                 span,
                 f"the values of a choice must give one type, found {first.type} and {other.type}",
                 f"`{label}` gives {other.type}",
-                help="write `elastic` before the braces to let a size vary",
+                help="write `elastic` before the braces to let a size vary" if _may_vary(spec, given, choice) else "",
             )
     slot = choice.decision.decision.slot
     if slot is None:
