@@ -49,6 +49,7 @@ class _Walk:
     params: dict[Cond, list[Dim]] = field(default_factory=dict)
     macs: dict[Cond, list[Dim]] = field(default_factory=dict)
     tied: dict[str, tuple[Place, list[Cond]]] = field(default_factory=dict)
+    """Tied members by the key of their weights, and when each is used."""
     merged: frozenset[MemberUse] = frozenset()
     entered: dict[MemberUse, tuple[Place, list[Reach]]] = field(default_factory=dict)
     """Merged members that were called, and when; each is walked once, after its callers."""
@@ -196,7 +197,7 @@ def _call(walk: _Walk, place: Place, node: CallNode, reach: Reach, count_params:
             if walk.weights_only:
                 return
             use = (child.owner, id(node.region))
-            walk.tied.setdefault(child.owner, (child, []))[1].append(reach.guard)
+            walk.tied.setdefault(child.key, (child, []))[1].append(reach.guard)
             if use in walk.merged:
                 walk.entered.setdefault(use, (child, []))[1].append(reach)
                 return

@@ -24,7 +24,7 @@ _BLIND = ("zero", "noise")
 _FORMS = (
     *("plain", "pipe", "choice", "choice", "sum", "repeat", "depth"),
     *("name", "inline", "dag", "value", "elastic", "residual", "presence"),
-    *("determined", "shared depth", "widened", "bounded", "lattice"),
+    *("determined", "shared depth", "widened", "bounded", "lattice", "frozen", "recurrence"),
     *("pyramid", "family", "nested pick", "limited"),
 )
 _PRESENCE = (

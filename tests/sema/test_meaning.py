@@ -349,3 +349,11 @@ def test_activations_that_are_gone_are_not_taken_for_new_ones() -> None:
         f"net = conv(3, C) >> {' >> '.join(f'step({c})' for c in (1, 3, 5, 7) * 6)}{TAIL}"
     )
     assert {len(table_of(text).decisions) for _ in range(12)} == {48}
+
+
+@pytest.mark.parametrize(("kind", "params"), [("let", 2 * 36), ("tied", 36), ("def", 2 * 36)])
+def test_a_tied_member_inside_has_weights_at_every_use_that_has_its_own(kind: str, params: int) -> None:
+    """``tied`` shares the weights of its uses within one activation; a let gives every use weights of its own."""
+    head = "space s\ninput x: [2]\noutput y: [2]\n"
+    table = table_of(f"{head}{kind} f = tied(linear(6) >> linear(2) >> bn) * 2\nnet = f >> f")
+    assert cost(table, architecture_of(table, {}), "params") == params
