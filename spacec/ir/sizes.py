@@ -214,12 +214,19 @@ def _remains(a: int | Fraction, b: int | Fraction) -> int:
 def _one_sign(difference: Poly) -> bool:
     """Whether every term is positive, or every term negative: sizes are positive, so such a sum is never zero."""
     atoms = [atom for monomial, _ in difference.terms for atom, _ in monomial]
-    for atom in atoms:
-        if isinstance(atom, Cases) or (isinstance(atom, Symbol) and atom.part is not None):
-            return False  # presence may be zero
-        if isinstance(atom, Apply) and atom.fn in ("floor_div", "mod"):
-            return False  # these may be zero
+    if any(map(_may_be_zero, atoms)):
+        return False
     return len({c > 0 for _, c in difference.terms}) == 1
+
+
+def _may_be_zero(atom: Atom) -> bool:
+    """Whether an atom is no positive number by itself: presence, what decisions settle, quotients rounded down."""
+    if isinstance(atom, Cases):
+        return True
+    if isinstance(atom, Symbol):
+        return atom.part is not None
+    inside = (inner for arg in atom.args if isinstance(arg, Poly) for monomial, _ in arg.terms for inner, _ in monomial)
+    return atom.fn in ("floor_div", "mod") or any(map(_may_be_zero, inside))
 
 
 def same(a: Dim, b: Dim, given: Dim = 1) -> bool | None:
