@@ -43,7 +43,7 @@ def done(stage):
     taken[stage], at = now - at, now
 lex(source, sink); done("words and signs")
 file = parse(source, sink); done("parsing, words and signs included")
-found = elaborate(file, (session.prelude,), session.ops, sink); done("elaboration")
+found = elaborate(file, session.prelude, session.ops, sink); done("elaboration")
 graph = PruneDead().apply(found.graph, sink); done("pruning")
 table = build_table(graph, found.limits); done("decision table")
 print(json.dumps({"taken": taken, "decisions": len(table.decisions)}))
