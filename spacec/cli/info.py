@@ -121,10 +121,11 @@ def _count(number: int | None) -> str:
 def _rounded(number: int) -> str:
     """Two places and a power of ten, without writing the number out."""
     exponent = int((number.bit_length() - 1) * 0.30102999) - 2
-    lead = number // 10**exponent
-    while lead >= 1000:
+    lead = number // 10 ** (exponent - 1)  # one digit more than is shown
+    while lead >= 10_000:
         lead, exponent = lead // 10, exponent + 1
-    return f"{lead / 100:.2f}e{exponent + 2}"
+    lead = (lead + 5) // 10
+    return f"{lead / 100:.2f}e{exponent + 2}" if lead < 1000 else f"1.00e{exponent + 3}"
 
 
 def _share(part: int, whole: int) -> str:
