@@ -7,7 +7,7 @@ from dataclasses import replace
 from spacec.diagnostics.model import Label
 from spacec.ir.cases import MAX_NODES, Cases, TooManyCases
 from spacec.ir.conditions import ALWAYS, Cond, Is, both
-from spacec.ir.dims import Dim, Poly, weight
+from spacec.ir.dims import Dim, Poly, symbols, weight
 from spacec.ir.graph import CallNode, OpNode, Ref, Region
 from spacec.ir.ops import AttrValue, Bound, OpResult, OpSpec, Precondition, RuleError
 from spacec.ir.settled import as_cases
@@ -122,6 +122,14 @@ def _emit(
     result = _ruled(m, cx, spec, attrs, tensors, presence, span)
     if result is None:
         return UNKNOWN
+    if open_sizes := sorted(s.name for s in symbols(result.params) if s.domain is None and s.ref is None):
+        return m.fail(
+            "E0302",
+            span,
+            f"`{spec.name}`: how many weights it has depends on the input size {', '.join(open_sizes)}",
+            "applied here",
+            notes=("weights are made before any input is seen: sizes of the input may vary in space only",),
+        )
     for p in result.preconditions:
         m.preconditions.setdefault(p, span)
     if any(weight(d) > MAX_WEIGHT for d in result.type.dims):
