@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import reduce
 
 from spacec.ir import cases
-from spacec.ir.cases import Cases
+from spacec.ir.cases import Cases, TooManyCases
 from spacec.ir.dims import Atom, Dim, Poly, Symbol, poly, symbols, tidy
 
 
@@ -53,11 +53,16 @@ def as_dim(found: Cases | cases.Number) -> Dim:
     return found if isinstance(found, int) else Poly((((), found),))
 
 
+MAX_SUMMED = 400_000
+"""Nodes of all partial sums of one size: what bounds the time of a sum of many terms."""
+
+
 def as_cases(dim: Dim) -> Cases | cases.Number | None:
     """The size for each way to decide, or ``None`` where an input's free size enters. Raises :class:`TooManyCases`."""
     if isinstance(dim, int):
         return dim
     total: Cases | cases.Number = 0
+    spent = 0
     for monomial, coefficient in dim.terms:
         product: Cases | cases.Number = coefficient
         for atom, power in monomial:
@@ -67,6 +72,9 @@ def as_cases(dim: Dim) -> Cases | cases.Number | None:
             for _ in range(power):
                 product = base if product == 1 else _times_cases(product, base)
         total = product if total == 0 else cases.merge(_sum, total, product)
+        spent += len(total.nodes) if isinstance(total, Cases) else 1
+        if spent > MAX_SUMMED:
+            raise TooManyCases
     return total
 
 
