@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,12 @@ def test_counts_for_people(number: int | None, text: str) -> None:
 
 
 def test_counts_of_thousands_of_digits() -> None:
-    assert _count(10**5000 - 1) == "about 9.99e4999"
+    assert _count(10**5000 - 1) == "about 1.00e5000"
     assert _writable({"count": [10**5000 - 1, 10**300, None, "text"]}) == {
-        "count": ["about 9.99e4999", 10**300, None, "text"]
+        "count": ["about 1.00e5000", 10**300, None, "text"]
     }
 
 
 def test_rounding_agrees_with_the_number_written_out() -> None:
     for number in (10**30, 999 * 10**28, 10**30 - 1, 7**61, 2**300):
-        digits = str(number)
-        assert _rounded(number) == f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
+        assert _rounded(number) == f"{Decimal(number):.2e}".replace("e+", "e")
