@@ -1,0 +1,76 @@
+"""The architectures of a space: counted, drawn, read, checked and varied, all without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spacec.diagnostics.model import Diagnostic
+from spacec.facade.form import Form
+from spacec.space import algebra, codec, variation
+from spacec.space.architecture import Architecture
+from spacec.space.derive import derive
+from spacec.space.feasible import infeasible, violated
+from spacec.space.sample import sample
+from spacec.space.validate import validate
+
+
+class Architectures(Form):
+    """The space as a set of architectures."""
+
+    def count(self, owner: str | None = None, where: bool = True) -> int:
+        """Exact number of valid architectures; of one owner's part; or, with ``where=False``, before constraints.
+
+        Raises :class:`SpacecError` (E0510) where the constraints couple too much to count.
+        """
+        return algebra.count(self.table, owner, where)
+
+    def sample(self, n: int = 1, seed: int = 0) -> list[Architecture]:
+        """``n`` valid architectures, uniform and independent; the same seed gives the same ones."""
+        return sample(self.table, n, seed)
+
+    def enumerate(self, where: bool = True) -> Iterator[Architecture]:
+        """Every valid architecture, one after the other."""
+        return algebra.enumerate_architectures(self.table, where)
+
+    def architecture(self, spec: str | Path | Mapping[str, Any]) -> Architecture:
+        """An architecture from its one-line text, from JSON (data or a file's name), or ``random:SEED``.
+
+        Raises :class:`SpacecError` where it does not belong to this space, naming what differs.
+        """
+        return codec.read_architecture(self.table, spec)
+
+    def to_json(self, arch: Architecture) -> dict[str, Any]:
+        """An architecture as plain data; :meth:`architecture` reads it back."""
+        data: dict[str, Any] = json.loads(codec.to_json(arch))
+        return data
+
+    def validate(self, arch: Architecture, where: bool = True) -> None:
+        """Raise :class:`SpacecError` where ``arch`` is no valid architecture of this form."""
+        validate(self.table, arch, where)
+
+    def infeasible(self) -> Diagnostic | None:
+        """A warning (W0511) where the constraints are known, after bounded work, to leave no architecture."""
+        return infeasible(self.table) if self.limited else None
+
+    def violated(self, arch: Architecture) -> tuple[Diagnostic, ...]:
+        """Warnings (W0606) for the constraints that ``arch`` does not satisfy: it is built all the same."""
+        return violated(self.table, arch.values)
+
+    def mutate(self, arch: Architecture, seed: int = 0) -> Architecture:
+        """A valid architecture that differs in one decision (and what that makes active)."""
+        return variation.mutate(self.table, arch, seed)
+
+    def crossover(self, a: Architecture, b: Architecture, seed: int = 0) -> Architecture:
+        """A valid architecture that takes each decision from one of two parents."""
+        return variation.crossover(self.table, a, b, seed)
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        """Every valid architecture one decision away."""
+        return variation.neighbours(self.table, arch)
+
+    def derive(self, probabilities: Mapping[str, Sequence[float]]) -> Architecture:
+        """The architecture that slot probabilities stand for (language, rule 7)."""
+        return derive(self.table, probabilities)

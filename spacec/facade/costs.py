@@ -1,0 +1,60 @@
+"""The costs of architectures and of the supernet, told without building either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spacec.facade.form import Form
+from spacec.ir.dims import Dim, Symbol
+from spacec.ir.flat import FlatOp
+from spacec.ir.graph import CallNode, OpNode
+from spacec.ir.naming import is_frozen
+from spacec.ir.sizes import evaluate, largest_of
+from spacec.space.architecture import Architecture
+from spacec.space.cost import cost, expected_cost
+
+
+class Costs(Form):
+    """What networks cost."""
+
+    def params(self, arch: Architecture) -> int:
+        """Number of weights of the network of ``arch``."""
+        return int(self.cost(arch, "params"))
+
+    def macs(self, arch: Architecture, **sizes: int) -> int:
+        """Multiplies of convolutions and linear maps for one sample; ``sizes`` gives free input sizes (``H=64``)."""
+        return int(self.cost(arch, "macs", **sizes))
+
+    def cost(self, arch: Architecture, name: str, **sizes: int) -> int | float:
+        """A cost by name, exactly (a latency: in milliseconds).
+
+        Raises :class:`SpacecError` (E0512) for an unknown one or a missing size.
+        """
+        return cost(self.table, arch, name, sizes)
+
+    def expected_cost(self, mask: Mapping[str, Any], name: str, **sizes: int) -> Any:
+        """The cost expected under independent soft masks; tensors pass through, so it is differentiable in them."""
+        return expected_cost(self.table, mask, name, sizes)
+
+    def supernet_params(self) -> int:
+        """Number of weights of the supernet, without building it."""
+        return sum(self._largest(term.amount) for term in self.table.costs["params"])
+
+    def frozen_params(self) -> int:
+        """How many of the supernet's weights the space does not train, without building it."""
+        nodes = (node for region in self.graph.regions() for node in region.nodes)
+        if not any(is_frozen(n.step) for n in nodes if isinstance(n, OpNode | CallNode)):
+            return 0
+        ops = {op.key: op for op in self.flat.nodes if isinstance(op, FlatOp) and op.frozen}
+        found = (op.spec.rule(op.attrs, tuple(self.flat.nodes[i].type for i in op.inputs)) for op in ops.values())
+        return sum(self._largest(result.params) for result in found)
+
+    def _largest(self, amount: Dim) -> int:
+        """An amount where every size in it is largest."""
+
+        def value(symbol: Symbol) -> int:
+            smallest = self.table.by_id[symbol.name].grows is False
+            return (min if smallest else max)(symbol.domain or (0,))
+
+        return int(evaluate(largest_of(amount, {}), value))

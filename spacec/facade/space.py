@@ -1,0 +1,79 @@
+"""The compiled space as users, strategies and commands see it.
+
+Joins the space algebra with the back end, which is imported (with torch) only by the methods that
+build a network. Everything that can be told without torch is told without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from spacec.facade.architectures import Architectures
+from spacec.facade.costs import Costs
+from spacec.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from spacec.lower.masks import Mask
+    from spacec.lower.network import Network
+    from spacec.lower.supernet import Supernet
+
+
+class Space(Architectures, Costs):
+    """One form of a space: its decisions, its sizes, and the networks that can be built from it.
+
+    Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.
+    """
+
+    def supernet(self, seed: int | None = None) -> Supernet:
+        """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator."""
+        from spacec.lower.supernet import Supernet
+
+        return Supernet(self.flat, self.table, seed)
+
+    def network(
+        self,
+        arch: Architecture | str,
+        seed: int | None = None,
+        *,
+        weights: Supernet | None = None,
+        prune: bool = False,
+    ) -> Network:
+        """One architecture as an ``nn.Module``.
+
+        ``weights`` copies those of a supernet; ``prune`` leaves out layers whose result nothing reads.
+        """
+        from spacec.lower.network import Network, transfer
+
+        network = Network(self.flat, self.table, self._valid(arch), seed, prune)
+        if weights is not None:
+            transfer(weights, network)
+        return network
+
+    def source(self, arch: Architecture | str, *, facts: Iterable[str] = (), prune: bool = False) -> str:
+        """Stand-alone Python source of one network; it imports torch only. ``facts`` are lines for its docstring."""
+        from spacec.lower.emit import emit_source
+
+        return emit_source(self.flat, self.table, self._valid(arch), facts, prune)
+
+    def mask(self, arch: Architecture) -> Mask:
+        """The mask under which a supernet runs exactly ``arch``."""
+        from spacec.lower.masks import architecture_mask
+
+        return architecture_mask(self.table, arch)
+
+    def recalibrate_norm(
+        self, model: nn.Module, batches: Iterable[tuple[Tensor, ...]], mask: Mask | None = None
+    ) -> None:
+        """Re-estimate the running statistics of norms on ``batches``; ``mask`` for a supernet."""
+        from spacec.lower.norms import recalibrate_norm
+
+        recalibrate_norm(model, batches, None if mask is None else lambda batch: model(*batch, mask=mask))
+
+    def _valid(self, arch: Architecture | str) -> Architecture:
+        if isinstance(arch, str):
+            return self.architecture(arch)
+        self.validate(arch, where=False)
+        return arch
