@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spacec.diagnostics.model import Diagnostic
 from spacec.facade.form import Form
@@ -15,6 +15,9 @@ from spacec.space.derive import derive
 from spacec.space.feasible import infeasible, violated
 from spacec.space.sample import sample
 from spacec.space.validate import validate
+
+if TYPE_CHECKING:
+    from spacec.space.batch import Batch
 
 
 class Architectures(Form):
@@ -34,6 +37,15 @@ class Architectures(Form):
     def enumerate(self, where: bool = True) -> Iterator[Architecture]:
         """Every valid architecture, one after the other."""
         return algebra.enumerate_architectures(self.table, where)
+
+    def batch(self, archs: Iterable[Architecture]) -> Batch:
+        """These architectures as one array of codes, [architectures, decisions]; see :class:`Batch`.
+
+        Raises :class:`SpacecError` (E0602 to E0605) for one that is not of this space.
+        """
+        from spacec.space.batch import Batch  # numpy is not needed to check or describe a space
+
+        return Batch.of(self.table, archs)
 
     def architecture(self, spec: str | Path | Mapping[str, Any]) -> Architecture:
         """An architecture from its one-line text, from JSON (data or a file's name), or ``random:SEED``.

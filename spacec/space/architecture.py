@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
-from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.decisions import DecisionTable
 from spacec.space.values import Value
 
 EMPTY = "-"
@@ -24,15 +25,31 @@ class Architecture:
 
     ``choices``: id and value, a candidate index or a sorted tuple of picked elements. Two
     architectures are equal if digest and choices are, whichever form of the space they were found
-    in. ``owner_digests`` and ``tokens`` (per choice: its owner's and its value's spelling in the
-    text form) come from the table.
+    in. ``owner_digests`` and ``spelling`` come from the table; the text form is made when it is first
+    asked for, and a pickle carries the text of this architecture instead of the whole spelling.
     """
 
     space: str = field(compare=False)
     digest: str
     choices: tuple[tuple[str, Value], ...]
     owner_digests: tuple[tuple[str, str], ...] = field(compare=False, repr=False)
-    tokens: tuple[tuple[str, str], ...] = field(compare=False, repr=False)
+    spelling: Spelling = field(compare=False, repr=False)
+
+    @cached_property
+    def tokens(self) -> tuple[tuple[str, str], ...]:
+        """Per choice, its owner and its value as the text form spells them."""
+        owners, token = self.spelling.owner_of, self.spelling.token
+        return tuple((owners[name], token(name, value)) for name, value in self.choices)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "space": self.space,
+            "digest": self.digest,
+            "choices": self.choices,
+            "owner_digests": self.owner_digests,
+            "tokens": self.tokens,
+            "spelling": NO_SPELLING,
+        }
 
     @cached_property
     def values(self) -> dict[str, Value]:
@@ -68,15 +85,8 @@ class Architecture:
 
 def architecture_of(table: DecisionTable, chosen: Mapping[str, Value]) -> Architecture:
     """The architecture with these values; ``chosen`` must hold exactly the active decisions."""
-    spelling = spelling_of(table)
-    choices, tokens = [], []
-    for decision in table.decisions:
-        if decision.id not in chosen:
-            continue
-        value = chosen[decision.id]
-        choices.append((decision.id, value))
-        tokens.append((spelling.owners[decision.owner], spelling.token(decision, value)))
-    return Architecture(table.space, table.digest, tuple(choices), owner_digests(table), tuple(tokens))
+    choices = tuple((d.id, chosen[d.id]) for d in table.decisions if d.id in chosen)
+    return Architecture(table.space, table.digest, choices, owner_digests(table), spelling_of(table))
 
 
 def owner_digests(table: DecisionTable) -> tuple[tuple[str, str], ...]:
@@ -97,12 +107,18 @@ class Spelling:
     """
 
     owners: Mapping[str, str]
+    owner_of: Mapping[str, str]
+    """By decision, its owner as spelled."""
     candidates: Mapping[str, tuple[str, ...]]
 
-    def token(self, decision: Decision, value: Value) -> str:
+    def token(self, decision: str, value: Value) -> str:
         if isinstance(value, tuple):
             return "+".join(map(str, value)) or EMPTY
-        return self.candidates[decision.id][value]
+        return self.candidates[decision][value]
+
+
+NO_SPELLING = Spelling({}, {}, {})
+"""Of an architecture that has been pickled: its text is with it."""
 
 
 def spelling_of(table: DecisionTable) -> Spelling:
@@ -111,8 +127,9 @@ def spelling_of(table: DecisionTable) -> Spelling:
     if found is None:
         owners = dict(zip(table.owners, _distinct(table.owners), strict=True))
         written = {labels: _distinct(labels) for labels in {d.labels for d in table.decisions}}
+        owner_of = {d.id: owners[d.owner] for d in table.decisions}
         candidates = {d.id: written[d.labels] for d in table.decisions}
-        found = table.memo["spelling"] = Spelling(owners, candidates)
+        found = table.memo["spelling"] = Spelling(owners, owner_of, candidates)
     return found
 
 
