@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
-from spacec.ir.ops import AttrValue, OpParam, OpResult, OpSpec, Rule, RuleError
+from spacec.ir.ops import NO_LAWS, AttrValue, OpLaws, OpParam, OpResult, OpSpec, Rule, RuleError
 from spacec.ir.types import TensorType
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -136,6 +136,7 @@ class OpDescriptor:
     state: bool = False
     inputs: int | None = 1
     elastic: bool = False
+    laws: OpLaws = NO_LAWS
 
     def __post_init__(self) -> None:
         check_name(self.name, _IDENTIFIER)
@@ -145,6 +146,11 @@ class OpDescriptor:
             check_target(self.name, "rule", self.rule)
         if not isinstance(self.params, tuple) or not all(isinstance(p, OpParam) for p in self.params):
             raise ValueError(f"op '{self.name}' has params that are not a tuple of OpParam")
+        if not isinstance(self.laws, OpLaws):
+            raise ValueError(f"op '{self.name}' has laws that are not an OpLaws")
+        unknown = set(self.laws.unless) - {p.name for p in self.params}
+        if unknown:
+            raise ValueError(f"op '{self.name}' has laws that name {sorted(unknown)[0]!r}, which is no parameter of it")
 
     def spec(self, origin: str) -> OpSpec:
         """The op as the compiler knows it; a rule given by name is imported at its first use."""
@@ -159,6 +165,7 @@ class OpDescriptor:
             elastic=self.elastic,
             help=self.help,
             origin=origin,
+            laws=self.laws,
         )
 
 

@@ -83,6 +83,45 @@ class RuleError(Exception):
 Rule = Callable[[Mapping[str, AttrValue], tuple[TensorType, ...]], OpResult]
 
 
+Channels = Literal["fixed", "mixing", "channelwise", "grouped"]
+
+
+@dataclass(frozen=True)
+class OpLaws:
+    """What an op's function satisfies for every input and every value of its weights and buffers.
+
+    The normal form of a network (:mod:`spacec.space.normal`) rests on these. The default claims nothing, which is
+    always sound: such an op stays as it is written.
+
+    ``channels`` says what becomes of a permutation of channels. ``"mixing"``: one of its input's, and one of its
+    output's, is absorbed by permuting its weights (a convolution, a linear map). ``"channelwise"``: a permutation of
+    all its inputs comes out, with the weights permuted along (an activation, a norm, a sum). ``"grouped"``: mixing
+    with one group, channelwise with a group for each channel, else fixed. ``"fixed"``: nothing is known. Ops that
+    draw random numbers satisfy a law where they do in distribution.
+    """
+
+    identity: Literal["never", "always", "same type"] = "never"
+    """It gives its input: always, or where its output has its input's type."""
+    zero: bool = False
+    """It gives zeros, whatever its input."""
+    keeps_zero: Literal["never", "all", "any"] = "never"
+    """It gives zeros where all, or any, of its inputs are zeros."""
+    unless: tuple[str, ...] = ()
+    """Attributes that must be 0 for ``keeps_zero``: a bias, a shift, an affine norm."""
+    adds: bool = False
+    """It adds its inputs: zeros drop out, and a sum among its terms is its terms."""
+    joins: bool = False
+    """It puts the channels of its inputs side by side."""
+    commutes: bool = False
+    """Its inputs may come in any order."""
+    alone: bool = False
+    """Of one input it is that input."""
+    channels: Channels = "fixed"
+
+
+NO_LAWS: Final = OpLaws()
+
+
 @dataclass(frozen=True)
 class OpSpec:
     """A primitive.
@@ -104,6 +143,7 @@ class OpSpec:
     """The lowering can run slices of the largest size (elastic ``out``, inputs, ``kernel``)."""
     help: str = ""
     origin: str = "spacec"
+    laws: OpLaws = NO_LAWS
 
     def param(self, name: str) -> OpParam | None:
         return next((p for p in self.params if p.name == name), None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from spacec.ir.ops import OPEN, OpParam, OpResult, OpSpec, RuleError
 from spacec.ir.types import TensorType
 from spacec.std.checks import Attrs, Types, initial, integer, one_of, size, split
+from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO
 
 SUMS = ("sum", "mean", "sym")
 
@@ -59,6 +60,7 @@ GRAPH_OPS: tuple[OpSpec, ...] = (
         ),
         elastic=True,
         help="each node's sum over its neighbours, along the direction of the edges",
+        laws=KEEPS_ZERO,
     ),
     OpSpec(
         "gat",
@@ -80,6 +82,7 @@ GRAPH_OPS: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="normalisation over each graph's nodes with a learned share of the mean (Cai et al., ICML 2021)",
+        laws=BY_CHANNEL,
     ),
     OpSpec(
         "pair_norm",
@@ -88,5 +91,6 @@ GRAPH_OPS: tuple[OpSpec, ...] = (
         (OpParam("eps", 1e-5, "float", "added to the variance"),),
         elastic=True,
         help="centred nodes of each graph, scaled to a mean square length of one (Zhao and Akoglu, ICLR 2020)",
+        laws=KEEPS_ZERO,
     ),
 )

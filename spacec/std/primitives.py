@@ -6,9 +6,10 @@ same ``spacec_ops`` hook that plugins use.
 
 from __future__ import annotations
 
-from spacec.ir.ops import OPEN, OpParam, OpSpec, OpTable
+from spacec.ir.ops import OPEN, OpLaws, OpParam, OpSpec, OpTable
 from spacec.std import rules
 from spacec.std.graphs import GRAPH_OPS
+from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, LINEAR
 from spacec.std.sequence import SEQUENCE_OPS
 
 _OUT = OpParam("out", OPEN, "size", "output channels")
@@ -24,8 +25,8 @@ def _lowering(name: str) -> str:
     return f"spacec.lower.ops:{name}"
 
 
-def _activation(name: str, help: str) -> OpSpec:
-    return OpSpec(name, rules.activation, _lowering(name), help=help)
+def _activation(name: str, help: str, laws: OpLaws = KEEPS_ZERO) -> OpSpec:
+    return OpSpec(name, rules.activation, _lowering(name), help=help, laws=laws)
 
 
 PRIMITIVES: tuple[OpSpec, ...] = (
@@ -46,6 +47,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="convolution over the input's spatial axes",
+        laws=OpLaws(keeps_zero="all", unless=("bias",), channels="grouped"),
     ),
     OpSpec(
         "linear",
@@ -55,6 +57,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="linear map of the channels at every position",
+        laws=LINEAR,
     ),
     OpSpec(
         "bn",
@@ -64,6 +67,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="batch normalisation",
+        laws=BY_CHANNEL,
     ),
     OpSpec(
         "instance_norm",
@@ -73,6 +77,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="instance normalisation",
+        laws=OpLaws(keeps_zero="all", unless=("affine",), channels="channelwise"),
     ),
     OpSpec(
         "layer_norm",
@@ -82,6 +87,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="normalisation over channels at every position",
+        laws=OpLaws(keeps_zero="all", unless=("affine",), channels="channelwise"),
     ),
     _activation("relu", "max(x, 0)"),
     _activation("relu6", "min(max(x, 0), 6)"),
@@ -91,21 +97,48 @@ PRIMITIVES: tuple[OpSpec, ...] = (
     _activation("swish", "x times sigmoid(x)"),
     _activation("hardswish", "piecewise linear swish"),
     _activation("mish", "x times tanh(softplus(x))"),
-    _activation("sigmoid", "logistic function"),
-    _activation("hardsigmoid", "piecewise linear sigmoid"),
+    _activation("sigmoid", "logistic function", BY_CHANNEL),
+    _activation("hardsigmoid", "piecewise linear sigmoid", BY_CHANNEL),
     _activation("tanh", "hyperbolic tangent"),
-    _activation("softplus", "log(1 + exp(x))"),
-    OpSpec("max_pool", rules.pool, _lowering("max_pool"), (_KERNEL, _STRIDE, _PAD), help="maximum over a window"),
+    _activation("softplus", "log(1 + exp(x))", BY_CHANNEL),
+    OpSpec(
+        "max_pool",
+        rules.pool,
+        _lowering("max_pool"),
+        (_KERNEL, _STRIDE, _PAD),
+        help="maximum over a window",
+        laws=KEEPS_ZERO,
+    ),
     OpSpec(
         "avg_pool",
         rules.pool,
         _lowering("avg_pool"),
         (_KERNEL, _STRIDE, _PAD),
         help="mean over a window, padding left out",
+        laws=KEEPS_ZERO,
     ),
-    OpSpec("global_pool", rules.global_pool, _lowering("global_pool"), help="mean over space: [C, …] to [C]"),
-    OpSpec("identity", rules.pointwise, _lowering("identity"), help="the input"),
-    OpSpec("zero", rules.zero, _lowering("zero"), (_OUT, _STRIDE), help="a present tensor of zeros"),
+    OpSpec(
+        "global_pool",
+        rules.global_pool,
+        _lowering("global_pool"),
+        help="mean over space: [C, …] to [C]",
+        laws=OpLaws("same type", keeps_zero="all", channels="channelwise"),
+    ),
+    OpSpec(
+        "identity",
+        rules.pointwise,
+        _lowering("identity"),
+        help="the input",
+        laws=OpLaws("always", keeps_zero="all", channels="channelwise"),
+    ),
+    OpSpec(
+        "zero",
+        rules.zero,
+        _lowering("zero"),
+        (_OUT, _STRIDE),
+        help="a present tensor of zeros",
+        laws=OpLaws(zero=True, channels="mixing"),
+    ),
     OpSpec(
         "noise",
         rules.noise,
@@ -123,6 +156,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
             OpParam("mode", "nearest", "text", '"nearest", or "bilinear" (linear along each axis)'),
         ),
         help="upsampling by a whole factor, which a stated type may give",
+        laws=OpLaws("same type", keeps_zero="all", channels="channelwise"),
     ),
     OpSpec(
         "broadcast",
@@ -130,6 +164,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         _lowering("broadcast"),
         inputs=2,
         help="a vector [C] at every position of a second tensor",
+        laws=OpLaws(keeps_zero="all"),
     ),
     OpSpec(
         "narrow",
@@ -138,13 +173,30 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         (OpParam("channels", kind="size", help="how many are kept"),),
         elastic=True,
         help="the first channels of its input",
-    ),
-    OpSpec("shift", rules.pointwise, _lowering("shift"), help="moves the map by one position along each spatial axis"),
-    OpSpec(
-        "sum", rules.total, _lowering("sum"), inputs=None, help="sum of tensors of one type; absent terms are dropped"
+        laws=OpLaws("same type", keeps_zero="all"),
     ),
     OpSpec(
-        "concat", rules.concat, _lowering("concat"), inputs=None, help="channels side by side; absent terms are dropped"
+        "shift",
+        rules.pointwise,
+        _lowering("shift"),
+        help="moves the map by one position along each spatial axis",
+        laws=KEEPS_ZERO,
+    ),
+    OpSpec(
+        "sum",
+        rules.total,
+        _lowering("sum"),
+        inputs=None,
+        help="sum of tensors of one type; absent terms are dropped",
+        laws=OpLaws(keeps_zero="all", adds=True, commutes=True, alone=True, channels="channelwise"),
+    ),
+    OpSpec(
+        "concat",
+        rules.concat,
+        _lowering("concat"),
+        inputs=None,
+        help="channels side by side; absent terms are dropped",
+        laws=OpLaws(keeps_zero="all", joins=True, alone=True),
     ),
     OpSpec(
         "mul",
@@ -152,6 +204,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         _lowering("mul"),
         inputs=None,
         help="product; a vector [C] scales the channels of [C, …], a map [1, …] all of them",
+        laws=OpLaws(keeps_zero="any", commutes=True, alone=True),
     ),
     OpSpec(
         "dropout",
@@ -160,6 +213,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         (OpParam("rate", 0.5, "float", "share of the values that are dropped"),),
         state=True,
         help="drops values in training",
+        laws=KEEPS_ZERO,
     ),
     OpSpec(
         "drop_path",
@@ -167,6 +221,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         _lowering("drop_path"),
         state=True,
         help="drops whole samples of a path in training; the trainer schedules its rate",
+        laws=KEEPS_ZERO,
     ),
     *SEQUENCE_OPS,
     *GRAPH_OPS,

@@ -7,7 +7,7 @@ values). Nothing here imports torch.
 from __future__ import annotations
 
 from spacec.ir.dims import Dim
-from spacec.ir.ops import OpParam, OpResult, OpSpec, RuleError
+from spacec.ir.ops import OpLaws, OpParam, OpResult, OpSpec, RuleError
 from spacec.ir.quotients import exact_div
 from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
@@ -25,6 +25,7 @@ from spacec.std.checks import (
     size,
     split,
 )
+from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO
 
 MASKS = ("full", "causal")
 
@@ -172,6 +173,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="a learned vector for each token: tokens(V)[T] to [out, T]",
+        laws=OpLaws(channels="mixing"),
     ),
     OpSpec(
         "positions",
@@ -181,6 +183,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="adds a learned vector for each position",
+        laws=BY_CHANNEL,
     ),
     OpSpec("sinusoids", sinusoids, _lowering("sinusoids"), help="adds sines and cosines of the position"),
     OpSpec(
@@ -191,6 +194,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         inputs=3,
         elastic=True,
         help="scaled dot-product attention of (queries, keys, values)",
+        laws=OpLaws(keeps_zero="all"),
     ),
     OpSpec(
         "attend_grid",
@@ -208,7 +212,13 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         elastic=True,
         help="attention over a grid, with learned vectors of relative position for keys and for values",
     ),
-    OpSpec("flatten", flatten, _lowering("flatten"), help="space to sequence: [C, H, W] to [C, H*W]"),
+    OpSpec(
+        "flatten",
+        flatten,
+        _lowering("flatten"),
+        help="space to sequence: [C, H, W] to [C, H*W]",
+        laws=OpLaws("same type", keeps_zero="all", channels="channelwise"),
+    ),
     OpSpec(
         "class_token",
         class_token,
@@ -217,6 +227,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="a learned token put before the sequence",
+        laws=BY_CHANNEL,
     ),
     OpSpec(
         "token",
@@ -224,6 +235,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("token"),
         (OpParam("index", 0, help="the position, from 0"),),
         help="one position of a sequence: [C, T] to [C]",
+        laws=KEEPS_ZERO,
     ),
     OpSpec(
         "rest",
@@ -231,8 +243,15 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("rest"),
         (OpParam("skipped", 1, help="how many positions are left out"),),
         help="a sequence without its first positions",
+        laws=KEEPS_ZERO,
     ),
-    OpSpec("glu", glu, _lowering("glu"), help="the first half of the channels, gated by the sigmoid of the second"),
+    OpSpec(
+        "glu",
+        glu,
+        _lowering("glu"),
+        help="the first half of the channels, gated by the sigmoid of the second",
+        laws=OpLaws(keeps_zero="all"),
+    ),
     OpSpec(
         "bias",
         bias,
@@ -241,6 +260,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="a learned number for each channel, added",
+        laws=BY_CHANNEL,
     ),
     OpSpec(
         "times",
@@ -248,6 +268,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("times"),
         (OpParam("by", kind="float", help="the factor"), OpParam("plus", 0.0, "float", "added after it")),
         help="a constant multiple, and a constant added",
+        laws=OpLaws(keeps_zero="all", unless=("plus",), channels="channelwise"),
     ),
     OpSpec(
         "above",
@@ -255,6 +276,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("above"),
         (OpParam("threshold", 0.0, "float", "the input must be greater"),),
         help="1 where the input is greater than the threshold, else 0; without gradient",
+        laws=BY_CHANNEL,
     ),
     OpSpec(
         "penalty",
