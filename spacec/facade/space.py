@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from spacec.facade.architectures import Architectures
+from spacec.facade.benchmarks import Benchmarks
 from spacec.facade.costs import Costs
 from spacec.space.architecture import Architecture
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from spacec.lower.supernet import Supernet
 
 
-class Space(Architectures, Costs):
+class Space(Architectures, Benchmarks, Costs):
     """One form of a space: its decisions, its sizes, and the networks that can be built from it.
 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.

@@ -76,7 +76,15 @@ class TaskDescriptor(Descriptor):
 
 @dataclass(frozen=True)
 class BenchmarkDescriptor(Descriptor):
-    """A table of measured architectures."""
+    """A table of measured architectures.
+
+    The target is a function ``open(table, path)`` that gives a :class:`spacec.space.benchmark.Benchmark` for a space's
+    decision table; ``path`` is the user's file, or ``None``. ``extra`` is what pip installs for it, as in
+    ``spacec-tables[nas-bench-201]``, and ``files`` what a user may bring; either is empty where there is none.
+    """
+
+    extra: str = ""
+    files: str = ""
 
 
 @dataclass(frozen=True)

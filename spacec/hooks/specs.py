@@ -74,7 +74,7 @@ def spacec_tasks() -> Sequence[TaskDescriptor]:
 
 @hookspec
 def spacec_benchmarks() -> Sequence[BenchmarkDescriptor]:
-    """Tables of architectures whose results others have measured."""
+    """Tables of architectures that others have trained, asked by ``spacec query FILE NAME ARCH``."""
     return ()
 
 
