@@ -12,7 +12,7 @@ import math
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -36,7 +36,7 @@ from spacec.source import SourceFile, Span
 from spacec.space.decisions import DecisionTable
 from spacec.space.skeleton import build_table, may_have_too_many
 from spacec.syntax import ast
-from spacec.syntax.parse import parse
+from spacec.syntax.parse import parse, parse_where
 from spacec.syntax.read import source_from_path
 
 __all__ = ["Session", "Space", "load", "loads", "parameters_of"]
@@ -67,17 +67,29 @@ class Session:
         folders = (*map(Path, libraries), *stated)
         return Session(registry, with_local_ops(registry.ops(), ops), _prelude(), folders)
 
-    def compile(self, source: SourceFile, params: Mapping[str, Any] | None = None, preset: str | None = None) -> Space:
-        """The space of a text, in the form that ``preset`` and then ``params`` choose."""
-        with no_collection(), remembered():
-            return self._compile(source, params or {}, preset)
+    def compile(
+        self,
+        source: SourceFile,
+        params: Mapping[str, Any] | None = None,
+        preset: str | None = None,
+        where: tuple[SourceFile, ...] = (),
+    ) -> Space:
+        """The space of a text, in the form that ``preset`` and then ``params`` choose.
 
-    def _compile(self, source: SourceFile, params: Mapping[str, Any], preset: str | None) -> Space:
+        ``where`` are the conditions of further constraints, which read as if they stood in the text.
+        """
+        with no_collection(), remembered():
+            return self._compile(source, dict(params or {}), preset, where)
+
+    def _compile(
+        self, source: SourceFile, params: dict[str, Any], preset: str | None, where: tuple[SourceFile, ...]
+    ) -> Space:
         sink = Sink()
         file = parse(source, sink)
         if sink.failed:
             report_names(file, self.prelude, self.ops, sink)
         sink.check()
+        file = replace(file, items=(*file.items, *map(parse_where, where)))
         imports = read_modules(file, self.folders, self.registry, sink)
         sink.check()
         given = {name: as_expression(name, value) for name, value in params.items()}
@@ -100,7 +112,10 @@ class Session:
         eager = limited or may_have_too_many(graph)  # what is wrong with it shows here
         make = functools.partial(_same, table()) if eager else table
         warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
-        return Space(graph.name, source.text, found.parameters, found.presets, graph, make, limited, warnings)
+        again = functools.partial(self.compile, source, params, preset)
+        return Space(
+            graph.name, source.text, found.parameters, found.presets, graph, make, again, where, limited, warnings
+        )
 
     def _graph(
         self,

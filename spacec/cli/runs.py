@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spacec.cli.output import table, tell
-from spacec.cli.spaces import library_folders, read_params
+from spacec.cli.spaces import further_constraints, library_folders, read_params
 from spacec.hooks import installed
+from spacec.syntax.read import source_from_path
 
 if TYPE_CHECKING:
     from spacec.facade import Space
@@ -56,11 +57,12 @@ def make_task(name: str, options: tuple[str, ...]) -> Task:
 
 def open_space_for(task: Task, file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]) -> Space:
     """The space in the form that the options ask for and the task's data need."""
-    from spacec.driver import load, parameters_of
+    from spacec.driver import Session, parameters_of
     from spacec.search.task import bind_header
 
     header = bind_header(task, parameters_of(file), read_params(params))
-    return load(file, preset=preset, ops=ops, libraries=library_folders(), **header)
+    session = Session.default(ops, library_folders())
+    return session.compile(source_from_path(file), header, preset, further_constraints())
 
 
 def print_options(title: str, cls: type[Options], preset: Mapping[str, object] | None = None) -> None:

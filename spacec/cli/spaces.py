@@ -38,8 +38,22 @@ def _note_libraries(ctx: click.Context, param: click.Parameter, value: tuple[str
     ctx.meta[LIBRARIES] = value
 
 
+WHERE = "spacec.where"
+"""Where the texts of ``--where`` wait for whoever loads the space."""
+
+
+def _note_where(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta[WHERE] = value
+
+
+def further_constraints() -> tuple[SourceFile, ...]:
+    """What ``--where`` gave to the command that runs."""
+    texts: tuple[str, ...] = click.get_current_context().meta.get(WHERE, ())
+    return tuple(SourceFile("--where", text) for text in texts)
+
+
 def space_options(command: F) -> F:
-    """``-p``, ``--preset``, ``--library`` and ``--ops``: the form in which a file is loaded."""
+    """``-p``, ``--preset``, ``--where``, ``--library`` and ``--ops``: the form in which a file is loaded."""
     for option in (
         click.option(
             "--ops",
@@ -55,6 +69,14 @@ def space_options(command: F) -> F:
             callback=_note_libraries,
             help="Look for files of `use` in this folder, before those of SPACEC_PATH. Repeatable.",
         ),
+        click.option(
+            "--where",
+            multiple=True,
+            metavar="TEXT",
+            expose_value=False,
+            callback=_note_where,
+            help="Constrain the space further, as its own `where` would: 'params <= 2M'. Repeatable.",
+        ),
         click.option("--preset", metavar="NAME", help="Start from a preset of the file, such as tiny."),
         click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a header parameter."),
     ):
@@ -67,7 +89,7 @@ def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tupl
     from spacec.driver import Session  # the compiler is not needed for --help
 
     given = read_params(params)
-    return Session.default(ops, library_folders()).compile(read_source(file), given, preset)
+    return Session.default(ops, library_folders()).compile(read_source(file), given, preset, further_constraints())
 
 
 def library_folders() -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from spacec.diagnostics.model import Diagnostic
 from spacec.facade.form import Form
+from spacec.source import SourceFile
 from spacec.space import algebra, codec, variation
 from spacec.space.architecture import Architecture
 from spacec.space.derive import derive
@@ -23,11 +24,24 @@ if TYPE_CHECKING:
 class Architectures(Form):
     """The space as a set of architectures."""
 
-    def count(self, owner: str | None = None, where: bool = True) -> int:
+    def where(self, text: str, name: str = "<where>") -> Self:
+        """The space with further constraints: conditions as a ``where`` of its text has them (``"params <= 2M"``).
+
+        It has the same digest, and with it the same architectures. Raises :class:`SpacecError` for what the text of a
+        space would be refused for; messages call the text ``name``.
+        """
+        narrowed = self.make_narrower((*self.narrowed_by, SourceFile(name, text)))
+        assert isinstance(narrowed, type(self))
+        return narrowed
+
+    def count(self, owner: str | None = None, where: bool | str = True) -> int:
         """Exact number of valid architectures; of one owner's part; or, with ``where=False``, before constraints.
 
-        Raises :class:`SpacecError` (E0510) where the constraints couple too much to count.
+        ``where="params <= 2M"`` counts under further constraints, see :meth:`where`. Raises :class:`SpacecError`
+        (E0510) where the constraints couple too much to count.
         """
+        if isinstance(where, str):
+            return self.where(where).count(owner)
         return algebra.count(self.table, owner, where)
 
     def sample(self, n: int = 1, seed: int = 0) -> list[Architecture]:

@@ -14,6 +14,7 @@ from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import Precondition
 from spacec.ir.types import TensorType
 from spacec.memory import no_collection
+from spacec.source import SourceFile
 from spacec.space.decisions import Decision, DecisionTable, Slot
 
 
@@ -30,6 +31,10 @@ class Form:
     graph: SpaceGraph = field(repr=False)
     make_table: Callable[[], DecisionTable] = field(repr=False)
     """Makes :attr:`table`; called once."""
+    make_narrower: Callable[[tuple[SourceFile, ...]], Form] = field(repr=False)
+    """Makes this form with other constraints beside those of the text."""
+    narrowed_by: tuple[SourceFile, ...] = ()
+    """The constraints beside those of the text."""
     limited: bool = False
     """Whether the space has constraints."""
     warnings: tuple[Diagnostic, ...] = ()

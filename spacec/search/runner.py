@@ -83,7 +83,7 @@ def search(
         "trial": asdict(train_config),
         "strategy": strategy.describe(),
         "task": task.describe(),
-        "space": {"name": space.name, "digest": space.digest, "header": dict(space.header)},
+        "space": {"name": space.name, "digest": space.digest, "header": dict(space.header), **_narrowed(space)},
     }
     if out_dir is not None:
         _prepare(out_dir, space, settings, resume)
@@ -92,6 +92,11 @@ def search(
         with recording(recorder):
             context = SearchContext(space, task, config, train_config, device, recorder)
             return _Run(strategy, context, out_dir, progress).run(resume)
+
+
+def _narrowed(space: SpaceLike) -> dict[str, Any]:
+    """The constraints beside those of the grammar, where there are any."""
+    return {"where": [source.text for source in space.narrowed_by]} if space.narrowed_by else {}
 
 
 class _Run:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spacec.ir.flat import FlatGraph
 from spacec.search.task import OutLike
+from spacec.source import SourceFile
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, DecisionTable, Slot
 
@@ -57,6 +58,11 @@ class SpaceLike(Protocol):
     @property
     def header(self) -> Mapping[str, Any]:
         """Values of the header parameters that it was loaded with."""
+        ...
+
+    @property
+    def narrowed_by(self) -> tuple[SourceFile, ...]:
+        """The constraints beside those of the text."""
         ...
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.source import SourceFile, Span
-from spacec.syntax.ast import Expr, File, Net, Node
+from spacec.syntax.ast import Expr, File, Net, Node, Where
 from spacec.syntax.build import Builder
 from spacec.syntax.lexer import BAD, BINDING_WORDS, MAX_ERRORS, MAX_NESTING, OPENERS, Lexed, Token, lex
 from spacec.syntax.mistakes import describe
@@ -47,6 +47,24 @@ def parse_expression(source: SourceFile, sink: Sink | None = None) -> Expr:
     if sink is None:
         own.check()
     return nets[0].value
+
+
+def parse_where(source: SourceFile) -> Where:
+    """The tree of a text that is the conditions of a ``where``; the word itself may be left out.
+
+    Raises :class:`SpacecError` if it is anything else.
+    """
+    sink = Sink()
+    whole = Span(source, 0, len(source.text))
+    words = source.text.split(maxsplit=1)
+    if not words:
+        raise SpacecError(Diagnostic("E0111", "no condition", whole, "expected one, such as `params <= 2M`"))
+    tree = _run(source, sink, () if words[0] == "where" else (Token("where", "", 0, 0),))
+    found = [item for item in tree.items if isinstance(item, Where)]
+    if not sink.failed and (tree.header is not None or len(tree.items) != 1 or not found):
+        sink.add(Diagnostic("E0101", "more than the conditions of one `where`", whole))
+    sink.check()
+    return found[0]
 
 
 def _run(source: SourceFile, sink: Sink | None, lead: tuple[Token, ...]) -> File:

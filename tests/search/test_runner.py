@@ -359,3 +359,10 @@ def test_the_gradient_step_touches_logits_only() -> None:
     (path,) = strategy.masks(0)
     assert path.mask is not None
     assert not any(t.requires_grad for t in path.mask.values())
+
+
+def test_a_run_keeps_the_constraints_that_were_given_beside_the_grammar(tmp_path: Path) -> None:
+    narrowed = SPACE.where("params >= 1")
+    result = search(narrowed, Climber(), TASK, CONFIG, tmp_path)
+    narrowed.validate(result.architecture)
+    assert files.read_json(tmp_path / files.CONFIG)["search"]["space"]["where"] == ["params >= 1"]
