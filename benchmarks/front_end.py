@@ -1,26 +1,19 @@
 """How long the front end takes: CPU seconds of whole commands, of the stages on a long file, of each shipped space.
 
-Run it from the project's root: ``python benchmarks/front_end.py``. It writes FRONT_END.md beside itself. A command is
+Run it from the project's root: ``python -m benchmarks.front_end``. It writes FRONT_END.md beside itself. A command is
 a process of its own, its user and system time counted together, bytecode and disk warm; the import of everything that
 ``check`` needs is measured beside it, so that what a file itself costs can be read as a difference and as a ratio.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path[:0] = [str(ROOT), str(HERE)]
-
-from first_light import child, machine  # noqa: E402  # a sibling script, found through the line above
-
-from spacec.testing.large import large_space  # noqa: E402  # as above
+from benchmarks.report import ROOT, arguments, child, machine, publish
+from spacec.testing.large import large_space
 
 IMPORTS = "import spacec.cli.main, spacec.cli.check, spacec.driver; spacec.driver.Session.default()"
 STAGES = """
@@ -58,8 +51,6 @@ def spent(*arguments: str, runs: int) -> tuple[float, float, float]:
 
 
 def rows(runs: int, lines: int) -> list[str]:
-    import json
-
     base = spent("-c", IMPORTS, runs=runs)
     out = [f"| imports and the standard library alone | {base[0]:.2f} | {base[1]:.2f} to {base[2]:.2f} | | |"]
 
@@ -85,27 +76,17 @@ def rows(runs: int, lines: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure and write FRONT_END.md.")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each measurement")
+    parser = arguments("Measure and write FRONT_END.md.", 5)
     parser.add_argument("--lines", type=int, default=10_000, help="length of the generated file")
-    parser.add_argument("--note", default="", help="a line about the circumstances")
     given = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    lines = [
-        "# The front end: CPU seconds",
-        "",
-        f"Machine: {machine()}.",
-        f"Commit {commit.stdout.strip()}. Medians of {given.runs} runs, each a process; user and system time.",
-        *([given.note] if given.note else []),
-        "Made by `python benchmarks/front_end.py`. *Beyond* is the difference to the imports, *ratio* the quotient.",
-        "",
-        "| what | median | range | beyond | ratio |",
-        "|---|---:|---:|---:|---:|",
-        *rows(given.runs, given.lines),
-        "",
-    ]
-    (HERE / "FRONT_END.md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    facts, table = machine(), rows(given.runs, given.lines)
+    about = (
+        f"Medians of {given.runs} runs, each a process; user and system time.",
+        given.note,
+        "Made by `python -m benchmarks.front_end`. *Beyond* is the difference to the imports, *ratio* the quotient.",
+    )
+    head = ("| what | median | range | beyond | ratio |", "|---|---:|---:|---:|---:|")
+    publish("FRONT_END", "The front end: CPU seconds", facts, about, [*head, *table])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Weights of every network in the published benchmark tables, against what spacec counts from the grammars.
 
-    python benchmarks/published_tables.py FOLDER
+    python -m benchmarks.published_tables FOLDER
 
 FOLDER holds the tables under their released names (see ``TABLES``); one that is missing is said to be. The
-tables themselves are not part of spacec. The last run is recorded in RESULTS.md.
+tables themselves are not part of spacec. A run is recorded in TABLES.md beside this file.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import spacec
+from benchmarks.report import ROOT, machine, publish
 from spacec.space.architecture import architecture_of
 
-GRAMMARS = Path(__file__).parents[1] / "grammars"
 Row = tuple[int, int]
 """Published weights, counted weights."""
 
 
 def shipped(name: str, **given: object) -> spacec.Space:
-    return spacec.load(GRAMMARS / f"{name}.space", **given)
+    return spacec.load(ROOT / "grammars" / f"{name}.space", **given)
 
 
 def read(file: Path) -> Any:
@@ -153,14 +153,18 @@ TABLES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__)
-    print("| table | networks | equal | largest difference |\n|---|---|---|---|")
+    facts = machine()
+    lines = ["| table | networks | equal | largest difference |", "|---|---:|---:|---:|"]
     for title, (name, rows) in TABLES.items():
         file = folder / name
         if not file.is_file():
-            print(f"| {title} | no file {name} | | |")
+            lines.append(f"| {title} | no file {name} | | |")
             continue
         differences = [abs(a - b) for a, b in rows(file)]
-        print(f"| {title} | {len(differences)} | {differences.count(0)} | {max(differences):,} |")
+        lines.append(f"| {title} | {len(differences):,} | {differences.count(0):,} | {max(differences):,} |")
+    about = "Weights (NAS-Bench-Macro: multiplies too) of every network, as published and as counted from the grammar."
+    made = "Made by `python -m benchmarks.published_tables FOLDER`."
+    publish("TABLES", "Published benchmark tables", facts, (about, made), lines)
 
 
 if __name__ == "__main__":

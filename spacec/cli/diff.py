@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import show, table, tell, tell_json
-from spacec.cli.spaces import F, json_option, open_space, read_params, space_options
+from spacec.cli.spaces import json_option, open_space, read_params, side_options, space_options
 from spacec.diagnostics.model import SpacecError
 
 if TYPE_CHECKING:
@@ -21,21 +21,11 @@ _SIGNS = {"removed": ("-", "red"), "added": ("+", "green"), "changed": ("~", "ye
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 
 
-def _side(name: str, number: int) -> Callable[[F], F]:
-    side = ("first", "second")[number - 1]
-    if name == "preset":
-        return click.option(f"--preset{number}", metavar="NAME", help=f"Preset of the {side} side only.")
-    return click.option(f"--p{number}", multiple=True, metavar="NAME=VALUE", help=f"Parameter of the {side} side only.")
-
-
 @click.command()
 @click.argument("first", type=click.Path(), metavar="A")
 @click.argument("second", type=click.Path(), metavar="[B]", required=False)
 @space_options
-@_side("p", 1)
-@_side("p", 2)
-@_side("preset", 1)
-@_side("preset", 2)
+@side_options("the first side", "the second side")
 @click.option("--arch", "archs", multiple=True, metavar="X", help="Twice: compare these two architectures of A.")
 @click.option("--size", "sizes", multiple=True, metavar="NAME=N", help="A free input size, for multiplies (H=64).")
 @json_option
@@ -73,15 +63,24 @@ def diff(
         if archs:
             pair = [a.architecture(spec) for spec in archs]
             found = _architecture_facts(a, pair, read_params(sizes))
-            _tell_architectures(found, as_json)
+            _tell(found, as_json, _tell_architectures)
         else:
             b = open_space(second or first, (*params, *p2), preset2 or preset, ops)
             found = _space_facts((a, b), (_named(first, p1, preset1), _named(second or first, p2, preset2)))
-            _tell_spaces(found, as_json)
+            _tell(found, as_json, _tell_spaces)
     except SpacecError as error:
         show(error.diagnostics)
         ctx.exit(TROUBLE)
     ctx.exit(SAME if found["same"] else DIFFERENT)
+
+
+def _tell(found: Mapping[str, Any], as_json: bool, differences: Callable[[Mapping[str, Any]], None]) -> None:
+    if as_json:
+        tell_json(found)
+    elif not found["same"]:
+        tell(click.style(f"--- {found['sides'][0]}", fg="red"))
+        tell(click.style(f"+++ {found['sides'][1]}", fg="green"))
+        differences(found)
 
 
 def _named(file: str, params: Sequence[str], preset: str | None) -> str:
@@ -166,14 +165,7 @@ def _change(change: Change) -> dict[str, Any]:
     return found | {"aspects": [{k: v for k, v in aspect.items() if v != ()} for aspect in aspects]}
 
 
-def _tell_spaces(found: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        tell_json(found)
-        return
-    if found["same"]:
-        return
-    tell(click.style(f"--- {found['sides'][0]}", fg="red"))
-    tell(click.style(f"+++ {found['sides'][1]}", fg="green"))
+def _tell_spaces(found: Mapping[str, Any]) -> None:
     rows = [(name, _shown(old), "->", _shown(new)) for name, (old, new) in found["facts"].items()]
     rows += [(f"digest of {o}", _shown(old), "->", _shown(new)) for o, (old, new) in found["owners"].items()]
     ops = found["ops"]
@@ -242,14 +234,7 @@ def _multiplies(space: Space, pair: Sequence[Architecture], sizes: Mapping[str, 
         return None
 
 
-def _tell_architectures(found: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        tell_json(found)
-        return
-    if found["same"]:
-        return
-    tell(click.style(f"--- {found['sides'][0]}", fg="red"))
-    tell(click.style(f"+++ {found['sides'][1]}", fg="green"))
+def _tell_architectures(found: Mapping[str, Any]) -> None:
     rows = [("weights", *(f"{n:,}" for n in found["weights"]))]
     if found["multiplies"] is not None:
         rows.append(("multiplies", *(f"{n:,}" for n in found["multiplies"])))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import say, tell
-from spacec.cli.spaces import open_space, space_options
+from spacec.cli.spaces import open_space, side_options, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ SHOWN = 5
 @click.argument("new", type=click.Path())
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|RUN...")
 @space_options
-@click.option("--p1", multiple=True, metavar="NAME=VALUE", help="Parameter of OLD only.")
-@click.option("--p2", multiple=True, metavar="NAME=VALUE", help="Parameter of NEW only.")
-@click.option("--preset1", metavar="NAME", help="Preset of OLD only.")
-@click.option("--preset2", metavar="NAME", help="Preset of NEW only.")
+@side_options("OLD", "NEW")
 @click.option("--rename", "renames", multiple=True, metavar="OLD=NEW", help="A candidate, decision or owner renamed.")
 @click.option("--set", "given", multiple=True, metavar="ID=VALUE", help="The value of a decision of NEW.")
 @click.option(

@@ -84,6 +84,21 @@ def space_options(command: F) -> F:
     return command
 
 
+def side_options(first: str, second: str) -> Callable[[F], F]:
+    """``--p1``, ``--p2``, ``--preset1``, ``--preset2``: what holds for one of two spaces only, called so in help."""
+
+    def decorate(command: F) -> F:
+        for number, side in ((2, second), (1, first)):
+            preset = click.option(f"--preset{number}", metavar="NAME", help=f"Preset of {side} only.")
+            params = click.option(
+                f"--p{number}", multiple=True, metavar="NAME=VALUE", help=f"Parameter of {side} only."
+            )
+            command = params(preset(command))
+        return command
+
+    return decorate
+
+
 def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]) -> Space:
     """The space of a file (``-`` is standard input) in the form that the options ask for."""
     from spacec.driver import Session  # the compiler is not needed for --help

@@ -5,8 +5,9 @@ Colours are Okabe and Ito's (told apart under every common colour blindness). Ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
@@ -128,22 +129,35 @@ class Svg:
 
 def curve(points: Sequence[Point]) -> str:
     """Path data through ``points`` from left to right, level at each of them."""
-    (x, y), *rest = points
-    parts = [f"M{_number(x)},{_number(y)}"]
-    for u, v in rest:
-        middle = (x + u) / 2
-        parts.append(f"C{_number(middle)},{_number(y)} {_number(middle)},{_number(v)} {_number(u)},{_number(v)}")
-        x, y = u, v
+    return _smooth(points, lambda a, b: ((_middle(a, b)[0], a[1]), (_middle(a, b)[0], b[1])))
+
+
+def curve_down(points: Sequence[Point]) -> str:
+    """Path data through ``points`` from top to bottom, upright at each of them."""
+    return _smooth(points, lambda a, b: ((a[0], _middle(a, b)[1]), (b[0], _middle(a, b)[1])))
+
+
+def _smooth(points: Sequence[Point], handles: Callable[[Point, Point], tuple[Point, Point]]) -> str:
+    """Cubic pieces; ``handles`` gives the two control points between one point and the next."""
+    parts = [f"M{_pair(points[0])}"]
+    parts.extend("C" + " ".join(map(_pair, (*handles(a, b), b))) for a, b in pairwise(points))
     return " ".join(parts)
+
+
+def _middle(a: Point, b: Point) -> Point:
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
+
+
+def _pair(point: Point) -> str:
+    return f"{_number(point[0])},{_number(point[1])}"
 
 
 def corners(points: Sequence[Point], radius: float = 7) -> str:
     """Path data along straight lines through ``points``, with round corners."""
-    parts = [f"M{_number(points[0][0])},{_number(points[0][1])}"]
+    parts = [f"M{_pair(points[0])}"]
     for a, b, c in zip(points, points[1:], points[2:], strict=False):
-        (ux, uy), (vx, vy) = _towards(b, a, radius), _towards(b, c, radius)
-        parts.append(f"L{_number(ux)},{_number(uy)} Q{_number(b[0])},{_number(b[1])} {_number(vx)},{_number(vy)}")
-    parts.append(f"L{_number(points[-1][0])},{_number(points[-1][1])}")
+        parts.append(f"L{_pair(_towards(b, a, radius))} Q{_pair(b)} {_pair(_towards(b, c, radius))}")
+    parts.append(f"L{_pair(points[-1])}")
     return " ".join(parts)
 
 
@@ -152,17 +166,6 @@ def _towards(a: Point, b: Point, step: float) -> Point:
     length = max(1e-9, ((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2) ** 0.5)
     share = min(step / length, 0.5)
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
-
-
-def curve_down(points: Sequence[Point]) -> str:
-    """Path data through ``points`` from top to bottom, upright at each of them."""
-    (x, y), *rest = points
-    parts = [f"M{_number(x)},{_number(y)}"]
-    for u, v in rest:
-        middle = (y + v) / 2
-        parts.append(f"C{_number(x)},{_number(middle)} {_number(u)},{_number(middle)} {_number(u)},{_number(v)}")
-        x, y = u, v
-    return " ".join(parts)
 
 
 def _attributes(values: dict[str, object]) -> str:

@@ -8,12 +8,12 @@ of the diagrams, not by the number of assignments; beyond :data:`MAX_NODES` it i
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial, reduce
 
 from spacec.ir.symbol import Symbol
 
@@ -221,6 +221,11 @@ def merge(fn: Operation, a: Cases | Number, b: Cases | Number, zero: bool = Fals
     if memory is None or not (isinstance(a, Cases) or isinstance(b, Cases)):
         return _merge(fn, a, b, zero)
     return memory.recall((fn, zero), (a, b), lambda: _merge(fn, a, b, zero))
+
+
+def fold(fn: Operation, items: Sequence[Cases | Number]) -> Cases | Number:
+    """``fn`` over one or more numbers, from the left, case by case. Raises :class:`TooManyCases`."""
+    return reduce(partial(merge, fn), items)
 
 
 def _joined(diagrams: list[Cases]) -> tuple[Symbol, ...]:

@@ -7,7 +7,6 @@ decide where presence enters (:mod:`spacec.ir.settled`), and else as an opaque :
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import reduce
 from typing import Literal
 
 from spacec.ir import cases
@@ -85,7 +84,7 @@ def extreme(fn: Literal["max", "min"], dims: tuple[Dim, ...]) -> Dim:
         return (max if fn == "max" else min)(d for d in distinct if isinstance(d, int))
     if has_presence(*distinct) and None not in (parts := [as_cases(d) for d in distinct]):
         known = [p for p in parts if p is not None]
-        return as_dim(reduce(lambda a, b: cases.merge(max if fn == "max" else min, a, b), known))
+        return as_dim(cases.fold(max if fn == "max" else min, known))
     return poly(Apply(fn, distinct))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import reduce
 
 from spacec.ir import cases
 from spacec.ir.cases import Cases, TooManyCases
@@ -101,7 +100,7 @@ def _atom_cases(atom: Atom) -> Cases | cases.Number | None:
     if len(known) < len(args):
         return None
     if atom.fn in ("max", "min"):
-        return reduce(lambda a, b: cases.merge(max if atom.fn == "max" else min, a, b), known)
+        return cases.fold(max if atom.fn == "max" else min, known)
     return cases.merge(_QUOTIENTS[atom.fn], known[0], known[1])
 
 

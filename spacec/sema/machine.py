@@ -19,6 +19,7 @@ from spacec.sema.builder import Builder, Cx
 from spacec.sema.values import UNKNOWN, Closure, Definition, Env, Pack, Tensor, Value, Want
 from spacec.source import SourceFile, Span
 from spacec.syntax import ast
+from spacec.syntax.free import free_names
 
 MAX_NESTING = 150
 """Definitions inside each other; a finite recursion that needs more is written as a repeat."""
@@ -53,7 +54,7 @@ class Mentions:
 
     node: ast.Node
     names: tuple[str, ...]
-    """Sorted; bound names are included, since a superset is safe for keys."""
+    """What it takes from around it (:func:`free_names`), sorted; a superset is safe for keys."""
     inline: bool
     """Whether it binds inline."""
 
@@ -240,7 +241,7 @@ def _closure_key(m: Machine, node: ast.Node, env: Env) -> Hashable | None:
 
 
 def mentions(m: Machine, node: ast.Node) -> Mentions:
-    """Every name mentioned in a piece of syntax, and whether it binds inline; read once for each node."""
+    """Every name that a piece of syntax takes from around it, and whether it binds inline; read once for each node."""
     known = m.mentions.get(id(node))
     if known is None:
         known = m.mentions[id(node)] = _mentions(node)
@@ -248,15 +249,9 @@ def mentions(m: Machine, node: ast.Node) -> Mentions:
 
 
 def _mentions(node: ast.Node) -> Mentions:
-    found: set[str] = set()
     inline = False
     stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, ast.Name):
-            found.add(item.id)
-        elif isinstance(item, ast.Append):
-            found.add(item.target)
-        inline |= isinstance(item, ast.Inline)
-        stack.extend(ast.parts(item))
-    return Mentions(node, tuple(sorted(found)), inline)
+    while stack and not inline:
+        inline = isinstance(stack[-1], ast.Inline)
+        stack.extend(ast.parts(stack.pop()))
+    return Mentions(node, tuple(sorted(free_names(node))), inline)

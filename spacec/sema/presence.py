@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 
 from spacec.ir import cases
 from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, conjuncts, either
@@ -89,8 +88,7 @@ def _indicator(m: Machine, builder: Builder, condition: Cond) -> Dim:
             parts = sorted((indicator(m, builder, p) for p in condition.parts), key=str)
             known = [c for p in parts if (c := as_cases(p)) is not None]
             fn, found = (min, 1) if isinstance(condition, All) else (max, 0)
-            start: cases.Cases | cases.Number = found
-            return as_dim(reduce(lambda a, b: cases.merge(fn, a, b), known, start))
+            return as_dim(cases.fold(fn, [found, *known]))
     raise TypeError(f"{condition} is about no decision of a region")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spacec.facade import Space
 from spacec.ir.flat import LOSS_PREFIX
-from spacec.lower.network import transfer
+from spacec.lower.network import Network, transfer
 from spacec.lower.supernet import Supernet
 from spacec.space.architecture import Architecture
 
@@ -45,7 +45,9 @@ def check_selected(
     for loss in (_loss(mine), _loss(theirs)):
         if loss.requires_grad:  # not where nothing weighs
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves backward untyped
-    _same_gradients(space, supernet, network, arch)
+    carried = carry_gradients(supernet, network, space.network(arch).double())
+    for name, (received, own) in carried.items():
+        _close(received, own, GRADIENT_TOLERANCE, f"gradient of {name}")
     after = space.network(arch, weights=supernet).double()
     for name, buffer in network.named_buffers():
         _close(after.get_buffer(name), buffer, OUTPUT_TOLERANCE, name)
@@ -75,22 +77,26 @@ def _loss(outputs: Mapping[str, Tensor]) -> Tensor:
     return total
 
 
-def _same_gradients(space: Space, supernet: Supernet, network: nn.Module, arch: Architecture) -> None:
-    """Carry the supernet's gradients over as if they were weights; what is not carried must have none."""
-    carrier, received = copy.deepcopy(supernet), space.network(arch).double()
+def carry_gradients(supernet: Supernet, network: nn.Module, carrier: Network) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per weight of ``network``: the gradient that the supernet has for it, and its own.
+
+    The supernet's are carried over as if they were weights, into ``carrier``, another network of the same
+    architecture. Raises ``AssertionError`` where the supernet has gradients that are carried nowhere.
+    """
+    source = copy.deepcopy(supernet)
     found = {name: p.grad for name, p in supernet.named_parameters()}
     with torch.no_grad():
-        for name, parameter in carrier.named_parameters():
+        for name, parameter in source.named_parameters():
             gradient = found[name]
             parameter.copy_(torch.zeros_like(parameter) if gradient is None else gradient)
-    transfer(carrier, received)
-    for name, parameter in network.named_parameters():
-        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        _close(received.get_parameter(name), expected, GRADIENT_TOLERANCE, f"gradient of {name}")
+    transfer(source, carrier)
     total = sum(float(g.abs().sum()) for g in found.values() if g is not None)
     alone = sum(float(p.grad.abs().sum()) for p in network.parameters() if p.grad is not None)
     if abs(total - alone) > GRADIENT_TOLERANCE * max(1.0, alone):
         raise AssertionError("the supernet has gradients outside the selected architecture")
+    received = dict(carrier.named_parameters())
+    own = {name: p.grad if p.grad is not None else torch.zeros_like(p) for name, p in network.named_parameters()}
+    return {name: (received[name].detach(), gradient) for name, gradient in own.items()}
 
 
 def _close(mine: Tensor, theirs: Tensor, tolerance: float, name: str) -> None:

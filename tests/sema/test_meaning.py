@@ -357,3 +357,13 @@ def test_a_tied_member_inside_has_weights_at_every_use_that_has_its_own(kind: st
     head = "space s\ninput x: [2]\noutput y: [2]\n"
     table = table_of(f"{head}{kind} f = tied(linear(6) >> linear(2) >> bn) * 2\nnet = f >> f")
     assert cost(table, architecture_of(table, {}), "params") == params
+
+
+def test_a_tied_body_may_reuse_names_of_what_stands_around_it() -> None:
+    """Only what it takes from there matters, so names that it binds itself are no capture."""
+    head = "space s\ninput x: [2]\noutput y: [2]\n"
+    inner = "tied(dag({a}) {{ {b} = [{a}, {a} >> (relu | tanh)]; return {b}[1] >> linear(2) }})"
+    bodies = (inner.format(a=a, b=b) for a, b in (("x", "s"), ("z", "t")))
+    first, second = (table_of(f"{head}net = dag(x) {{ s = [x]; s += sum(from s: {b}); return s[1] }}") for b in bodies)
+    assert [d.id for d in first.decisions] == [d.id for d in second.decisions]
+    assert count(first) == count(second) == 2
