@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from spacec.diagnostics.model import Diagnostic
 from spacec.facade.form import Form
+from spacec.memory import no_collection
 from spacec.source import SourceFile
 from spacec.space import algebra, codec, variation
 from spacec.space.architecture import Architecture
 from spacec.space.derive import derive
 from spacec.space.feasible import infeasible, violated
+from spacec.space.regions import RegionCounts, count_by_regions
 from spacec.space.sample import sample
 from spacec.space.validate import validate
 
 if TYPE_CHECKING:
     from spacec.space.batch import Batch
+
+FEW = 1_000
+"""Decisions of a table, once it is made, whose diagram is made as fast as its regions are counted."""
 
 
 class Architectures(Form):
@@ -42,7 +48,19 @@ class Architectures(Form):
         """
         if isinstance(where, str):
             return self.where(where).count(owner)
+        by_region = not (where and self.limited) and ("table" not in self.__dict__ or len(self.decisions) > FEW)
+        known = self.region_counts if by_region else None
+        if known is not None and (owner is None or self.table.owners == (owner,)):
+            return known.total
+        if known is not None and owner is not None and owner in known.owners:
+            return known.owners[owner]
         return algebra.count(self.table, owner, where)
+
+    @cached_property
+    def region_counts(self) -> RegionCounts | None:
+        """Counts before constraints that need no :attr:`table`; ``None`` where only its diagram can tell."""
+        with no_collection():
+            return count_by_regions(self.graph)
 
     def sample(self, n: int = 1, seed: int = 0) -> list[Architecture]:
         """``n`` valid architectures, uniform and independent; the same seed gives the same ones."""

@@ -89,6 +89,7 @@ def algebra(table: DecisionTable, where: bool = True, owner: str | None = None, 
     :func:`count`. Raises :class:`TooManyStates` (E0510) beyond ``limit`` steps of work, and E0512 or E0513
     where a constraint cannot be counted under.
     """
+    owner = None if table.owners == (owner,) else owner
     key = ("algebra", where and bool(table.constraints), owner, limit)
     if key not in table.memo:
         try:

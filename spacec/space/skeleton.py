@@ -93,7 +93,7 @@ def build_table(
     listed = {i: either(*conditions) for i, conditions in walk.active.items()}
     candidates = {i: len(d.labels) for i, (d, _) in walk.decisions.items()}
     active = {i: shorter(condition, candidates, listed) for i, condition in listed.items()}
-    decisions = _in_order(
+    decisions = in_order(
         {i: _decided(i, d, owner, active[i], growth.get(i, True)) for i, (d, owner) in walk.decisions.items()}
     )
     digests = dict(dormant or {})
@@ -211,7 +211,7 @@ def _call(walk: _Walk, place: Place, node: CallNode, reach: Reach, count_params:
         _add(walk.params, reach.guard, walk.dim(params))
 
 
-def _in_order(decisions: dict[str, Decision]) -> tuple[Decision, ...]:
+def in_order(decisions: dict[str, Decision]) -> tuple[Decision, ...]:
     """The decisions, each after those that its condition mentions; otherwise in the order in which they were met."""
     place = {name: k for k, name in enumerate(decisions)}
     done: dict[str, Decision] = {}
