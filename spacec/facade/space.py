@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from spacec.facade.architectures import Architectures
 from spacec.facade.benchmarks import Benchmarks
 from spacec.facade.costs import Costs
+from spacec.facade.distributions import Distributions
 from spacec.space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from spacec.lower.supernet import Supernet
 
 
-class Space(Architectures, Benchmarks, Costs):
+class Space(Architectures, Benchmarks, Costs, Distributions):
     """One form of a space: its decisions, its sizes, and the networks that can be built from it.
 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.

@@ -1,0 +1,58 @@
+"""Distributions over the architectures of a space that decide each decision by itself, under its constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spacec.facade.form import Form
+from spacec.space.factorised import Probabilities
+
+if TYPE_CHECKING:
+    from spacec.space.batch import Batch
+    from spacec.space.chances import Chances, Vectors
+
+
+class Distributions(Form):
+    """Probabilities by decision: of its candidates, or of each element of a subset (coins, given its bounds).
+
+    A decision that is not named is uniform. They are named by decision and not by mask slot, since a
+    slot's vector has *absent* among its candidates and a subset is no slot.
+    """
+
+    def feasible_probability(self, probabilities: Probabilities | None = None) -> Any:
+        """P(V): how probable it is that what is drawn decision by decision satisfies the constraints; exact.
+
+        Fractions give a fraction. Tensors pass through, so the result is differentiable in them; with
+        arrays of shape [candidates, n], n distributions are done at once. 1 where there are no constraints.
+        Raises :class:`SpacecError`: E0510 where the constraints couple too much, E0607 for probabilities that do not
+        fit.
+        """
+        from spacec.space.chances import feasible_probability
+
+        return feasible_probability(self.table, probabilities)
+
+    def feasible_log_gradient(self, logits: Mapping[str, Any] | None = None) -> Vectors:
+        """The gradient of log P(V) in the logits, without torch: of the softmax of a decision's candidates, or of the
+        sigmoid of each element of a subset; by decision, all of them. Raises as :meth:`feasible_probability`; E0511
+        where P(V) is 0.
+        """
+        from spacec.space.chances import Chances, softmax
+
+        return Chances(self.table, softmax(self.table, logits or {})).log_gradient
+
+    def feasible(self, probabilities: Probabilities | None = None) -> Chances:
+        """The distribution restricted to the valid architectures: P(V), marginals, gradients, scores and samples.
+
+        Real numbers only; exact where all are whole numbers and fractions.
+        """
+        from spacec.space.chances import Chances
+
+        return Chances(self.table, probabilities)
+
+    def sample_from(self, probabilities: Probabilities | None = None, n: int = 1, seed: int = 0) -> Batch:
+        """``n`` architectures from the distribution given that they are valid, without rejection; E0511 if none is."""
+        from spacec.space.chances import Chances
+        from spacec.space.factorised import factorised
+
+        return Chances(self.table, factorised(self.table, probabilities, exact=False)).sample(n, seed)
