@@ -18,6 +18,7 @@ from spacec.ir.sizes import evaluate
 from spacec.space.compare import compare_decisions
 from spacec.space.constraints import check_symbols
 from spacec.space.decisions import CostTerm, DecisionTable
+from spacec.space.deferred import Deferred
 from spacec.space.latency import latency_terms, read_latencies
 from spacec.space.measures import Measure, at_sizes, counted, owned
 from spacec.syntax.read import source_from_path
@@ -46,7 +47,7 @@ def with_costs(loaded: Form, measures: Sequence[Measure], folder: Path, forms: F
     the size of an input is missing or does not fit.
     """
     known: dict[tuple[tuple[str, object], ...], Form] = {(): loaded}
-    costs = dict(loaded.table.costs)
+    costs: dict[str, tuple[CostTerm, ...]] = {}
     for measure in measures:
         if measure.kind in ("picks", "depth", "count"):
             _check_label(loaded.table, measure)
@@ -55,7 +56,7 @@ def with_costs(loaded: Form, measures: Sequence[Measure], folder: Path, forms: F
         if measure.form not in known:
             known[measure.form] = _form(loaded.table, measure, forms)
         costs[measure.name] = _measured(known[measure.form], measure, folder)
-    table = replace(loaded.table, costs=costs)
+    table = replace(loaded.table, costs=Deferred.over(loaded.table.costs, costs))
     check_symbols(table)
     return table
 
@@ -74,7 +75,7 @@ def _measured(form: Form, measure: Measure, folder: Path) -> tuple[CostTerm, ...
     except SpacecError as error:
         raise SpacecError(_unreadable(measure, folder, error.diagnostics[0])) from None
     table = read_latencies(source, measure.span)
-    return latency_terms(flatten(form.graph), form.table.by_id, table, sizes, measure.span)
+    return latency_terms(flatten(form.graph, full=True), form.table.by_id, table, sizes, measure.span)
 
 
 def _unreadable(measure: Measure, folder: Path, why: Diagnostic) -> Diagnostic:

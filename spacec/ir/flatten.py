@@ -47,9 +47,11 @@ class _Member:
 class _Flattener:
     """Accumulates flat nodes; ``names`` are the ids of the decisions whose symbols stand in sizes."""
 
-    def __init__(self, graph: SpaceGraph, names: Mapping[int, str]) -> None:
+    def __init__(self, graph: SpaceGraph, names: Mapping[int, str], full: bool) -> None:
         self.nodes: list[FlatNode] = []
         self.names = names
+        self.full = full
+        """Guards say all that leads to a node."""
         self.dims: dict[Dim, Dim] = {}
         self.pure: dict[Hashable, int] = {}
         self.merged = frozenset(graph.merged)
@@ -86,10 +88,14 @@ class _Flattener:
         return tuple(map(self.attr, value)) if isinstance(value, tuple) else value
 
 
-def flatten(graph: SpaceGraph) -> FlatGraph:
-    """The flat form of a space graph."""
+def flatten(graph: SpaceGraph, full: bool = False) -> FlatGraph:
+    """The flat form of a space graph.
+
+    With ``full``, guards inside a member that runs once say all that leads there, as sums over masks need it, which
+    weigh decisions whether they are asked or not; else what tells architectures apart.
+    """
     root = root_place(graph.root)
-    work = _Flattener(graph, root.shared)
+    work = _Flattener(graph, root.shared, full)
     inputs = [work.add(FlatInput(p.name, p.type)) for p in graph.inputs]
     results = _expand(work, root, inputs, Reach.of(root.owner), ALWAYS)
     for use in graph.merged:
@@ -130,7 +136,7 @@ def _expand(work: _Flattener, place: Place, inputs: list[int], reach: Reach, gat
         if isinstance(node, CallNode):
             values.append(_call(work, place, node, [at(r) for r in node.inputs], reach, gate))
             continue
-        here = both(reach.entry, place.absolute(node.guard))
+        here = both(reach.guard if work.full else reach.entry, place.absolute(node.guard))
         if isinstance(node, OpNode):
             values.append([_op(work, place, node, tuple(map(at, node.inputs)), here)])
             continue

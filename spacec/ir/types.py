@@ -39,6 +39,14 @@ class TensorType:
         return (self.channels, *self.space)
 
     @cached_property
+    def elements(self) -> Dim:
+        """Numbers that one sample of it holds; of a graph's features: per node of the graph."""
+        size: Dim = 1 if self.kind == "tokens" else self.channels
+        for n in self.space:
+            size = size * n
+        return size
+
+    @cached_property
     def symbols(self) -> frozenset[Symbol]:
         return frozenset().union(*(symbols(d) for d in self.dims))
 

@@ -15,13 +15,16 @@ from spacec.source import Span
 from spacec.space.measures import Kind, Measure
 from spacec.syntax import ast
 
-MEASURED: tuple[Kind, ...] = ("params", "macs", "latency")
+MEASURED: tuple[Kind, ...] = ("params", "macs", "activations", "nodes", "latency")
 """Costs of a network: of the loaded form, or of the one that their arguments give."""
 
 ADDED: tuple[Kind, ...] = ("picks", "depth", "count")
 """Costs that add up over the decisions of a let, or of the whole space."""
 
-SIGNATURES = '`params`, `macs`, `latency("FILE.csv")`, `picks(let)`, `depth(let)` and `count(let, "label")`'
+SIGNATURES = (
+    '`params`, `macs`, `activations`, `nodes`, `latency("FILE.csv")`, '
+    '`picks(let)`, `depth(let)` and `count(let, "label")`'
+)
 
 
 class Costs:

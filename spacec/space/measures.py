@@ -1,4 +1,4 @@
-"""Costs that a ``where`` measures beside the weights and multiplies of the loaded form.
+"""Costs that a ``where`` measures beside those of the loaded form.
 
 A :class:`Measure` says what a cost symbol stands for; :func:`counted` gives the terms of those that
 the decisions alone settle, :func:`at_sizes` those of a form at given sizes of its inputs. Other forms have to be
@@ -17,14 +17,14 @@ from spacec.ir.sizes import substitute
 from spacec.source import NOWHERE, Span
 from spacec.space.decisions import CostTerm, Decision, DecisionTable
 
-Kind = Literal["params", "macs", "latency", "picks", "depth", "count"]
+Kind = Literal["params", "macs", "activations", "nodes", "latency", "picks", "depth", "count"]
 
 
 @dataclass(frozen=True)
 class Measure:
     """One cost of a ``where``; ``name`` is its canonical text and its key among a table's costs.
 
-    ``params``, ``macs`` and ``latency`` are measured in the form that ``form`` gives (empty: the one
+    ``params``, ``macs``, ``activations``, ``nodes`` and ``latency`` are measured in the form that ``form`` gives (empty: the one
     that is loaded) at the input ``sizes``; ``latency`` reads the file ``path``. ``picks``, ``depth``
     and ``count`` add up over the decisions of ``owner`` (a let or tied with all its members, or one
     member; empty: of all): elements picked, copies of depth choices, choices of the candidate ``label``.

@@ -6,6 +6,7 @@ decisions is one amount, however often it is called.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,9 @@ from spacec.ir.graph import (
 from spacec.ir.naming import Place, decision_text, global_size, own_decisions, owner_place, root_place
 from spacec.ir.reach import Reach
 from spacec.space.decisions import Constraint, CostTerm, Decision, DecisionTable, Forbidden, Junction, Limit, Need, Slot
+from spacec.space.deferred import Deferred
 from spacec.space.growth import growth_of_sizes
+from spacec.space.results import RESULTS, result_terms
 from spacec.space.shorter import shorter
 
 MAX_DECISIONS = 50_000
@@ -98,7 +101,8 @@ def build_table(
     )
     digests = dict(dormant or {})
     digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
-    costs = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
+    made = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
+    costs = Deferred(made, dict.fromkeys(RESULTS, functools.partial(result_terms, graph)))
     constraints = tuple(_global_limit(walk, c) for c in limits)
     needs = tuple(
         Need(port.name, root.absolute(out.presence), port.span)

@@ -98,6 +98,17 @@ WHERE: dict[str, Callable[[Reading], bool]] = {
 JOINED = sorted(w for w in WHERE if "rate" not in w and ", k" not in w)
 
 
+@pytest.mark.parametrize("given", [{}, {"C": 8}])
+def test_what_networks_make_can_be_limited(given: dict[str, int]) -> None:
+    """``activations(C = 8)`` is that of the form with C = 8, whichever is loaded."""
+    limited = table("activations(C = 8) <= 4K, nodes <= 9", **given)
+    wide = table("nodes <= 99", C=8)
+    free = list(algebra.enumerate_architectures(wide, where=False))
+    expected = [a for a in free if cost(wide, a, "activations") <= 4_000 and cost(wide, a, "nodes") <= 9]
+    assert 0 < algebra.count(limited) == len(expected) < len(free)
+    assert {a.choices for a in algebra.enumerate_architectures(limited)} == {a.choices for a in expected}
+
+
 @pytest.mark.parametrize("where", WHERE)
 def test_a_constraint_means_what_it_says(where: str) -> None:
     limited = table(where)
