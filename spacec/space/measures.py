@@ -25,9 +25,10 @@ class Measure:
     """One cost of a ``where``; ``name`` is its canonical text and its key among a table's costs.
 
     ``params``, ``macs``, ``activations``, ``nodes`` and ``latency`` are measured in the form that
-    ``form`` gives (empty: the one that is loaded) at the input ``sizes``; ``latency`` reads the file ``path``. ``picks``, ``depth``
-    and ``count`` add up over the decisions of ``owner`` (a let or tied with all its members, or one
-    member; empty: of all): elements picked, copies of depth choices, choices of the candidate ``label``.
+    ``form`` gives (empty: the one that is loaded) at the input ``sizes``; ``latency`` reads the file
+    ``path``. ``picks``, ``depth`` and ``count`` add up over the decisions of ``owner`` (a let or tied
+    with all its members, or one member; empty: of all): elements picked, copies of depth choices,
+    choices of the candidate ``label``.
     """
 
     name: str
