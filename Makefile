@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt $(addsuffix pyproject.toml,$(PLUGINS))
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) lacks the venv module; install it (Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
 	@echo "installing spacec and its plugins into $(VENV); this takes a minute or two"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]' $(addprefix -e ./,$(PLUGINS))
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]' $(foreach p,$(PLUGINS),-e './$(p)$(shell sed -n 's/^all = .*/[all]/p' $(p)pyproject.toml)')
 	@touch $@
 
 clean:
