@@ -30,6 +30,7 @@ def spacec_ops() -> list[OpDescriptor]:
             state=op.state,
             inputs=op.inputs,
             elastic=op.elastic,
+            laws=op.laws,
         )
         for op in PRIMITIVES
     ]
