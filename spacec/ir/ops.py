@@ -121,6 +121,9 @@ class OpLaws:
 
 NO_LAWS: Final = OpLaws()
 
+DROPS_ABSENT: Final = frozenset(("sum", "concat"))
+"""Ops whose absent terms are left out; every other op is absent if an input is."""
+
 
 @dataclass(frozen=True)
 class OpSpec:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spacec.ir.entries import reaches
 from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp, sources_of
+from spacec.ir.ops import DROPS_ABSENT
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
@@ -18,7 +19,7 @@ from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses
 from spacec.lower.modules_graph import Graph
-from spacec.lower.plan import DROPS_ABSENT, ChooseStep, OpStep, Plan
+from spacec.lower.plan import ChooseStep, OpStep, Plan
 from spacec.lower.sizes import number
 from spacec.lower.switches import fitted
 

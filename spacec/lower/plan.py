@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 from spacec.ir.entries import running_calls
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatOp, FlatSwitch
+from spacec.ir.ops import DROPS_ABSENT
 from spacec.lower import errors
-
-DROPS_ABSENT = frozenset(("sum", "concat"))
-"""Ops whose absent terms are left out; every other op is absent if an input is."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from fractions import Fraction
 
-from spacec.ir.conditions import Cond, decisions
+from spacec.ir.conditions import Cond, decisions, holds
 from spacec.ir.dims import Cases, Dim, Poly, poly
 from spacec.ir.graph import CallNode, ChooseNode, OpNode, Ref, Region, SpaceGraph, SwitchNode
 from spacec.ir.naming import Place, global_size, is_frozen, joined, root_place, state_path
@@ -22,14 +23,32 @@ from spacec.ir.types import TensorType
 from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.values import Number, Value, number, symbol_number
 
-Decide = Callable[[str], "Value | None"]
-"""The value of a decision, or ``None`` where it is inactive."""
+
+class Open(Enum):
+    """What stands for the value of a decision that is left open."""
+
+    HOLE = "hole"
+
+
+Decide = Callable[[str], "Value | Open | None"]
+"""The value of a decision, ``None`` where it is inactive, or :attr:`Open.HOLE`."""
 
 FOLLOWS = "*"
 """In a label, a size that is not compared."""
 
+WHOLE = "."
+"""Key of the weights of a call that is all of its caller."""
+
 PRESENCE = "present"
 """The attribute in which the elaborator notes which terms of a concat are there: the graph shows that."""
+
+
+class NotOpen(Exception):
+    """A decision (its id) was left open whose candidates are not vertices of their own."""
+
+
+def _settled(value: Value | Open | None) -> Value | None:
+    return None if isinstance(value, Open) else value
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +80,7 @@ class OpCode:
 
 @dataclass(slots=True, eq=False)
 class ChooseCode:
-    """A choice by the decisions of its slot: the candidate of ``decision``, behind the gate of an element of ``pick``."""
+    """A choice: the candidate of ``decision``, behind the gate of an element of ``pick``."""
 
     decision: str | None
     pick: str | None
@@ -79,6 +98,13 @@ class ChooseCode:
                 return None
         return self.alternatives[own + self.shift] if isinstance(own, int) else None
 
+    def is_open(self, decide: Decide) -> bool:
+        """Whether its candidate is left open, and its element is there."""
+        if self.decision is None or decide(self.decision) is not Open.HOLE:
+            return False
+        picked = () if self.pick is None else decide(self.pick)
+        return self.pick is None or (isinstance(picked, tuple) and self.element in picked)
+
 
 @dataclass(slots=True, eq=False)
 class SwitchCode:
@@ -88,10 +114,18 @@ class SwitchCode:
     alternatives: tuple[int | None, ...]
     mentions: tuple[str, ...]
 
+    def taken(self, decide: Decide) -> int | None:
+        """The node whose condition holds, if it is there."""
+        known = {d: decide(d) for d in self.mentions}
+        if Open.HOLE in known.values():
+            raise NotOpen(next(d for d, v in known.items() if v is Open.HOLE))
+        pairs = zip(self.conditions, self.alternatives, strict=True)
+        return next((a for c, a in pairs if holds(c, lambda d: _settled(known[str(d)]))), None)
+
 
 @dataclass(slots=True, eq=False)
 class CallCode:
-    """A let or a tied member used. ``weights``: the key of its weights; ``name``: its own, where other bodies share it."""
+    """A let or a tied member used. ``weights``: the key of its weights; ``name``: where other bodies share them."""
 
     body: Body
     inputs: tuple[int, ...]
@@ -122,6 +156,10 @@ class Body:
     outputs: tuple[int, ...] = ()
     mentions: tuple[str, ...] = ()
     """Every decision that it depends on, calls included."""
+    names: tuple[str, ...] = ()
+    """Of its inputs."""
+    askers: dict[str, int] = field(default_factory=dict)
+    """How many nodes, of calls too, ask each decision."""
 
 
 @dataclass(eq=False)
@@ -129,7 +167,7 @@ class Sizes:
     """Sizes and labels under decisions."""
 
     table: DecisionTable
-    known: dict[tuple[Dim, tuple[Value | None, ...]], str] = field(default_factory=dict)
+    known: dict[tuple[Dim, tuple[Value | Open | None, ...]], str] = field(default_factory=dict)
 
     def text(self, dim: Dim, decide: Decide) -> str:
         """A size as text; what an input decides stays a symbol."""
@@ -158,6 +196,8 @@ class Sizes:
         """What a decision contributes; where it is inactive, what makes sizes largest, as in networks."""
         decision = self.table.by_id[symbol.name]
         value = decide(symbol.name)
+        if isinstance(value, Open):
+            raise NotOpen(symbol.name)
         if value is None and symbol.part is None:
             return largest(decision)
         return symbol_number(decision, value, symbol.part)
@@ -203,6 +243,7 @@ def make_bodies(graph: SpaceGraph, table: DecisionTable) -> Body:
     work = _Compiler(table, _shared_tied(graph))
     root = root_place(graph.root)
     body = work.body(root)
+    body.names = tuple(port.name for port in graph.inputs)
     return body
 
 
@@ -217,7 +258,8 @@ class _Compiler:
         """The body of a place that owns its decisions."""
         key = (place.owner, id(place.region))
         if key not in self.done:
-            body = self.done[key] = Body(place.owner, place.region)
+            names = tuple(str(k) for k in range(len(place.region.inputs)))
+            body = self.done[key] = Body(place.owner, place.region, names=names)
             work = _Expansion(self, body, place.shared)
             inputs = [work.add(InputCode(k), t) for k, t in enumerate(place.region.inputs)]
             body.outputs = tuple(work.expand(place, inputs))
@@ -270,12 +312,11 @@ class _Expansion:
         own = Place(child.region, child.owner, "", child.owner, place.binders, place.shared, child.frozen)
         body = self.compiler.body(own.with_local_binders())
         name = child.key if id(node.binder) in self.compiler.shared else ""
-        call = self.add(CallCode(body, tuple(inputs), child.key, name), TensorType(0))
+        weights = child.key or WHOLE
+        call = self.add(CallCode(body, tuple(inputs), weights, name), TensorType(0))
         return [self.add(OutCode(call, k), out.type) for k, out in enumerate(node.region.outputs)]
 
-    def _choice(
-        self, place: Place, node: ChooseNode | SwitchNode, alternatives: tuple[int | None, ...]
-    ) -> int:
+    def _choice(self, place: Place, node: ChooseNode | SwitchNode, alternatives: tuple[int | None, ...]) -> int:
         if isinstance(node, SwitchNode):
             conditions = tuple(map(place.absolute, node.conditions))
             mentions = sorted({str(d) for c in conditions for d in decisions(c)})
@@ -303,13 +344,15 @@ class _Expansion:
     def finish(self) -> None:
         """Labels that need no decision, and what the body depends on."""
         seen = frozenset(_gates(self.body.nodes))
-        found: dict[str, None] = {}
+        found = self.body.askers
         for code in self.body.nodes:
             if isinstance(code, OpCode):
                 self._settle(code, seen)
-            found.update(dict.fromkeys(mentioned(code)))
+            for decision in mentioned(code):
+                found[decision] = found.get(decision, 0) + 1
             if isinstance(code, CallCode):
-                found.update(dict.fromkeys(code.body.mentions))
+                for decision, count in code.body.askers.items():
+                    found[decision] = found.get(decision, 0) + count
         self.body.mentions = tuple(found)
 
     def _settle(self, code: OpCode, seen: frozenset[str]) -> None:
@@ -362,9 +405,7 @@ def _follows(dim: Dim) -> bool:
 
 def _shares(value: AttrValue, seen: frozenset[str]) -> bool:
     """Whether a value is a share by picks whose elements the graph shows: such a size is not compared."""
-    return any(
-        _follows(d) and all(s.name in seen for s in d.symbols if s.part is not None) for d in _dims(value)
-    )
+    return any(_follows(d) and all(s.name in seen for s in d.symbols if s.part is not None) for d in _dims(value))
 
 
 def _shared_tied(graph: SpaceGraph) -> frozenset[int]:

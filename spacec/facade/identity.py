@@ -1,0 +1,42 @@
+"""Which architectures are one network: canonical digests, streams without duplicates, what is dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from spacec.facade.form import Form
+from spacec.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from spacec.space.identity import Networks
+
+
+class Identity(Form):
+    """Architectures up to the networks that they denote (:mod:`spacec.space.normal`)."""
+
+    @cached_property
+    def networks(self) -> Networks:
+        """The normal forms of this space."""
+        from spacec.space.identity import Networks  # check, info and sample do without
+
+        return Networks(self.graph, self.table)
+
+    def canonical(self, arch: Architecture) -> str:
+        """Forty hexadecimal digits: equal exactly where two architectures of this form are one network.
+
+        One network: the normal forms are isomorphic, that is equal up to the order of vertices and of the terms of
+        sums, identities, zeros and code that nothing reads; weights keep their identity, so two convolutions are not
+        one used twice. The digest is the same in every process and on every machine. A version of the normal form is
+        part of it, and changes only in a release that says so.
+        """
+        return self.networks.canonical(arch)
+
+    def same(self, a: Architecture, b: Architecture) -> bool:
+        """Whether two architectures are one network, up to the names of its weights."""
+        return a == b or self.canonical(a) == self.canonical(b)
+
+    def distinct(self, archs: Iterable[Architecture]) -> Iterator[Architecture]:
+        """The first architecture of each network, lazily; twenty bytes are kept for each that was seen."""
+        return self.networks.distinct(archs)

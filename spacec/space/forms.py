@@ -1,0 +1,378 @@
+"""From a body and its decisions to the normal form: what is left of a network when nothing in it is idle.
+
+Assumes bodies (:mod:`spacec.space.bodies`). One sweep from the outputs finds what they may read under the decisions,
+a second one in the order of the nodes builds the graph by the laws of the ops. Callees are normalised on their own,
+once for each set of values of the decisions that they depend on.
+
+**Holes.** ``decide`` may leave an operation decision open (:attr:`~spacec.space.bodies.Open.HOLE`). It becomes one
+vertex ``hole:…`` that stands for any of its candidates, and :attr:`Form.holes` says which. So graphs with holes that
+are isomorphic are isomorphic with equal candidates filled in, and candidates may be counted as labels of vertices.
+That is sound only where each candidate is a vertex of its own whatever stands around it; else :class:`NotOpen` is
+raised. Every candidate must be a chain of ops with one input, all from one node, none of them an identity, a zero or a
+sum; one without weights must be the only reader of what it reads, so that no equal vertex is beside it. The decision
+must be asked nowhere else. That no chain of candidates spells another chain of the same graph is left to the caller.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from spacec.ir.ops import DROPS_ABSENT, AttrValue
+from spacec.space.bodies import (
+    Body,
+    CallCode,
+    ChooseCode,
+    Decide,
+    InputCode,
+    NotOpen,
+    OpCode,
+    OutCode,
+    Sizes,
+    SwitchCode,
+)
+from spacec.space.canonical import certificate
+from spacec.space.normal import NormalGraph, Vertex
+
+ZERO: Final = -1
+"""A tensor of zeros."""
+ABSENT: Final = -2
+"""No tensor."""
+
+MAX_KNOWN = 20_000
+"""Forms that a normaliser remembers."""
+
+Given = tuple[int, ...]
+"""What is known of a body's inputs: :data:`ZERO`, :data:`ABSENT`, or 0 for a tensor. Empty: all are tensors."""
+
+Result = int | tuple[bool, int]
+"""What an output is: :data:`ZERO`, :data:`ABSENT`, ``(True, k)`` for input ``k``, ``(False, k)`` for output ``k``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The normal form of a body.
+
+    ``results`` says what became of each output that was asked for: of the body's inputs, or of the graph's outputs.
+    ``inputs`` are the places of the inputs that the graph has, in order. ``holes``: vertices and the decisions that
+    they leave open.
+    """
+
+    graph: NormalGraph
+    results: tuple[Result, ...]
+    inputs: tuple[int, ...]
+    stateful: bool
+    certificate: bytes
+    holes: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(eq=False)
+class Normaliser:
+    """Normal forms under decisions."""
+
+    sizes: Sizes
+    unordered: frozenset[int] = frozenset()
+    """Concats (by the identity of their node in a region) whose terms may come in any order."""
+    known: dict[tuple[object, ...], Form] = field(default_factory=dict)
+
+    def form(self, body: Body, decide: Decide, wanted: tuple[int, ...] | None = None, given: Given = ()) -> Form:
+        """The form of a body's ``wanted`` outputs (all, if not told). Raises :class:`NotOpen`."""
+        wanted = tuple(range(len(body.outputs))) if wanted is None else wanted
+        key = (id(body), wanted, given, *map(decide, body.mentions))
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) >= MAX_KNOWN:
+                self.known.clear()
+            found = self.known[key] = self._form(body, decide, wanted, given)
+        return found
+
+    def _form(self, body: Body, decide: Decide, wanted: tuple[int, ...], given: Given) -> Form:
+        walk = _Walk(self, body, decide, given)
+        ends = [body.outputs[k] for k in wanted]
+        walk.run(ends)
+        graph, place, inputs, results = walk.graph.cut([walk.values[e] for e in ends])
+        holes = tuple((place[v], d) for v, d in walk.holes.items() if v in place)
+        _check_apart(graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
+        return Form(graph, results, inputs, any(v.weights for v in graph.vertices), certificate(graph), holes)
+
+
+def _check_apart(graph: NormalGraph, pure: set[int], holes: dict[int, str]) -> None:
+    """Raise :class:`NotOpen` for a hole with a candidate without weights, beside another reader of its input."""
+    if not pure:
+        return
+    readers = Counter([u for v in graph.vertices for u in v.inputs] + list(graph.outputs))
+    for v in sorted(pure):
+        if readers[graph.vertices[v].inputs[0]] > 1:
+            raise NotOpen(holes[v])
+
+
+@dataclass(eq=False)
+class _Builder:
+    """Vertices in the making. Pure ones are hash-consed; sums know their terms."""
+
+    vertices: list[Vertex] = field(default_factory=list)
+    pure: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
+    terms: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    inputs: dict[int, int] = field(default_factory=dict)
+    """Vertices of inputs, and their places."""
+
+    def add(
+        self, label: str, inputs: tuple[int, ...], ordered: bool = True, weights: str = "", apart: bool = False
+    ) -> int:
+        """A vertex; an equal one where it is pure, unless it stays ``apart``."""
+        if not ordered:
+            inputs = tuple(sorted(inputs))
+        if weights or apart:
+            self.vertices.append(Vertex(label, inputs, ordered, weights))
+            return len(self.vertices) - 1
+        found = self.pure.setdefault((label, inputs), len(self.vertices))
+        if found == len(self.vertices):
+            self.vertices.append(Vertex(label, inputs, ordered))
+        return found
+
+    def input(self, place: int, name: str) -> int:
+        vertex = self.add(f"input:{name}", ())
+        self.inputs[vertex] = place
+        return vertex
+
+    def sum(self, label: str, found: Sequence[int]) -> int:
+        """The sum of the terms, those of sums among them one by one."""
+        terms = tuple(t for v in found for t in self.terms.get(v, (v,)))
+        if len(terms) == 1:
+            return terms[0]
+        vertex = self.add(label, terms, ordered=False)
+        self.terms[vertex] = terms
+        return vertex
+
+    def cut(self, ends: Sequence[int]) -> tuple[NormalGraph, dict[int, int], tuple[int, ...], tuple[Result, ...]]:
+        """What the ends need; where each vertex of it is; the inputs among it; what became of each end."""
+        real = list(dict.fromkeys(e for e in ends if e >= 0 and e not in self.inputs))
+        needed, stack = set(real), list(real)
+        while stack:
+            for source in self.vertices[stack.pop()].inputs:
+                if source not in needed:
+                    needed.add(source)
+                    stack.append(source)
+        place = {v: k for k, v in enumerate(sorted(needed))}
+        vertices = []
+        for v in place:
+            old = self.vertices[v]
+            vertices.append(Vertex(old.label, tuple([place[u] for u in old.inputs]), old.ordered, old.weights))
+        graph = NormalGraph(tuple(vertices), tuple(place[e] for e in real))
+        inputs = tuple(sorted(self.inputs[v] for v in needed & self.inputs.keys()))
+        return graph, place, inputs, tuple(self.result(e, real) for e in ends)
+
+    def result(self, end: int, real: list[int]) -> Result:
+        if end < 0:
+            return end
+        return (True, self.inputs[end]) if end in self.inputs else (False, real.index(end))
+
+
+@dataclass(eq=False)
+class _Walk:
+    """One body under one set of decisions; ``values`` are vertices, :data:`ZERO` or :data:`ABSENT`, by node."""
+
+    owner: Normaliser
+    body: Body
+    decide: Decide
+    given: Given
+    graph: _Builder = field(default_factory=_Builder)
+    values: dict[int, int] = field(default_factory=dict)
+    chosen: dict[int, int | None] = field(default_factory=dict)
+    hollow: dict[int, Hole] = field(default_factory=dict)
+    called: dict[int, tuple[Form, tuple[int, ...], int]] = field(default_factory=dict)
+    """Forms of calls, the outputs that were asked of them, their vertices."""
+    outs: dict[int, set[int]] = field(default_factory=dict)
+    """Outputs of calls that are read."""
+    holes: dict[int, str] = field(default_factory=dict)
+    pure_holes: set[int] = field(default_factory=set)
+
+    def run(self, ends: Sequence[int]) -> None:
+        for index in reversed(self.read(ends)):
+            self.values[index] = self.value(index)
+
+    def read(self, ends: Sequence[int]) -> list[int]:
+        """The nodes that the ends may read, last ones first."""
+        heap = [-e for e in set(ends)]
+        heapify(heap)
+        seen = set(ends)
+        order: list[int] = []
+        while heap:
+            index = -heappop(heap)
+            order.append(index)
+            for source in self.sources(index):
+                if source not in seen:
+                    seen.add(source)
+                    heappush(heap, -source)
+        return order
+
+    def sources(self, index: int) -> tuple[int, ...]:
+        code = self.body.nodes[index]
+        match code:
+            case OpCode() | CallCode():
+                return code.inputs
+            case ChooseCode() | SwitchCode():
+                if isinstance(code, ChooseCode) and code.is_open(self.decide):
+                    self.hollow[index] = hole_of(self.body, index, self.owner.sizes, self.decide)
+                    return (self.hollow[index].source,)
+                taken = self.chosen[index] = code.taken(self.decide)
+                return () if taken is None else (taken,)
+            case OutCode():
+                self.outs.setdefault(code.call, set()).add(code.place)
+                return (code.call,)
+            case InputCode():
+                return ()
+
+    def value(self, index: int) -> int:
+        code = self.body.nodes[index]
+        match code:
+            case OpCode():
+                return self.op(code)
+            case ChooseCode() | SwitchCode():
+                if index in self.hollow:
+                    return self.hole(index, code)
+                taken = self.chosen[index]
+                return ABSENT if taken is None else self.values[taken]
+            case OutCode():
+                return self.out(code)
+            case CallCode():
+                return self.call(index, code)
+            case InputCode():
+                known = self.given[code.place] if self.given else 0
+                return known or self.graph.input(code.place, self.body.names[code.place])
+
+    def op(self, code: OpCode) -> int:
+        """A primitive, by its laws."""
+        laws, given = code.laws, [self.values[i] for i in code.inputs]
+        if ABSENT in given:
+            if code.op.spec.name not in DROPS_ABSENT:
+                return ABSENT
+            given = [v for v in given if v != ABSENT]
+            if not given:
+                return ABSENT
+        if laws.zero or (ZERO in given and keeps_zero(code, given)):
+            return ZERO
+        if laws.adds:
+            return self.graph.sum(self.label(code), [v for v in given if v != ZERO])
+        if laws.alone and len(given) == 1:
+            return given[0]
+        if laws.identity == "always" or (laws.identity != "never" and self.owner.sizes.same_type(code, self.decide)):
+            return given[0]
+        if ZERO in given:
+            given = [self.real(i) for i in code.inputs if self.values[i] != ABSENT]
+        ordered = not laws.commutes and id(code.op) not in self.owner.unordered
+        return self.graph.add(self.label(code), tuple(given), ordered, code.weights, code.apart)
+
+    def label(self, code: OpCode) -> str:
+        return code.label or self.owner.sizes.label(code, self.decide)
+
+    def real(self, index: int) -> int:
+        """The vertex of a value, also where it is zeros."""
+        value = self.values[index]
+        if value != ZERO:
+            return value
+        return self.graph.add(f"zero {self.owner.sizes.type_text(self.body.types[index], self.decide)}", ())
+
+    def call(self, index: int, code: CallCode) -> int:
+        """A let or tied member: one vertex for all of its outputs that are neither inputs nor zeros."""
+        given = tuple(min(self.values[i], 0) for i in code.inputs)
+        wanted = tuple(sorted(self.outs[index]))
+        form = self.owner.form(code.body, self.decide, wanted, given if any(given) else ())
+        vertex = ABSENT
+        if form.graph.outputs:
+            label = f"call {form.certificate.hex()}{' as ' if code.name else ''}{code.name}"
+            inputs = tuple(self.values[code.inputs[k]] for k in form.inputs)
+            vertex = self.graph.add(label, inputs, weights=code.weights if form.stateful else "")
+        self.called[index] = form, wanted, vertex
+        return vertex
+
+    def out(self, code: OutCode) -> int:
+        form, wanted, vertex = self.called[code.call]
+        result = form.results[wanted.index(code.place)]
+        if isinstance(result, int):
+            return result
+        from_input, place = result
+        if from_input:
+            call = self.body.nodes[code.call]
+            assert isinstance(call, CallCode), "an output is of a call"
+            return self.values[call.inputs[place]]
+        return vertex if len(form.graph.outputs) == 1 else self.graph.add(f"output:{place}", (vertex,))
+
+    def hole(self, index: int, code: ChooseCode | SwitchCode) -> int:
+        found = self.hollow[index]
+        source = self.values[found.source]
+        assert isinstance(code, ChooseCode), "a choice is left open"
+        decision = code.decision or ""
+        if source == ABSENT:
+            return ABSENT
+        vertex = self.graph.add(found.label, (self.real(found.source),), weights=f"hole {decision}")
+        self.holes[vertex] = decision
+        if found.pure:
+            self.pure_holes.add(vertex)
+        if source == ZERO:
+            raise NotOpen(decision)
+        return vertex
+
+
+def keeps_zero(code: OpCode, given: Sequence[int]) -> bool:
+    """Whether an op gives zeros on what is given."""
+    laws = code.laws
+    if laws.keeps_zero == "never" or not all(_none(code.attrs[name]) for name in laws.unless):
+        return False
+    return laws.keeps_zero == "any" or all(v == ZERO for v in given)
+
+
+def _none(value: AttrValue) -> bool:
+    return isinstance(value, int | float) and value == 0
+
+
+@dataclass(frozen=True)
+class Hole:
+    """What a decision that is left open reads, and the label of its vertex. ``pure``: a candidate has no weights."""
+
+    source: int
+    label: str
+    pure: bool
+
+
+def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
+    """The hole that a choice is where its decision is open. Raises :class:`NotOpen`."""
+    choice = body.nodes[index]
+    assert isinstance(choice, ChooseCode), "a choice is left open"
+    decision = choice.decision or ""
+    chains = [_chain(body, a) for a in choice.alternatives[choice.shift :]]
+    first = chains[0]
+    source = next((i for i in first if all(i in chain for chain in chains)), None)
+    if source is None or body.askers[decision] > 1:
+        raise NotOpen(decision)
+    texts, pure = [], False
+    for chain in chains:
+        codes = [body.nodes[i] for i in chain[: chain.index(source)]]
+        ops = [c for c in codes if isinstance(c, OpCode)]
+        if not ops or any(not _is_vertex(c, sizes, decide) for c in ops):
+            raise NotOpen(decision)
+        pure |= not any(c.weights for c in ops)
+        texts.append(" < ".join(sizes.label(c, decide) for c in ops))
+    return Hole(source, f"hole:{' | '.join(texts)}", pure)
+
+
+def _chain(body: Body, end: int | None) -> list[int]:
+    """A node and what it reads, as long as that is one node."""
+    found: list[int] = []
+    at = end
+    while at is not None:
+        found.append(at)
+        code = body.nodes[at]
+        at = code.inputs[0] if isinstance(code, OpCode) and len(code.inputs) == 1 else None
+    return found
+
+
+def _is_vertex(code: OpCode, sizes: Sizes, decide: Decide) -> bool:
+    """Whether an op with one input is a vertex, whatever its input."""
+    laws = code.laws
+    if laws.zero or laws.alone or laws.identity == "always":
+        return False
+    return laws.identity == "never" or not sizes.same_type(code, decide)
