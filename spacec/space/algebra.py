@@ -15,6 +15,7 @@ from math import prod
 
 from spacec.memory import no_collection
 from spacec.space.architecture import Architecture, architecture_of
+from spacec.space.arrange import arranged
 from spacec.space.components import Component, components, concerns
 from spacec.space.constraints import LinearLimit, linear_limit, linear_parts, needed
 from spacec.space.decisions import DecisionTable
@@ -152,7 +153,8 @@ def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) 
 
 def _diagram(component: Component, meter: Meter) -> Diagram:
     decisions, limits = component
-    diagram = explore(plan(decisions, [part for each in limits for part in linear_parts(each)]), meter)
+    sums = [part for each in limits for part in linear_parts(each)]
+    diagram = explore(plan(arranged(decisions, sums), sums), meter)
     for each in limits:
         diagram = impose(diagram, each, meter)
     return diagram

@@ -6,15 +6,15 @@ one; only that of the cost is read, the others say whether there is any valid ar
 
 from __future__ import annotations
 
-from math import inf
-
 from spacec.ir.dims import Symbol, poly
+from spacec.space.arrange import arranged
 from spacec.space.components import components
 from spacec.space.constraints import COST, linear, linear_limit, linear_parts
 from spacec.space.cost import free_sizes
 from spacec.space.decisions import Constraint, DecisionTable
-from spacec.space.diagram import DEAD, Diagram, Meter, TooManyStates
+from spacec.space.diagram import DEAD, Meter, TooManyStates
 from spacec.space.explore import explore
+from spacec.space.extent import path_extent
 from spacec.space.feasible import QUICK
 from spacec.space.impose import impose
 from spacec.space.planner import plan
@@ -42,31 +42,13 @@ def extremes(table: DecisionTable, cost: str, where: bool = True, limit: int = Q
             imposed = [each for each in own if each is not goal]
             parts = [part for each in imposed for part in linear_parts(each)]
             sought = [goal] if len(imposed) < len(own) else []
-            diagram = explore(plan(decisions, [*parts, *sought]), meter)
+            diagram = explore(plan(arranged(decisions, parts), [*parts, *sought]), meter)
             for each in imposed:
                 diagram = impose(diagram, each, meter)
             if diagram.root == DEAD:
                 return None
             if sought:
-                low, high = _path_sums(diagram)
+                low, high = path_extent(diagram)
     except TooManyStates:
         return None
     return low, high
-
-
-def _path_sums(diagram: Diagram) -> tuple[Number, Number]:
-    """Least and largest sum of the one column that is left, over the paths to the end."""
-    sums: list[tuple[Number, Number] | None] = [(0, 0)]
-    for children, deltas in zip(diagram.children[1:], diagram.deltas[1:], strict=True):
-        low: Number | float = inf
-        high: Number | float = -inf
-        for child, (more,) in zip(children, deltas, strict=True):
-            if child == DEAD or (rest := sums[child]) is None:
-                continue
-            assert more is not None, "a cost names no decision itself, so it is never void"
-            low, high = min(low, rest[0] + more), max(high, rest[1] + more)
-        sums.append(None if isinstance(low, float) or isinstance(high, float) else (low, high))
-    found, (start,) = sums[diagram.root], diagram.offset
-    assert found is not None
-    assert start is not None
-    return found[0] + start, found[1] + start

@@ -8,7 +8,7 @@ remembered.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from spacec.ir.conditions import Cond, Has, Is, both
@@ -66,7 +66,7 @@ class _Planner:
             (j, amount, self.pool.add(when))
             for j, c in enumerate(self.constraints)
             for t in c.terms
-            for when, amount in told_apart(t.when, t.amount)
+            for when, amount in told_apart(t.when, t.amount, self.by_id)
         ]
         for _, amount, _ in terms:
             for symbol in symbols(amount):
@@ -288,14 +288,21 @@ class _Planner:
         return Read(self.bits[place], self.pool.nodes[place].kind == "all")
 
 
-def told_apart(when: Cond, amount: Dim) -> list[tuple[Cond, Dim]]:
-    """An amount as terms with conditions of their own: presence that multiplies a term is part of its condition."""
-    if not any(s.part is not None for s in symbols(amount)) or isinstance(amount, int):
+def told_apart(when: Cond, amount: Dim, known: Mapping[str, Decision]) -> list[tuple[Cond, Dim]]:
+    """An amount as terms of their own, so that each is added as soon as what it mentions is settled.
+
+    All of an amount counts, or nothing where it mentions an inactive decision: so each part waits for all of them to be
+    active. Presence that multiplies a part is part of its condition.
+    """
+    if isinstance(amount, int):
         return [(when, amount)]
+    whole = both(
+        when, *(known[n].active for n in sorted({s.name for s in amount.symbols if s.part is None}) if n in known)
+    )
     found: list[tuple[Cond, Dim]] = []
     for monomial, coefficient in amount.terms:
         present = [a for a, _ in monomial if isinstance(a, Symbol) and a.part is not None and a.limits[2] != 1]
         rest = tuple((a, power) for a, power in monomial if a not in present)
         term: Dim = Poly(((rest, coefficient),)) if rest or not isinstance(coefficient, int) else coefficient
-        found.append((both(when, *(Has(a.name, a.part or 0) for a in present)), term))
+        found.append((both(whole, *(Has(a.name, a.part or 0) for a in present)), term))
     return found
