@@ -49,6 +49,9 @@ class Step:
     """Everything entered from here has weights that are not trained."""
     decision_ordinal: int = 0
     state_ordinal: int = 0
+    decision_path: str | None = None
+    state_path: str | None = None
+    """Kept by :mod:`spacec.ir.naming` from when the ordinals are given: a large space asks for them very often."""
 
     def mark(self, *, decides: bool = False, stateful: bool = False) -> None:
         """Record on this step and its parents what they bear."""

@@ -36,23 +36,19 @@ DECISION = "decision"
 
 
 def decision_path(step: Step) -> str:
-    """The path of a step inside its region, in decision ordinals: ``pick[2].edge[1]``."""
-    parts: list[str] = []
-    at: Step | None = step
-    while at is not None and at.name:
-        parts.append(f"{at.name}[{at.decision_ordinal}]")
-        at = at.parent
-    return ".".join(reversed(parts))
+    """The path of a step inside its finished region, in decision ordinals: ``pick[2].edge[1]``."""
+    if step.decision_path is None:
+        above = decision_path(step.parent) if step.parent is not None else ""
+        step.decision_path = joined(above, f"{step.name}[{step.decision_ordinal}]") if step.name else ""
+    return step.decision_path
 
 
 def state_path(step: Step) -> str:
     """The path of a step in state ordinals, identifier-safe: ``pick_2.edge_1``."""
-    parts: list[str] = []
-    at: Step | None = step
-    while at is not None and at.name:
-        parts.append(f"{at.name}_{at.state_ordinal}")
-        at = at.parent
-    return ".".join(reversed(parts))
+    if step.state_path is None:
+        above = state_path(step.parent) if step.parent is not None else ""
+        step.state_path = joined(above, f"{step.name}_{step.state_ordinal}") if step.name else ""
+    return step.state_path
 
 
 def is_frozen(step: Step | None) -> bool:
@@ -73,7 +69,7 @@ def binder_key(name: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # never changed; freezing would make it five times as dear, and there is one for each activation
 class Place:
     """One activation of a region."""
 

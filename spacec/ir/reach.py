@@ -26,10 +26,13 @@ class Since:
     local: Cond = ALWAYS
     decided: bool = False
 
-    def under(self, place: Place, condition: Cond, told: Cond) -> Since:
-        asked = (c.decision for c in conjuncts(condition) if isinstance(c, Is | Has))
-        decided = self.decided or any(self._owns(place, decision) for decision in asked)
-        return Since(self.owner, self.start, both(self.local, told), decided)
+    def under(self, place: Place, condition: Cond, told: Cond, local: Cond | None = None) -> Since:
+        """``told`` is the condition over global ids; ``local`` what it makes of :attr:`local`, where that is known."""
+        decided = self.decided
+        if not decided:
+            asked = (c.decision for c in conjuncts(condition) if isinstance(c, Is | Has))
+            decided = any(self._owns(place, decision) for decision in asked)
+        return Since(self.owner, self.start, both(self.local, told) if local is None else local, decided)
 
     def _owns(self, place: Place, ref: Hashable) -> bool:
         if not isinstance(ref, DecisionRef) or id(ref.decision) in place.shared:
@@ -66,9 +69,10 @@ class Reach:
         if condition == ALWAYS:
             return self
         told = place.absolute(condition)
-        unit = self.unit.under(place, condition, told)
+        guard = both(self.guard, told)
+        unit = self.unit.under(place, condition, told, guard if self.unit.local is self.guard else None)
         owner = unit if self.owner is self.unit else self.owner.under(place, condition, told)
-        return Reach(both(self.guard, told), unit, owner)
+        return Reach(guard, unit, owner)
 
     def into(self, call: CallNode, child: Place) -> Reach:
         """The reach inside a call, from its reach: a let or tied is an owner of its own."""

@@ -137,6 +137,7 @@ class Builder:
         decided: dict[tuple[int, str], int] = {}
         stateful: dict[tuple[int, str], int] = {}
         for step in self.steps:
+            step.decision_path = step.state_path = None
             key = (id(step.parent), step.name)
             if step.decides:
                 step.decision_ordinal = decided.get(key, 0)
