@@ -5,7 +5,7 @@ Assumes calls that are walked from the root, callers first (:mod:`spacec.ir.nami
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Container
 from dataclasses import dataclass
 
 from spacec.ir.conditions import ALWAYS, Cond, Has, Is, both, conjuncts
@@ -26,18 +26,10 @@ class Since:
     local: Cond = ALWAYS
     decided: bool = False
 
-    def under(self, place: Place, condition: Cond, told: Cond, local: Cond | None = None) -> Since:
-        """``told`` is the condition over global ids; ``local`` what it makes of :attr:`local`, where that is known."""
-        decided = self.decided
-        if not decided:
-            asked = (c.decision for c in conjuncts(condition) if isinstance(c, Is | Has))
-            decided = any(self._owns(place, decision) for decision in asked)
+    def through(self, told: Cond, owners: Container[str], local: Cond | None = None) -> Since:
+        """Further on, where ``told`` asks decisions of ``owners``; ``local`` is given where it is known already."""
+        decided = self.decided or self.owner in owners
         return Since(self.owner, self.start, both(self.local, told) if local is None else local, decided)
-
-    def _owns(self, place: Place, ref: Hashable) -> bool:
-        if not isinstance(ref, DecisionRef) or id(ref.decision) in place.shared:
-            return False
-        return place.home(ref).owner == self.owner
 
     @property
     def whole(self) -> Cond:
@@ -68,10 +60,16 @@ class Reach:
         """The reach of what stands in ``place`` under a condition relative to it."""
         if condition == ALWAYS:
             return self
-        told = place.absolute(condition)
+        decided = self.unit.decided and self.owner.decided
+        return self.through(place.absolute(condition), () if decided else _owners(place, condition))
+
+    def through(self, told: Cond, owners: Container[str]) -> Reach:
+        """The reach of what stands under ``told``, a condition over global ids that asks decisions of ``owners``."""
+        if told is ALWAYS:
+            return self
         guard = both(self.guard, told)
-        unit = self.unit.under(place, condition, told, guard if self.unit.local is self.guard else None)
-        owner = unit if self.owner is self.unit else self.owner.under(place, condition, told)
+        unit = self.unit.through(told, owners, guard if self.unit.local is self.guard else None)
+        owner = unit if self.owner is self.unit else self.owner.through(told, owners)
         return Reach(guard, unit, owner)
 
     def into(self, call: CallNode, child: Place) -> Reach:
@@ -85,3 +83,10 @@ class Reach:
     @property
     def asked(self) -> Cond:
         return self.owner.whole
+
+
+def _owners(place: Place, condition: Cond) -> set[str]:
+    """The owners that a condition surely asks, where a declaration alone does not name what it asks."""
+    refs = (c.decision for c in conjuncts(condition) if isinstance(c, Is | Has))
+    own = (r for r in refs if isinstance(r, DecisionRef) and id(r.decision) not in place.shared)
+    return {place.home(ref).owner for ref in own}

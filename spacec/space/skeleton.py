@@ -49,14 +49,14 @@ def build_table(
     for place, conditions in walk.tied.values():
         tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
-    listed = {i: either(*conditions) for i, conditions in walk.active.items()}
+    listed = {i: either(*found) if len(found) > 1 else found[0] for i, found in walk.active.items()}
     candidates = {i: len(d.labels) for i, (d, _) in walk.decisions.items()}
     active = {i: shorter(condition, candidates, listed) for i, condition in listed.items()}
     decisions = in_order(
         {i: _decided(i, d, owner, active[i], growth.get(i, True)) for i, (d, owner) in walk.decisions.items()}
     )
     digests = dict(dormant or {})
-    digests.update({owner: text for owner, place in walk.owners.items() if (text := _owner_digest(place))})
+    digests.update(_owner_digests(walk, root))
     made = {"params": _terms(walk.params), "macs": _terms(walk.macs)}
     costs = Deferred(made, dict.fromkeys(RESULTS, functools.partial(result_terms, graph)))
     constraints = tuple(_global_limit(walk, c) for c in limits)
@@ -106,10 +106,14 @@ def space_digest(owners: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _owner_digest(place: Place) -> str:
-    """The digest of one owner's decisions, relative to it; empty where it has none."""
-    lines = [decision_text(i, d, c) for i, d, c in own_decisions(place)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
+def _owner_digests(walk: Walk, root: Place) -> dict[str, str]:
+    """The digests of the owners that decide anything, each of its decisions relative to it."""
+    if len(walk.owners) > 1:
+        listed = {owner: list(own_decisions(place)) for owner, place in walk.owners.items()}
+    else:  # the walk has found them all, in the same order
+        listed = {root.owner: [(i, d, walk.active[i][0]) for i, (d, _) in walk.decisions.items()]}
+    texts = {owner: "\n".join(decision_text(i, d, c) for i, d, c in found) for owner, found in listed.items() if found}
+    return {owner: hashlib.sha256(text.encode()).hexdigest()[:16] for owner, text in texts.items()}
 
 
 def _terms(amounts: Mapping[Cond, list[Dim]]) -> tuple[CostTerm, ...]:

@@ -16,6 +16,7 @@ from spacec.ir.graph import Binder, CallNode, ChooseNode, DecisionDecl, MemberUs
 from spacec.ir.naming import Place, global_size, owner_place
 from spacec.ir.reach import Reach
 from spacec.space.decisions import Slot
+from spacec.space.templates import PREFIX, Template, copied, stands_alone
 
 MAX_DECISIONS = 50_000
 """Of one space; the largest shipped one has 28,329."""
@@ -44,6 +45,9 @@ class Walk:
     varying: dict[int, bool] = field(default_factory=dict)
     dims: dict[Dim, Dim] = field(default_factory=dict)
     """Sizes with decisions called by their global ids; few sizes stand in many places."""
+    templates: dict[int, Template | None] = field(default_factory=dict)
+    """Of regions that stand alone, by identity; ``None`` where one was met once: a template pays from then on."""
+    alone: dict[int, int] = field(default_factory=dict)
 
     def dim(self, dim: Dim) -> Dim:
         if isinstance(dim, int):
@@ -62,9 +66,10 @@ def visit(walk: Walk, place: Place, reach: Reach, *, count_params: bool) -> None
             _own(walk, child, node)
             visit(walk, child, reach.under(place, node.guard).into(node, child), count_params=False)
     for decision in region.decisions:
-        _decision(walk, place, decision, reach.under(place, decision.condition).asked)
+        active = reach.under(place, decision.condition).asked
+        _decision(walk, place.id_of(decision), place.owner, decision, active)
     for slot in region.slots:
-        _slot(walk, place, slot)
+        _slot(walk, _named(place, slot))
     known: dict[int, Cond] = {}  # most nodes of a region stand under a few guards
 
     def absolute(condition: Cond) -> Cond:
@@ -96,13 +101,40 @@ def _call(walk: Walk, place: Place, node: CallNode, reach: Reach, count_params: 
                 walk.entered.setdefault(use, (child, []))[1].append(reach)
                 return
             count_params = False
-    if node.region.searches or _varies(walk, node.region):
+    if node.binder is None and stands_alone(node.region, walk.alone):
+        _copy(walk, child, reach, count_params)
+    elif node.region.searches or _varies(walk, node.region):
         visit(walk, child, reach.into(node, child), count_params=count_params)
+    else:
+        params, macs = _fixed(walk, node.region)
+        _add(walk.macs, reach.guard, walk.dim(macs))
+        if count_params:
+            _add(walk.params, reach.guard, walk.dim(params))
+
+
+def _copy(walk: Walk, place: Place, reach: Reach, count_params: bool) -> None:
+    """Visit a region that stands alone, from its second activation on by its template."""
+    if id(place.region) not in walk.templates:
+        walk.templates[id(place.region)] = None
+        visit(walk, place, reach, count_params=count_params)
         return
-    params, macs = _fixed(walk, node.region)
-    _add(walk.macs, reach.guard, walk.dim(macs))
-    if count_params:
-        _add(walk.params, reach.guard, walk.dim(params))
+    template = walk.templates[id(place.region)]
+    if template is None:
+        inner = Walk(names=walk.names, fixed=walk.fixed, varying=walk.varying, dims=walk.dims)
+        visit(inner, Place(place.region, PREFIX, "", PREFIX, shared=place.shared), Reach.of(PREFIX), count_params=True)
+        template = Template.of(inner.decisions, inner.active, inner.slots, inner.params, inner.macs)
+        walk.templates[id(place.region)] = template
+    name, conditions = template.renamed(place.prefix)
+    own = (place.owner,)
+    reached = [reach.through(c, own if asks else ()) for c, asks in zip(conditions, template.asks, strict=True)]
+    for relative, decision, when in template.decisions:
+        _decision(walk, name(relative), place.owner, decision, reached[when].asked)
+    for slot in template.slots:
+        _slot(walk, copied(slot, name))
+    for when, amount in template.macs:
+        _add(walk.macs, reached[when].guard, amount)
+    for when, amount in template.params if count_params else ():
+        _add(walk.params, reached[when].guard, amount)
 
 
 def _own(walk: Walk, child: Place, node: CallNode) -> None:
@@ -156,25 +188,25 @@ def _add(amounts: dict[Cond, list[Dim]], when: Cond, amount: Dim) -> None:
         amounts.setdefault(when, []).append(amount)
 
 
-def _decision(walk: Walk, place: Place, d: DecisionDecl, active: Cond) -> None:
-    name = place.id_of(d)
+def _decision(walk: Walk, name: str, owner: str, d: DecisionDecl, active: Cond) -> None:
     walk.active.setdefault(name, []).append(active)
     if name not in walk.decisions:
         if len(walk.decisions) == MAX_DECISIONS:
             what = f"the space has over {MAX_DECISIONS:,} decisions"
             raise SpacecError(Diagnostic("E0408", what, d.span, "the limit was passed here"))
-        walk.decisions[name] = d, place.owner
+        walk.decisions[name] = d, owner
 
 
-def _slot(walk: Walk, place: Place, s: SlotDecl) -> None:
-    name = place.slot_id(s)
+def _slot(walk: Walk, slot: Slot) -> None:
+    known = walk.slots.setdefault(slot.id, slot)
+    if slot.sized and not known.sized:
+        walk.slots[slot.id] = replace(known, sized=True)
+
+
+def _named(place: Place, s: SlotDecl) -> Slot:
+    decision = place.id_of(s.decision) if s.decision else None
+    pick = place.id_of(s.pick) if s.pick else None
+    weighs = place.id_of(s.weighs) if s.weighs else None
     sized = bool(s.decision and s.decision.sized) or bool(s.pick and s.pick.sized)
-    if name not in walk.slots:
-        decision = place.id_of(s.decision) if s.decision else None
-        pick = place.id_of(s.pick) if s.pick else None
-        weighs = place.id_of(s.weighs) if s.weighs else None
-        walk.slots[name] = Slot(
-            name, s.labels, decision, pick, s.element, s.absent, s.priors, sized, s.edge_weights, weighs
-        )
-    elif sized:
-        walk.slots[name] = replace(walk.slots[name], sized=True)
+    name = place.slot_id(s)
+    return Slot(name, s.labels, decision, pick, s.element, s.absent, s.priors, sized, s.edge_weights, weighs)
