@@ -3,22 +3,12 @@
 Assumes bodies (:mod:`spacec.space.bodies`). One sweep from the outputs finds what they may read under the decisions,
 a second one in the order of the nodes builds the graph by the laws of the ops. Callees are normalised on their own,
 once for each set of values of the decisions that they depend on.
-
-**Holes.** ``decide`` may leave an operation decision open (:attr:`~spacec.space.bodies.Open.HOLE`). It becomes one
-vertex ``hole:…`` that stands for any of its candidates, and :attr:`Form.holes` says which. So graphs with holes that
-are isomorphic are isomorphic with equal candidates filled in, and candidates may be counted as labels of vertices.
-That is sound only where each candidate is a vertex of its own whatever stands around it; else :class:`NotOpen` is
-raised. Every candidate must be a chain of ops with one input, all from one node, none of them an identity, a zero or a
-sum; one without weights must be the only reader of what it reads, so that no equal vertex is beside it. The decision
-must be asked nowhere else. That no chain of candidates spells another chain of the same graph is left to the caller.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 from typing import Final
 
 from spacec.ir.ops import DROPS_ABSENT, AttrValue
@@ -35,7 +25,9 @@ from spacec.space.bodies import (
     SwitchCode,
 )
 from spacec.space.canonical import certificate
+from spacec.space.holes import Hole, check_apart, hole_of
 from spacec.space.normal import NormalGraph, Vertex
+from spacec.space.reading import Reading
 
 ZERO: Final = -1
 """A tensor of zeros."""
@@ -90,23 +82,13 @@ class Normaliser:
         return found
 
     def _form(self, body: Body, decide: Decide, wanted: tuple[int, ...], given: Given) -> Form:
-        walk = _Walk(self, body, decide, given)
+        walk = _Walk(body, decide, owner=self, given=given)
         ends = [body.outputs[k] for k in wanted]
         walk.run(ends)
         graph, place, inputs, results = walk.graph.cut([walk.values[e] for e in ends])
         holes = tuple((place[v], d) for v, d in walk.holes.items() if v in place)
-        _check_apart(graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
+        check_apart(graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
         return Form(graph, results, inputs, any(v.weights for v in graph.vertices), certificate(graph), holes)
-
-
-def _check_apart(graph: NormalGraph, pure: set[int], holes: dict[int, str]) -> None:
-    """Raise :class:`NotOpen` for a hole with a candidate without weights, beside another reader of its input."""
-    if not pure:
-        return
-    readers = Counter([u for v in graph.vertices for u in v.inputs] + list(graph.outputs))
-    for v in sorted(pure):
-        if readers[graph.vertices[v].inputs[0]] > 1:
-            raise NotOpen(holes[v])
 
 
 @dataclass(eq=False)
@@ -171,22 +153,17 @@ class _Builder:
         return (True, self.inputs[end]) if end in self.inputs else (False, real.index(end))
 
 
-@dataclass(eq=False)
-class _Walk:
-    """One body under one set of decisions; ``values`` are vertices, :data:`ZERO` or :data:`ABSENT`, by node."""
+@dataclass(eq=False, kw_only=True)
+class _Walk(Reading):
+    """``values`` are vertices, :data:`ZERO` or :data:`ABSENT`, by node."""
 
     owner: Normaliser
-    body: Body
-    decide: Decide
     given: Given
     graph: _Builder = field(default_factory=_Builder)
     values: dict[int, int] = field(default_factory=dict)
-    chosen: dict[int, int | None] = field(default_factory=dict)
     hollow: dict[int, Hole] = field(default_factory=dict)
     called: dict[int, tuple[Form, tuple[int, ...], int]] = field(default_factory=dict)
     """Forms of calls, the outputs that were asked of them, their vertices."""
-    outs: dict[int, set[int]] = field(default_factory=dict)
-    """Outputs of calls that are read."""
     holes: dict[int, str] = field(default_factory=dict)
     pure_holes: set[int] = field(default_factory=set)
 
@@ -194,37 +171,11 @@ class _Walk:
         for index in reversed(self.read(ends)):
             self.values[index] = self.value(index)
 
-    def read(self, ends: Sequence[int]) -> list[int]:
-        """The nodes that the ends may read, last ones first."""
-        heap = [-e for e in set(ends)]
-        heapify(heap)
-        seen = set(ends)
-        order: list[int] = []
-        while heap:
-            index = -heappop(heap)
-            order.append(index)
-            for source in self.sources(index):
-                if source not in seen:
-                    seen.add(source)
-                    heappush(heap, -source)
-        return order
-
-    def sources(self, index: int) -> tuple[int, ...]:
-        code = self.body.nodes[index]
-        match code:
-            case OpCode() | CallCode():
-                return code.inputs
-            case ChooseCode() | SwitchCode():
-                if isinstance(code, ChooseCode) and code.is_open(self.decide):
-                    self.hollow[index] = hole_of(self.body, index, self.owner.sizes, self.decide)
-                    return (self.hollow[index].source,)
-                taken = self.chosen[index] = code.taken(self.decide)
-                return () if taken is None else (taken,)
-            case OutCode():
-                self.outs.setdefault(code.call, set()).add(code.place)
-                return (code.call,)
-            case InputCode():
-                return ()
+    def taken(self, index: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
+        if isinstance(code, ChooseCode) and code.is_open(self.decide):
+            self.hollow[index] = hole_of(self.body, index, self.owner.sizes, self.decide)
+            return (self.hollow[index].source,)
+        return super().taken(index, code)
 
     def value(self, index: int) -> int:
         code = self.body.nodes[index]
@@ -327,52 +278,3 @@ def keeps_zero(code: OpCode, given: Sequence[int]) -> bool:
 
 def _none(value: AttrValue) -> bool:
     return isinstance(value, int | float) and value == 0
-
-
-@dataclass(frozen=True)
-class Hole:
-    """What a decision that is left open reads, and the label of its vertex. ``pure``: a candidate has no weights."""
-
-    source: int
-    label: str
-    pure: bool
-
-
-def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
-    """The hole that a choice is where its decision is open. Raises :class:`NotOpen`."""
-    choice = body.nodes[index]
-    assert isinstance(choice, ChooseCode), "a choice is left open"
-    decision = choice.decision or ""
-    chains = [_chain(body, a) for a in choice.alternatives[choice.shift :]]
-    first = chains[0]
-    source = next((i for i in first if all(i in chain for chain in chains)), None)
-    if source is None or body.askers[decision] > 1:
-        raise NotOpen(decision)
-    texts, pure = [], False
-    for chain in chains:
-        codes = [body.nodes[i] for i in chain[: chain.index(source)]]
-        ops = [c for c in codes if isinstance(c, OpCode)]
-        if not ops or any(not _is_vertex(c, sizes, decide) for c in ops):
-            raise NotOpen(decision)
-        pure |= not any(c.weights for c in ops)
-        texts.append(" < ".join(sizes.label(c, decide) for c in ops))
-    return Hole(source, f"hole:{' | '.join(texts)}", pure)
-
-
-def _chain(body: Body, end: int | None) -> list[int]:
-    """A node and what it reads, as long as that is one node."""
-    found: list[int] = []
-    at = end
-    while at is not None:
-        found.append(at)
-        code = body.nodes[at]
-        at = code.inputs[0] if isinstance(code, OpCode) and len(code.inputs) == 1 else None
-    return found
-
-
-def _is_vertex(code: OpCode, sizes: Sizes, decide: Decide) -> bool:
-    """Whether an op with one input is a vertex, whatever its input."""
-    laws = code.laws
-    if laws.zero or laws.alone or laws.identity == "always":
-        return False
-    return laws.identity == "never" or not sizes.same_type(code, decide)

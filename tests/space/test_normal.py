@@ -104,6 +104,33 @@ def test_classes_of_nas_bench_201(bench: Space) -> None:
     assert len({expression(network(cell)) for cell in CELL}) == 5155
 
 
+def live_edges(cell: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Edges with an operation on a path from the first node to the last, with their operations."""
+    kept = {edge: op for edge, op in enumerate(cell) if op != NONE}
+
+    def reached(start: int, steps: list[tuple[int, int]]) -> set[int]:
+        found = {start}
+        for _ in range(3):
+            found |= {b for a, b in steps if a in found}
+        return found
+
+    ahead = reached(0, [EDGES[e] for e in kept])
+    back = reached(3, [EDGES[e][::-1] for e in kept])
+    return tuple((e, op) for e, op in kept.items() if EDGES[e][0] in ahead and EDGES[e][1] in back)
+
+
+def test_live_forms_of_nas_bench_201(bench: Space) -> None:
+    """9,445, as Dong and Yang count."""
+    found = set()
+    for cell, arch in zip(CELL, bench.enumerate(), strict=True):
+        edges = live_edges(cell)
+        live = bench.live(arch)
+        assert [value for _, value in live] == [op for _, op in edges]
+        assert len(bench.dead(arch)) == 6 - len(edges)
+        found.add(live)
+    assert len(found) == 9445
+
+
 def test_stream_without_duplicates(bench: Space) -> None:
     archs = bench.sample(300, seed=1)
     kept = list(bench.distinct(archs))

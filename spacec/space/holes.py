@@ -1,0 +1,78 @@
+"""Decisions that are left open: what their candidates have in common, so that they are labels of one vertex.
+
+**Holes.** ``decide`` may leave an operation decision open (:attr:`~spacec.space.bodies.Open.HOLE`). It becomes one
+vertex ``hole:…`` that stands for any of its candidates, and :attr:`spacec.space.forms.Form.holes` says which. So
+graphs with holes that are isomorphic are isomorphic with equal candidates filled in, and candidates may be counted as
+labels of vertices. That is sound only where each candidate is a vertex of its own whatever stands around it; else
+:class:`~spacec.space.bodies.NotOpen` is raised. Every candidate must be a chain of ops with one input, all from one
+node, none of them an identity, a zero or a sum; one without weights must be the only reader of what it reads, so that
+no equal vertex is beside it. The decision must be asked nowhere else. That no chain of candidates spells another chain
+of the same graph is left to the caller.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from spacec.space.bodies import Body, ChooseCode, Decide, NotOpen, OpCode, Sizes
+from spacec.space.normal import NormalGraph
+
+
+@dataclass(frozen=True)
+class Hole:
+    """What a decision that is left open reads, and the label of its vertex. ``pure``: a candidate has no weights."""
+
+    source: int
+    label: str
+    pure: bool
+
+
+def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
+    """The hole that a choice is where its decision is open. Raises :class:`NotOpen`."""
+    choice = body.nodes[index]
+    assert isinstance(choice, ChooseCode), "a choice is left open"
+    decision = choice.decision or ""
+    chains = [_chain(body, a) for a in choice.alternatives[choice.shift :]]
+    first = chains[0]
+    source = next((i for i in first if all(i in chain for chain in chains)), None)
+    if source is None or body.askers[decision] > 1:
+        raise NotOpen(decision)
+    texts, pure = [], False
+    for chain in chains:
+        codes = [body.nodes[i] for i in chain[: chain.index(source)]]
+        ops = [c for c in codes if isinstance(c, OpCode)]
+        if not ops or any(not _is_vertex(c, sizes, decide) for c in ops):
+            raise NotOpen(decision)
+        pure |= not any(c.weights for c in ops)
+        texts.append(" < ".join(sizes.label(c, decide) for c in ops))
+    return Hole(source, f"hole:{' | '.join(texts)}", pure)
+
+
+def _chain(body: Body, end: int | None) -> list[int]:
+    """A node and what it reads, as long as that is one node."""
+    found: list[int] = []
+    at = end
+    while at is not None:
+        found.append(at)
+        code = body.nodes[at]
+        at = code.inputs[0] if isinstance(code, OpCode) and len(code.inputs) == 1 else None
+    return found
+
+
+def _is_vertex(code: OpCode, sizes: Sizes, decide: Decide) -> bool:
+    """Whether an op with one input is a vertex, whatever its input."""
+    laws = code.laws
+    if laws.zero or laws.alone or laws.identity == "always":
+        return False
+    return laws.identity == "never" or not sizes.same_type(code, decide)
+
+
+def check_apart(graph: NormalGraph, pure: set[int], holes: dict[int, str]) -> None:
+    """Raise :class:`NotOpen` for a hole with a candidate without weights, beside another reader of its input."""
+    if not pure:
+        return
+    readers = Counter([u for v in graph.vertices for u in v.inputs] + list(graph.outputs))
+    for v in sorted(pure):
+        if readers[graph.vertices[v].inputs[0]] > 1:
+            raise NotOpen(holes[v])
