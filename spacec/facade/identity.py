@@ -51,6 +51,6 @@ class Identity(Form):
         return self.networks.live(arch)
 
     def dead(self, arch: Architecture) -> tuple[str, ...]:
-        """The active decisions of which nothing is in the live form: they chose nothing or zeros, or nothing reads them."""
+        """The active decisions of which nothing is in the live form: what they chose is empty or idle."""
         live = {decision for decision, _ in self.live(arch)}
         return tuple(decision for decision in arch if decision not in live)

@@ -59,6 +59,8 @@ class Form:
     stateful: bool
     certificate: bytes
     holes: tuple[tuple[int, str], ...] = ()
+    calls: tuple[tuple[int, Form], ...] = ()
+    """Vertices that are calls, with the forms of what they call."""
 
 
 @dataclass(eq=False)
@@ -88,7 +90,8 @@ class Normaliser:
         graph, place, inputs, results = walk.graph.cut([walk.values[e] for e in ends])
         holes = tuple((place[v], d) for v, d in walk.holes.items() if v in place)
         check_apart(graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
-        return Form(graph, results, inputs, any(v.weights for v in graph.vertices), certificate(graph), holes)
+        calls = tuple((place[v], form) for form, _, v in walk.called.values() if v in place)
+        return Form(graph, results, inputs, any(v.weights for v in graph.vertices), certificate(graph), holes, calls)
 
 
 @dataclass(eq=False)
@@ -105,12 +108,11 @@ class _Builder:
         self, label: str, inputs: tuple[int, ...], ordered: bool = True, weights: str = "", apart: bool = False
     ) -> int:
         """A vertex; an equal one where it is pure, unless it stays ``apart``."""
-        if not ordered:
-            inputs = tuple(sorted(inputs))
         if weights or apart:
             self.vertices.append(Vertex(label, inputs, ordered, weights))
             return len(self.vertices) - 1
-        found = self.pure.setdefault((label, inputs), len(self.vertices))
+        key = inputs if ordered else tuple(sorted(inputs))
+        found = self.pure.setdefault((label, key), len(self.vertices))
         if found == len(self.vertices):
             self.vertices.append(Vertex(label, inputs, ordered))
         return found
