@@ -21,8 +21,8 @@ class Vertex:
     """One op, call or input of a network.
 
     ``label`` is stable text: the op and its attributes, ``input:NAME``, a call with the certificate of its callee, or
-    a hole. ``inputs`` are places in the graph, as they are written; a multiset where not ``ordered``. Vertices with equal ``weights``
-    share them; ``""`` is a vertex without state.
+    a hole. ``inputs`` are places in the graph, as they are written; a multiset where not ``ordered``. Vertices with
+    equal ``weights`` share them; ``""`` is a vertex without state.
     """
 
     label: str
