@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from spacec.space.benchmark import Benchmark, Measured
 
 
+path_option = click.option(
+    "--file", "path", type=click.Path(), metavar="PATH", help="The benchmark's file, where it reads one."
+)
+dataset_option = click.option("--dataset", metavar="NAME", help="The data set; short for --which dataset=NAME.")
+which_option = click.option(
+    "--which", multiple=True, metavar="NAME=VALUE", help="What else to ask for, such as epochs=12. Repeatable."
+)
+
+
 @click.command()
 @file_argument
 @click.argument("benchmark_name", metavar="BENCHMARK")
 @click.argument("archs", metavar="[ARCH]...", nargs=-1)
 @space_options
-@click.option("--file", "path", type=click.Path(), metavar="PATH", help="The benchmark's file, where it reads one.")
-@click.option("--dataset", metavar="NAME", help="The data set; short for --which dataset=NAME.")
-@click.option(
-    "--which", multiple=True, metavar="NAME=VALUE", help="What else to ask for, such as epochs=12. Repeatable."
-)
+@path_option
+@dataset_option
+@which_option
 @json_option
 def query(
     file: str,

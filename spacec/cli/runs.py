@@ -23,12 +23,18 @@ TASK_HELP = "An installed task, a folder of images, or module:attr / file.py:att
 
 
 def run_options(command: F) -> F:
-    """Options of commands that train something."""
+    """Options of commands that train something for a task, which must be named."""
+    return task_options(_run_options(command), required=True)
+
+
+def search_options(command: F) -> F:
+    """Options of a search, for a task or over a benchmark."""
+    return task_options(_run_options(command), required=False)
+
+
+def task_options(command: F, required: bool) -> F:
+    """``--task`` and ``-t``."""
     for option in (
-        click.option("--resume", is_flag=True, help="Go on with the run in DIR."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order."),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-        click.option("--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Run directory."),
         click.option(
             "-t",
             "--task-option",
@@ -37,7 +43,18 @@ def run_options(command: F) -> F:
             metavar="NAME=VALUE",
             help="Set an option of the task.",
         ),
-        click.option("--task", "task_name", required=True, metavar="T", help=TASK_HELP),
+        click.option("--task", "task_name", required=required, metavar="T", help=TASK_HELP),
+    ):
+        command = option(command)
+    return command
+
+
+def _run_options(command: F) -> F:
+    for option in (
+        click.option("--resume", is_flag=True, help="Go on with the run in DIR."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.option("--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Run directory."),
     ):
         command = option(command)
     return command

@@ -12,8 +12,9 @@ import click
 
 from spacec.cli.output import table, tell
 from spacec.cli.progress import watching
-from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, run_options
-from spacec.cli.spaces import file_argument, space_options
+from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, search_options
+from spacec.cli.search_table import Queries, search_table, table_options
+from spacec.cli.spaces import file_argument, open_space, space_options
 from spacec.hooks import installed
 from spacec.pipeline import RANDOM, SEARCHED, Job, run_job
 
@@ -37,7 +38,8 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
 @click.command()
 @file_argument
 @space_options
-@run_options
+@search_options
+@table_options
 @click.option("--strategy", "strategy_name", required=True, metavar="S", help="An installed strategy.")
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of strategy or search."
@@ -67,7 +69,7 @@ def search(
     params: tuple[str, ...],
     preset: str | None,
     ops: tuple[str, ...],
-    task_name: str,
+    task_name: str | None,
     task_options: tuple[str, ...],
     strategy_name: str,
     options: tuple[str, ...],
@@ -78,13 +80,17 @@ def search(
     device: str,
     seed: int,
     resume: bool,
+    **table: Any,
 ) -> None:
-    """Search a space for the best architecture of a task.
+    """Search a space for the best architecture of a task, or of a benchmark.
 
     DIR receives the run record, checkpoints and the architecture found; an interrupted run goes on
     with --resume. With --train the pick is retrained from scratch and judged on held-out data beside the
     task's baselines and a random architecture; DIR then also holds network.py (stand-alone), pictures and
     report.html.
+
+    With --benchmark the strategy asks a table of trained architectures instead, in as many queries and
+    as many independent runs as are wanted; report.html then shows how the best one found came about.
 
     \b
     Example:
@@ -94,9 +100,19 @@ def search(
     from spacec.search.options import split_assignments
     from spacec.search.runner import search as run
 
+    queries = Queries(**table)
+    queries.check(task_name, retrain)
     cls: Any = installed().find("spacec_strategies", strategy_name).load()
     texts = {"seed": str(seed), "device": device, **split_assignments(options)}
+    if queries.queries is not None:
+        texts["trials"] = str(queries.queries)
+    if task_name is None:
+        texts = {**cls.tabular, **texts}
     chosen, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{strategy_name}'")
+    if task_name is None:
+        space = open_space(file, params, preset, ops)
+        search_table(space, cls, chosen, config, queries, Path(out), _command(), resume)
+        return
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
     if retrain:

@@ -71,6 +71,11 @@ class Svg:
         text = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
         self._add("polyline", points=text, fill="none", stroke=stroke, stroke_width=line, stroke_linejoin="round")
 
+    def area(self, points: Sequence[Point], fill: str, opacity: float) -> None:
+        """A filled polygon without an outline, through which what was painted before shows."""
+        text = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+        self._add("polygon", points=text, fill=fill, fill_opacity=opacity)
+
     def path(self, d: str, stroke: str = INK, line: float = 1.2, fill: str = "none", dash: str = "") -> None:
         extra = {"stroke_dasharray": dash} if dash else {}
         self._add("path", d=d, fill=fill, stroke=stroke, stroke_width=line, stroke_linecap="round", **extra)

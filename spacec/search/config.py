@@ -28,6 +28,7 @@ class SearchConfig(OptimOptions):
     eval_batches: int | None = option(10, "batches of such an evaluation; none for all", low=1)
     drop_path: float = option(0.0, "probability of dropping a path at the end of the search", low=0, high=1)
     parallel: int = option(1, "trials asked for at once", low=1)
+    trials: int | None = option(None, "most trials; none for as many as the strategy proposes", low=1)
     workers: int = option(0, "processes that load data", low=0)
     device: str = option("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
     seed: int = option(0, "seed of weights, data order and architectures")

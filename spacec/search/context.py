@@ -25,6 +25,7 @@ from spacec.search.record import Recorder
 from spacec.search.seeds import generator, stable_seed
 from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import StepReport, Weights
+from spacec.search.tabular import Tabular
 from spacec.search.task import Batch, Forward, OutLike, Splits, Task
 from spacec.search.training import FitResult, TrainConfig, fit
 from spacec.search.wiring import Wiring, free_sizes
@@ -53,12 +54,9 @@ class SearchContext:
         self.device = device
         self.recorder = recorder
         self.seed = config.seed
-        self.splits: Splits = task.splits(config.seed)
-        self.wiring = Wiring.of(task, space.flat)
         self.batch_size = config.batch_size or task.batch_size
         self.eval_batch_size = config.eval_batch_size or self.batch_size
         self.epochs = config.epochs
-        self.steps = config.steps or steps_per_epoch(self.splits.weights, self.batch_size)
         self.epoch = 0
         self.step = 0
         self.last: StepReport | None = None
@@ -91,7 +89,9 @@ class SearchContext:
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
-        """Values of the space's free input sizes on the training data."""
+        """Values of the space's free input sizes on the training data; a benchmark has none."""
+        if isinstance(self.task, Tabular):
+            return {}
         return free_sizes(self.space.flat, self.wiring, self.stream("weights", "sizes", batch_size=1).batch(0, 0))
 
     def cost(self, arch: Architecture, name: str = "params") -> int | float:
@@ -170,6 +170,21 @@ class SearchContext:
             yield
 
     # data and ratings
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The data. A benchmark has none (E0735)."""
+        return self.task.splits(self.seed)
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """Between the task's names and the space's."""
+        return Wiring.of(self.task, self.space.flat)
+
+    @cached_property
+    def steps(self) -> int:
+        """Weight steps per epoch."""
+        return self.config.steps or steps_per_epoch(self.splits.weights, self.batch_size)
 
     def stream(self, split: str, name: str, steps: int | None = None, batch_size: int | None = None) -> Stream:
         """A source of training batches of its own, for inner loops; address its batches by (epoch, step)."""

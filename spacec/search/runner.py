@@ -8,11 +8,10 @@ bit for bit on the CPU.
 
 from __future__ import annotations
 
-import json
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,14 @@ from spacec.search.optim import clip_gradients, learning_rate, set_rate
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunStore
 from spacec.search.seeds import own_randomness, reseed
+from spacec.search.settings import prepare, settings_of
 from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import Path as ForwardPath
 from spacec.search.strategy import StepReport, Strategy, Trial, TrialResult
+from spacec.search.tabular import Tabular
 from spacec.search.task import Batch, OutLike, Output, Task
 from spacec.search.trainer import TrainConfig, check_finite
-from spacec.search.training import check_same, open_store, recording, run_info, update_config
+from spacec.search.training import open_store, recording, run_info
 from spacec.search.wiring import input_types, output_types
 from spacec.space.architecture import Architecture
 
@@ -63,40 +64,33 @@ def search(
     *,
     train_config: TrainConfig | None = None,
     resume: bool = False,
+    name: str = "",
     store: RunStore | None = None,
     progress: ProgressFn = silent,
 ) -> SearchResult:
     """Search ``space`` for ``task`` by ``strategy``.
 
     ``config`` defaults to the strategy's settings of the runner; ``train_config`` is how a trial is trained alone.
-    ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``). Interrupts and failures
-    close the record and are raised on.
+    ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``); ``name`` tells several searches
+    in one ``store`` apart. Interrupts and failures close the record and are raised on.
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
     device = resolve_device(config.device)
-    task = task.adapt(input_types(space.flat), output_types(space.flat))
+    if isinstance(task, Tabular):
+        task.refuse_training(strategy)
+    else:
+        task = task.adapt(input_types(space.flat), output_types(space.flat))
     if why := strategy.unsupported(space):
         raise SpacecError(Diagnostic("E0706", f"strategy '{strategy.name}' cannot search '{space.name}': {why}"))
-    settings = {
-        "search": asdict(config),
-        "trial": asdict(train_config),
-        "strategy": strategy.describe(),
-        "task": task.describe(),
-        "space": {"name": space.name, "digest": space.digest, "header": dict(space.header), **_narrowed(space)},
-    }
+    settings = settings_of(space, strategy, task, config, train_config)
     if out_dir is not None:
-        _prepare(out_dir, space, settings, resume)
+        prepare(out_dir, space, settings, resume)
     with own_randomness(device), open_store(store, out_dir) as record:
-        recorder = _recorder(record, space, strategy, task, settings, device, resume)
+        recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
         with recording(recorder):
             context = SearchContext(space, task, config, train_config, device, recorder)
             return _Run(strategy, context, out_dir, progress).run(resume)
-
-
-def _narrowed(space: SpaceLike) -> dict[str, Any]:
-    """The constraints beside those of the grammar, where there are any."""
-    return {"where": [source.text for source in space.narrowed_by]} if space.narrowed_by else {}
 
 
 class _Run:
@@ -235,12 +229,17 @@ class _Run:
     # trials
 
     def _run_trials(self) -> None:
-        while trials := self.strategy.propose(self.ctx.config.parallel):
+        while trials := self._proposed():
             results = [self._rate(trial) for trial in trials]
             self.strategy.observe(results)
             if self.out_dir is not None:
                 self.ctx.recorder.flush()
                 save_trials(self.out_dir, self.ctx, self.strategy, self.trials, self.best)
+
+    def _proposed(self) -> Sequence[Trial]:
+        config = self.ctx.config
+        left = config.parallel if config.trials is None else min(config.parallel, config.trials - self.trials)
+        return self.strategy.propose(left) if left > 0 else ()
 
     def _rate(self, trial: Trial) -> TrialResult:
         """Rate one trial; whatever goes wrong in it (out of memory, a NaN) is its result, not the search's end."""
@@ -264,6 +263,8 @@ class _Run:
         return result
 
     def _rated(self, trial: Trial, start: float) -> TrialResult:
+        if isinstance(self.ctx.task, Tabular):
+            return self.ctx.task.rate(trial)
         if trial.weights == "shared":
             metrics: Mapping[str, float] = self.ctx.evaluate(trial.arch, trial.split, batches=trial.batches)
             return TrialResult(trial, metrics, time.monotonic() - start)
@@ -282,22 +283,6 @@ def _detached(out: OutLike) -> OutLike:
     return Output(out.prediction.detach(), outputs)
 
 
-def _prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume: bool) -> None:
-    if not resume:
-        files.make_run_directory(out_dir)
-        files.write_text(out_dir / files.SPACE, space.text)
-    else:
-        stored = files.read_json(out_dir / files.CONFIG)
-        check_same(out_dir, stored["search"], _as_json(settings))
-    update_config(out_dir, "search", settings)
-
-
-def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """``value`` as it reads back from a file (tuples as lists)."""
-    read: dict[str, Any] = json.loads(json.dumps(value))
-    return read
-
-
 def _recorder(
     store: RunStore | None,
     space: SpaceLike,
@@ -306,10 +291,11 @@ def _recorder(
     settings: Mapping[str, Any],
     device: torch.device,
     resume: bool,
+    name: str,
 ) -> Recorder:
     if store is None:
         return NullRecorder()
-    found = store.reopen("search") if resume else None
+    found = store.reopen("search", name) if resume else None
     config = {**settings["search"], "trial": settings["trial"]}
-    info = run_info("search", space, task, config, device, strategy=settings["strategy"], objects=(strategy,))
+    info = run_info("search", space, task, config, device, name, settings["strategy"], (strategy,))
     return found or store.start(info)

@@ -108,6 +108,8 @@ class Strategy:
     Options: ClassVar[type[OptionsBase]] = OptionsBase
     config: ClassVar[Mapping[str, object]] = {}
     """The paper's settings of the runner where they differ from :class:`~spacec.search.runner.SearchConfig`'s."""
+    tabular: ClassVar[Mapping[str, object]] = {}
+    """Options with which it searches over a benchmark, where they differ: no supernet is trained there."""
     ctx: SearchContext
 
     def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:

@@ -149,9 +149,9 @@ class Meter:
 class Task(ABC):
     """Base of tasks. ``metrics[0]`` is the one that selects; see the module docstring for what to write."""
 
-    name: ClassVar[str]
+    name: str
     help: ClassVar[str] = ""
-    metrics: ClassVar[tuple[Metric, ...]]
+    metrics: tuple[Metric, ...]
     Options: ClassVar[type[OptionsBase]] = OptionsBase
     taps: ClassVar[tuple[str, ...]] = ()
     """Names of features that the loss reads from ``out.taps``."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
@@ -23,7 +23,9 @@ from spacec.space.architecture import Architecture
 @dataclass(frozen=True)
 class RandomOptions(Options):
     mode: Literal["shared", "trials"] = option("shared", "rate with shared weights, or train each architecture alone")
-    samples: int | None = option(None, "architectures to rate; none for 1000 shared or 10 trials", low=1)
+    samples: int | None = option(
+        None, "architectures to rate; none for 1000 shared, or the search's trials, else 10", low=1
+    )
     finalists: int = option(10, "shared: how many are rated again on the whole validation split", low=1)
     first_batches: int = option(1, "shared: validation batches of the first rating", low=1)
     trial_epochs: int | None = option(None, "trials: epochs of a trial; none for the training's own", low=1)
@@ -35,11 +37,14 @@ class RandomSearch(Strategy):
     name = "random"
     help = "random search by independent trials or with shared weights"
     Options = RandomOptions
+    tabular: ClassVar[Mapping[str, object]] = {"mode": "trials"}
     options: RandomOptions
 
     first: list[tuple[str, float]]
     final: list[tuple[str, float]]
     failed: int
+    trials: int | None = None
+    """How many the search allows."""
 
     @property
     def uses_supernet(self) -> bool:
@@ -48,10 +53,11 @@ class RandomSearch(Strategy):
     @property
     def samples(self) -> int:
         """How many architectures are drawn."""
-        return self.options.samples or (1000 if self.uses_supernet else 10)
+        return self.options.samples or (1000 if self.uses_supernet else self.trials or 10)
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
+        self.trials = ctx.config.trials
         self.first, self.final, self.failed = [], [], 0
 
     def masks(self, step: int) -> Sequence[Path]:

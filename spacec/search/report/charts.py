@@ -16,11 +16,17 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 12.0, 30.0, 38.0
 
 @dataclass(frozen=True)
 class Series:
-    """One line; ``raw`` are finer values drawn faintly behind it."""
+    """One line; ``raw`` are finer values drawn faintly behind it, ``band`` are x, low and high of an area around it."""
 
     name: str
     points: tuple[Point, ...]
     raw: tuple[Point, ...] = ()
+    band: tuple[tuple[float, float, float], ...] = ()
+
+    @property
+    def edge(self) -> tuple[Point, ...]:
+        """The outline of the band: forth along its high values, back along its low ones."""
+        return (*((x, high) for x, _, high in self.band), *((x, low) for x, low, _ in reversed(self.band)))
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def line_chart(
     shown = [_clean(s, log) for s in series]
     svg = Svg(width, height, title)
     svg.text(_LEFT, 16, title, 12.5, bold=True)
-    values = [p for s in shown for p in (*s.points, *s.raw)]
+    values = [p for s in shown for p in (*s.points, *s.raw, *s.edge)]
     if not values:
         svg.text(width / 2, height / 2, "nothing was recorded", 11.5, "middle", MUTED)
         return svg
@@ -55,6 +61,9 @@ def line_chart(
     across = [v for _, v in values]
     y = (log_axis if log else linear_axis)(across, height - _BOTTOM, _TOP + (14 if len(shown) > 1 else 0))
     _frame(svg, x, y, x_label, y_label)
+    for k, one in enumerate(shown):
+        if one.band:
+            svg.area([(x.at(a), y.at(b)) for a, b in one.edge], PALETTE[k % len(PALETTE)], 0.18)
     for k, one in enumerate(shown):
         colour = PALETTE[k % len(PALETTE)]
         if len(one.raw) > 1:
@@ -151,7 +160,8 @@ def _clean(series: Series, log: bool) -> Series:
     def keep(points: Sequence[Point]) -> tuple[Point, ...]:
         return tuple(p for p in points if isfinite(p[0]) and isfinite(p[1]) and (p[1] > 0 or not log))
 
-    return Series(series.name, keep(series.points), keep(series.raw))
+    band = tuple(b for b in series.band if all(map(isfinite, b)) and (b[1] > 0 or not log))
+    return Series(series.name, keep(series.points), keep(series.raw), band)
 
 
 def _thin(points: Sequence[Point], most: int = 1000) -> Sequence[Point]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spacec.draw.svg import Point
+from spacec.search.incumbents import by_trial, incumbents
 from spacec.search.report.charts import Series, line_chart, probability_panels
 from spacec.search.report.gather import OURS, TITLES, RunData
 
@@ -34,7 +35,27 @@ def charts(data: RunData) -> dict[str, str]:
         positive = all(y > 0 for s in kept for _, y in (*s.points, *s.raw))
         if kept:
             found[stem] = line_chart(kept, title, "epoch", y_label, log and positive).render()
+    if curve := _incumbents(data):
+        found["incumbents"] = line_chart([curve], curve.name, "trials", label).render()
     return found
+
+
+def _incumbents(data: RunData) -> Series | None:
+    """The best value by the number of trials; of several searches, the median and the quartiles around it.
+
+    Of trials with shared weights there is none: they are rated on batches of their own. The first twentieth is left
+    out, so that the first trials of all do not press the rest into a line.
+    """
+    runs = [r for r in data.runs if r["kind"] == "search" and any(t["weights"] == "standalone" for t in r["trials"])]
+    curves = [incumbents([t["metrics"].get(data.metric.name) for t in r["trials"]], data.metric) for r in runs]
+    points = by_trial(curves)
+    points = [(n, q) for n, q in points if n > len(points) // 20]
+    if not points:
+        return None
+    band = tuple((float(n), q.low, q.high) for n, q in points) if len(runs) > 1 else ()
+    several = f": median and quartiles of {len(runs)} runs" if len(runs) > 1 else ""
+    name = f"Search: best {data.metric.name} so far{several}"
+    return Series(name, tuple((float(n), q.median) for n, q in points), band=band)
 
 
 def probability_chart(data: RunData) -> str | None:

@@ -162,7 +162,7 @@ def _subjects(
         trained[name] = replace(trained[name], samples={**samples, **trained[name].samples})
     if not trained:
         found = [s for run in runs if (s := _derived(run, metric)) is not None]
-        trained = {s.name: s for s in found}
+        trained = {s.name: s for s in _best(found, metric)}
     known = list(TITLES)
     rank = {name: known.index(name) if name in known else -1 for name in baselines}
     return [*sorted(baselines.values(), key=lambda s: rank[s.name]), *sorted(trained.values(), key=_ours_last)]
@@ -172,10 +172,22 @@ def _ours_last(subject: Subject) -> bool:
     return subject.name in OURS
 
 
+def _best(found: Sequence[Subject], metric: MetricInfo) -> Sequence[Subject]:
+    """What the best of several searches found."""
+    best = found[:1]
+    for other in found[1:]:
+        a, b = other.values.get(metric.name), best[0].values.get(metric.name)
+        best = [other] if a is not None and (b is None or metric.better(a, b)) else best
+    return best
+
+
 def _derived(run: Mapping[str, Any], metric: MetricInfo) -> Subject | None:
-    """What a search found, rated with the supernet's weights on its validation data."""
+    """What a search found, rated with the supernet's weights on its validation data, or by a benchmark."""
     values = _values(run, "derived", "arch")
-    return _network(run, "derived", "best", values, metric) if values else None
+    if not values:
+        return None
+    found = _network(run, "derived", "best", values, metric)
+    return replace(found, title="found architecture (benchmark)") if "benchmark" in run["task"] else found
 
 
 def _values(run: Mapping[str, Any], subject: str, split: str = "test") -> dict[str, float]:

@@ -70,7 +70,9 @@ def _subtitle(data: RunData) -> str:
     ends = [r["ended"] for r in data.runs if r["ended"] is not None]
     spent = sum(r["ended"] - r["started"] for r in data.runs if r["ended"] is not None)
     took = f" · {_duration(spent)} of computing" if ends else ""
-    return f"{start:%d %B %Y, %H:%M} UTC · seed {run['seed']}{took}"
+    seeds = sorted({r["seed"] for r in data.runs if r["kind"] == run["kind"]})
+    seed = f"seed {run['seed']}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+    return f"{start:%d %B %Y, %H:%M} UTC · {seed}{took}"
 
 
 def _warnings(data: RunData) -> list[Html]:
@@ -101,7 +103,9 @@ def _meaning(data: RunData, ours: Subject, value: float) -> str:
     n = len(ours.samples)
     where = f"on {n} held-out samples" if n else "on held-out data"
     if ours.name == "derived":
+        benchmark = _main_run(data)["task"].get("benchmark")
         where = "on the search's validation data, with the weights of the supernet"
+        where = f"as the benchmark has it ({benchmark})" if benchmark else where
     first = f"Mean {what}, {where}"
     noisy = _value(data, "noisy")
     if noisy is None or m.unit != "dB":
@@ -141,7 +145,7 @@ def _listed(parts: Sequence[str]) -> str:
 def _comparison(data: RunData) -> Html:
     m = data.metric
     shown = [s for s in data.subjects if m.name in s.values]
-    if not shown:
+    if not shown or "benchmark" in _main_run(data)["task"]:
         return Html("")
     others = list(dict.fromkeys(n for s in shown for n in s.values if n not in (m.name, "loss")))
     costs = [c for c in COSTS if any(c in s.costs for s in shown)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -19,7 +17,7 @@ class BreastCancer(Classification):
     help = "Classify tumours by 30 features (scikit-learn)."
     classes = 2
     label_smoothing = False
-    metrics: ClassVar[tuple[Metric, ...]] = (
+    metrics = (
         Metric("accuracy", "max", "share of samples whose class is found"),
         Metric("log_loss", "min", "mean negative log likelihood, in nats"),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -69,7 +68,7 @@ class PoolSplit(Split):
 class Classification(Task):
     """Base of the tasks with one class per sample: cross-entropy, accuracy."""
 
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("accuracy", "max", "share of samples whose class is found"),)
+    metrics: tuple[Metric, ...] = (Metric("accuracy", "max", "share of samples whose class is found"),)
     Options = ClassifyOptions
     options: ClassifyOptions
     label_smoothing = True

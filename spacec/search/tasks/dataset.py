@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -112,7 +112,7 @@ class DatasetClassification(DatasetTask):
     """Items with a class index each: cross-entropy, accuracy."""
 
     name = "dataset"
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("accuracy", "max", "share of samples whose class is found"),)
+    metrics = (Metric("accuracy", "max", "share of samples whose class is found"),)
     label_smoothing = True
 
     def __init__(
@@ -140,7 +140,7 @@ class DatasetRegression(DatasetTask):
     """Items with real targets: mean squared error."""
 
     name = "dataset"
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", "min", "mean squared error"),)
+    metrics = (Metric("mse", "min", "mean squared error"),)
 
     @property
     def outputs(self) -> tuple[Port, ...]:

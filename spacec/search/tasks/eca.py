@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -40,7 +39,7 @@ class Eca(Task):
 
     name = "eca"
     help = "Predict the next state of a cellular automaton with an unknown rule."
-    metrics: ClassVar[tuple[Metric, ...]] = (
+    metrics = (
         Metric("bit_accuracy", "max", "share of the asked state's tokens that are found"),
         Metric("exact", "max", "share of samples whose asked state is found whole"),
     )

@@ -1,0 +1,52 @@
+"""The settings of a search as its run directory keeps them, in ``config.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from spacec.search import files
+from spacec.search.config import SearchConfig
+from spacec.search.space_like import SpaceLike
+from spacec.search.strategy import Strategy
+from spacec.search.task import Task
+from spacec.search.trainer import TrainConfig
+from spacec.search.training import check_same, update_config
+
+
+def settings_of(
+    space: SpaceLike, strategy: Strategy, task: Task, config: SearchConfig, train_config: TrainConfig
+) -> dict[str, Any]:
+    """All that a search which resumes must share."""
+    return {
+        "search": asdict(config),
+        "trial": asdict(train_config),
+        "strategy": strategy.describe(),
+        "task": task.describe(),
+        "space": {"name": space.name, "digest": space.digest, "header": dict(space.header), **_narrowed(space)},
+    }
+
+
+def _narrowed(space: SpaceLike) -> dict[str, Any]:
+    """The constraints beside those of the grammar, where there are any."""
+    return {"where": [source.text for source in space.narrowed_by]} if space.narrowed_by else {}
+
+
+def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume: bool) -> None:
+    """Make the run directory, or check that it holds this search (E0812, E0815)."""
+    if not resume:
+        files.make_run_directory(out_dir)
+        files.write_text(out_dir / files.SPACE, space.text)
+    else:
+        stored = files.read_json(out_dir / files.CONFIG)
+        check_same(out_dir, stored["search"], _as_json(settings))
+    update_config(out_dir, "search", settings)
+
+
+def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """``value`` as it reads back from a file (tuples as lists)."""
+    read: dict[str, Any] = json.loads(json.dumps(value))
+    return read
