@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import click
 
-from spacec.cli.output import say, show
+from spacec.cli.output import say, show, warnings_shown
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.hooks import installed
@@ -92,7 +92,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         ):  # a terminal that cannot show a character of the grammar shows its code
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = spacec.main(args=arguments, prog_name="spacec", standalone_mode=False)
+        with warnings_shown():
+            code = spacec.main(args=arguments, prog_name="spacec", standalone_mode=False)
         if sys.stdout is not None:  # closed by the caller
             sys.stdout.flush()
         return code if isinstance(code, int) else 0

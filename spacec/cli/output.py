@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TextIO
 
 import click
 
-from spacec.diagnostics.model import Diagnostic
+from spacec.diagnostics.model import Diagnostic, DiagnosticWarning
 from spacec.diagnostics.render import render_text
+
+LINES = 256
+"""Lines that are printed at once."""
 
 
 def colour(stream: TextIO | None) -> bool:
@@ -45,6 +51,30 @@ def show(diagnostics: Sequence[Diagnostic]) -> None:
     say(text.rstrip("\n"))
 
 
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Findings that code warns of are shown as diagnostics, every time; other warnings as Python does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DiagnosticWarning)
+        plain = warnings.showwarning
+
+        def shown(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if isinstance(message, DiagnosticWarning):
+                show((message.diagnostic,))
+            else:
+                plain(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = shown
+        yield
+
+
 def say(text: str) -> None:
     """A message on standard error."""
     click.echo(text, err=True, color=colour(sys.stderr))
@@ -53,6 +83,14 @@ def say(text: str) -> None:
 def tell(text: str) -> None:
     """A fact on standard output."""
     click.echo(text, color=colour(sys.stdout))
+
+
+def tell_lines(lines: Iterable[str]) -> None:
+    """Many facts, a line each, printed while they are found; some at a time, since printing each takes longest."""
+    waiting, size = iter(lines), 1
+    while block := list(islice(waiting, size)):
+        tell("\n".join(block))
+        size = min(2 * size, LINES)
 
 
 def tell_json(facts: Any) -> None:

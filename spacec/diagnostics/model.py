@@ -58,6 +58,14 @@ class SpacecError(Exception):
         return render_text(self.diagnostics)
 
 
+class DiagnosticWarning(UserWarning):
+    """A finding about what a call did: the call goes on, and commands show the finding as any other."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__("; ".join((f"{diagnostic.code}: {diagnostic.headline}", *diagnostic.notes)))
+
+
 @dataclass
 class Sink:
     """Collects the diagnostics of one compilation; the same finding is kept once."""

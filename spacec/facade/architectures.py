@@ -1,12 +1,12 @@
-"""The architectures of a space: counted, drawn, read, checked and varied, all without torch."""
+"""The architectures of a space: counted, read, checked and varied, all without torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from spacec.diagnostics.model import Diagnostic
 from spacec.facade.form import Form
@@ -17,11 +17,7 @@ from spacec.space.architecture import Architecture
 from spacec.space.derive import derive
 from spacec.space.feasible import infeasible, violated
 from spacec.space.regions import RegionCounts, count_by_regions
-from spacec.space.sample import sample
 from spacec.space.validate import validate
-
-if TYPE_CHECKING:
-    from spacec.space.batch import Batch
 
 FEW = 1_000
 """Decisions of a table, once it is made, whose diagram is made as fast as its regions are counted."""
@@ -61,23 +57,6 @@ class Architectures(Form):
         """Counts before constraints that need no :attr:`table`; ``None`` where only its diagram can tell."""
         with no_collection():
             return count_by_regions(self.graph)
-
-    def sample(self, n: int = 1, seed: int = 0) -> list[Architecture]:
-        """``n`` valid architectures, uniform and independent; the same seed gives the same ones."""
-        return sample(self.table, n, seed)
-
-    def enumerate(self, where: bool = True) -> Iterator[Architecture]:
-        """Every valid architecture, one after the other."""
-        return algebra.enumerate_architectures(self.table, where)
-
-    def batch(self, archs: Iterable[Architecture]) -> Batch:
-        """These architectures as one array of codes, [architectures, decisions]; see :class:`Batch`.
-
-        Raises :class:`SpacecError` (E0602 to E0605) for one that is not of this space.
-        """
-        from spacec.space.batch import Batch  # numpy is not needed to check or describe a space
-
-        return Batch.of(self.table, archs)
 
     def architecture(self, spec: str | Path | Mapping[str, Any]) -> Architecture:
         """An architecture from its one-line text, from JSON (data or a file's name), or ``random:SEED``.

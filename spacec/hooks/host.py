@@ -61,6 +61,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("new", "start a space file", "spacec.cli.new:new"),
         CommandDescriptor("info", "show sizes, decisions and counts of a space", "spacec.cli.info:info"),
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
+        CommandDescriptor("enumerate", "list architectures in order, from any rank", "spacec.cli.enumerate:enumerate_"),
         CommandDescriptor("query", "ask a benchmark for architectures", "spacec.cli.query:query"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),

@@ -8,11 +8,14 @@ depends only on the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from math import prod
+from typing import TYPE_CHECKING
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.memory import no_collection
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.arrange import arranged
@@ -26,6 +29,19 @@ from spacec.space.planner import plan
 from spacec.space.schedule import IN, OUT, Step
 from spacec.space.validate import validate
 from spacec.space.values import Value
+
+if TYPE_CHECKING:
+    from spacec.space.batch import Batch
+
+FEW = 16
+"""So many architectures are listed one by one, which needs no numpy, before blocks of them are."""
+
+BLOCK = 1 << 18
+"""Codes of architectures that are made ahead where they are asked for one by one."""
+
+
+class NoSuchRank(SpacecError, IndexError):
+    """E0520: a rank outside the space."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +140,63 @@ def rank(table: DecisionTable, arch: Architecture, where: bool = True) -> int:
 
 
 def unrank(table: DecisionTable, rank: int, where: bool = True) -> Architecture:
-    """The architecture at a place; ``IndexError`` outside ``range(count(table))``."""
+    """The architecture at a place. Raises :class:`NoSuchRank` outside ``range(count(table))``."""
     compiled = algebra(table, where)
-    if not 0 <= rank < compiled.total:
-        raise IndexError(rank)
+    _check(table, compiled, rank)
     return architecture_of(table, compiled.assignment(rank))
 
 
-def enumerate_architectures(table: DecisionTable, where: bool = True, start: int = 0) -> Iterator[Architecture]:
-    """Every valid architecture from rank ``start`` on, lazily, in order of rank."""
+def unrank_batch(table: DecisionTable, ranks: Iterable[int], where: bool = True) -> Batch:
+    """The architectures at these places (whole numbers, or an array of them), in their order."""
     compiled = algebra(table, where)
-    for place in range(start, compiled.total):
+    numbers = [int(rank) for rank in ranks]
+    if numbers:
+        _check(table, compiled, min(numbers))
+        _check(table, compiled, max(numbers))
+    return _batch(table, compiled, numbers)
+
+
+def enumerate_architectures(
+    table: DecisionTable, where: bool = True, start: int = 0, stop: int | None = None, step: int = 1
+) -> Iterator[Architecture]:
+    """The architectures at ranks ``range(start, stop, step)``, lazily; ``stop=None`` is the end of the space.
+
+    It may begin anywhere: a place is found without a walk through those before it.
+
+    Raises :class:`NoSuchRank` for a start or stop outside 0 to the count, ``ValueError`` for a step below one.
+    """
+    compiled = algebra(table, where)
+    stop = compiled.total if stop is None else stop
+    for place in (start, stop):
+        _check(table, compiled, place, compiled.total + 1)
+    if step < 1:
+        raise ValueError(f"the step is {step}: ranks are listed upwards")
+    return _listed(table, compiled, range(start, stop, step))
+
+
+def _listed(table: DecisionTable, compiled: Algebra, places: range) -> Iterator[Architecture]:
+    waiting = iter(places)
+    for place in islice(waiting, FEW):
         yield architecture_of(table, compiled.assignment(place))
+    size, most = 2 * FEW, max(1, BLOCK // max(1, len(table.decisions)))
+    while block := list(islice(waiting, size)):
+        yield from _batch(table, compiled, block)
+        size = min(2 * size, most)
+
+
+def _batch(table: DecisionTable, compiled: Algebra, ranks: list[int]) -> Batch:
+    from spacec.space.batch import Batch  # numpy is not needed for a few
+    from spacec.space.unrank import unranker
+
+    return Batch(table, unranker(table, compiled).codes(ranks))
+
+
+def _check(table: DecisionTable, compiled: Algebra, rank: int, end: int | None = None) -> None:
+    if not 0 <= rank < (compiled.total if end is None else end):
+        ranks = f"ranks 0 to {compiled.total - 1:,}" if compiled.total else "no ranks"
+        raise NoSuchRank(
+            Diagnostic("E0520", f"{table.space} has no architecture of rank {rank:,}", notes=(f"it has {ranks}",))
+        )
 
 
 def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:

@@ -1,59 +1,159 @@
-"""Random architectures: uniform over architectures, or decision by decision. The two are not the same.
+"""Random architectures: uniform over architectures, or by weight.
 
-Both depend only on the table and the seed, not on hash seeds or the version of Python.
+Everything depends on the table and the seed alone: not on hash seeds, on the version of Python or numpy, or on how
+many are drawn at a time. A seed has one meaning: the first of ``sample(table, n, seed)``, of
+``sample_batch(table, n, seed)`` and of ``sampler(table, seed)`` are the same architectures, whatever ``n``.
+
+Where the constraints couple too much for a decision diagram (E0510), or are no sums (E0513), architectures are drawn
+without them and those that violate one are rejected: slower, and of the same distribution. That is never silent:
+:class:`RejectionWarning` says at which rate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from random import Random
+from typing import TYPE_CHECKING
 
-from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.space.activity import walk
-from spacec.space.algebra import Algebra, algebra
+from spacec.diagnostics.model import Diagnostic, DiagnosticWarning, SpacecError
+from spacec.space.algebra import BLOCK, Algebra, algebra
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.constraints import all_satisfied
 from spacec.space.decisions import Decision, DecisionTable
-from spacec.space.diagram import TooManyStates
 from spacec.space.values import Value, value_at
+
+if TYPE_CHECKING:
+    from spacec.space.batch import Batch
+    from spacec.space.draws import Draws
 
 TRIES = 10_000
 """Assignments that sampling by rejection draws, per architecture that it returns, before it gives up."""
 
+FEW = 32
+"""Up to so many architectures are drawn one by one, which needs no numpy."""
+
+FIRST = 16
+"""Architectures that a sampler draws ahead at first; it doubles them while they have at most ``BLOCK`` codes."""
+
 Draw = Callable[[], dict[str, Value]]
 
 
-def sample(table: DecisionTable, n: int = 1, seed: int = 0) -> list[Architecture]:
-    """``n`` architectures, independent and uniform over the valid ones.
+@dataclass(frozen=True)
+class Law:
+    """What is drawn from.
 
-    Where the constraints make the diagram too large, architectures are drawn uniformly without
-    them and those that violate one are rejected: slower, and just as uniform. Raises
-    :class:`SpacecError`: E0511 where there is no valid architecture, or where rejection finds none.
+    ``weighted``: by the product of the decisions' probabilities, conditioned on validity, instead of uniformly; with
+    ``priors`` a candidate's probability is its share of the prior weights, else all candidates of a decision have
+    the same; a subset decision takes every subset alike. ``distinct``: without replacement.
     """
+
+    weighted: bool = False
+    priors: bool = True
+    distinct: bool = False
+
+
+UNIFORM = Law()
+
+
+class RejectionWarning(DiagnosticWarning):
+    """Architectures were drawn by rejection; ``diagnostic`` (W0520) says why and at which rate."""
+
+
+@dataclass
+class Rejection:
+    """How many assignments were drawn and how many of them were valid, and the error that made it necessary."""
+
+    reason: SpacecError
+    drawn: int = 0
+    accepted: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Share of the drawn assignments that were valid."""
+        return self.accepted / self.drawn if self.drawn else 0.0
+
+    def diagnostic(self) -> Diagnostic:
+        """W0520."""
+        why = self.reason.diagnostics[0]
+        share = f"{100 * self.rate:.3g} %"
+        headline = (
+            f"sampled by rejection: {self.accepted:,} of {self.drawn:,} random architectures were valid ({share})"
+        )
+        return Diagnostic("W0520", headline, why.span, notes=(why.headline,), severity="warning")
+
+    def warn(self) -> None:
+        if self.drawn:
+            warnings.warn(RejectionWarning(self.diagnostic()), stacklevel=4)
+
+
+def sample(table: DecisionTable, n: int = 1, seed: int = 0, law: Law = UNIFORM) -> list[Architecture]:
+    """``n`` valid architectures; independent and uniform, unless ``law`` says otherwise.
+
+    Raises :class:`SpacecError`: E0511 where there is no valid architecture, or where rejection finds none; E0521
+    where there are fewer than ``n`` distinct ones. Warns (:class:`RejectionWarning`) where it draws by rejection.
+    """
+    if n > FEW or n < 0 or law != UNIFORM:
+        return list(sample_batch(table, n, seed, law))
+    compiled, reason = compiled_for(table)
     rng = Random(seed)
+    if reason is None:
+        return [architecture_of(table, uniform(compiled, rng)) for _ in range(n)]
+    tally = Rejection(reason)
+    found = [architecture_of(table, accepted(table, lambda: uniform(compiled, rng), tally)) for _ in range(n)]
+    tally.warn()
+    return found
+
+
+def sample_batch(table: DecisionTable, n: int, seed: int = 0, law: Law = UNIFORM) -> Batch:
+    """The architectures of :func:`sample` as one array of codes."""
+    if n < 0:
+        raise ValueError(f"{n} architectures cannot be drawn")
+    source = draws(table, seed, law)
+    found = source.take(n)
+    if source.rejection is not None:
+        source.rejection.warn()
+    return found
+
+
+def sampler(table: DecisionTable, seed: int = 0, law: Law = UNIFORM) -> Iterator[Architecture]:
+    """The architectures of :func:`sample`, one after the other, without end; drawn ahead in growing blocks.
+
+    Without replacement it ends with the space, so that it is a random order of all architectures. Rejection is warned
+    of once, with the rate of the first block.
+    """
+    source = draws(table, seed, law)
+    size, most = FIRST, max(1, BLOCK // max(1, len(table.decisions)))
+    while block := source.take(size, exactly=False):
+        if source.rejection is not None and size == FIRST:
+            source.rejection.warn()
+        yield from block
+        size = min(2 * size, most)
+
+
+def draws(table: DecisionTable, seed: int, law: Law) -> Draws:
+    """The source of a sequence of architectures."""
+    from spacec.space.draws import make_draws  # numpy is not needed to draw a few
+
+    return make_draws(table, seed, law)
+
+
+def compiled_for(table: DecisionTable) -> tuple[Algebra, SpacecError | None]:
+    """The algebra under the constraints; or without them, and the error that says why it cannot be had.
+
+    Raises E0511 where it is known that there is no valid architecture.
+    """
+    reason = None
     try:
-        exact = algebra(table)
-    except TooManyStates:
-        free = algebra(table, where=False)
-        return [architecture_of(table, accepted(table, lambda: uniform(free, rng))) for _ in range(n)]
-    if exact.total == 0:
+        compiled = algebra(table)
+    except SpacecError as error:
+        if error.diagnostics[0].code not in ("E0510", "E0513") or not table.constraints:
+            raise
+        compiled, reason = algebra(table, where=False), error
+    if compiled.total == 0:
         raise SpacecError(no_architecture(table, "no architecture satisfies the constraints"))
-    return [architecture_of(table, uniform(exact, rng)) for _ in range(n)]
-
-
-def sample_decisions(table: DecisionTable, n: int = 1, seed: int = 0, priors: bool = True) -> list[Architecture]:
-    """``n`` valid architectures whose active decisions are drawn one by one, in order.
-
-    Each takes its candidates with their prior weights (``priors``) or uniformly, a subset decision
-    any of its subsets uniformly. Invalid outcomes are drawn again, as a whole. Large branches of a
-    space are drawn no more often than small ones, so this is not uniform over architectures.
-    """
-    rng = Random(seed)
-
-    def draw() -> dict[str, Value]:
-        return walk(table, lambda d: draw_value(d, rng, priors))
-
-    return [architecture_of(table, accepted(table, draw)) for _ in range(n)]
+    return compiled, reason
 
 
 def uniform(compiled: Algebra, rng: Random) -> dict[str, Value]:
@@ -61,28 +161,35 @@ def uniform(compiled: Algebra, rng: Random) -> dict[str, Value]:
     return compiled.assignment(rng.randrange(compiled.total))
 
 
-def draw_value(decision: Decision, rng: Random, priors: bool = False) -> Value:
-    """A value of one decision, by its prior weights or uniformly."""
-    if not priors or decision.priors is None:
-        return value_at(decision, rng.randrange(decision.cardinality))
-    point = rng.random() * sum(decision.priors)
-    for index, weight in enumerate(decision.priors):
-        if point < weight:
-            return index
-        point -= weight
-    return max(i for i, weight in enumerate(decision.priors) if weight > 0)  # rounding ran past the last one
+def draw_value(decision: Decision, rng: Random) -> Value:
+    """A value of one decision, uniformly."""
+    return value_at(decision, rng.randrange(decision.cardinality))
 
 
-def accepted(table: DecisionTable, draw: Draw) -> dict[str, Value]:
+def accepted(table: DecisionTable, draw: Draw, tally: Rejection | None = None) -> dict[str, Value]:
     """The first drawn assignment that satisfies the constraints; E0511 after :data:`TRIES`."""
     for _ in range(TRIES):
         chosen = draw()
-        if all_satisfied(table, chosen):
+        valid = all_satisfied(table, chosen)
+        if tally is not None:
+            tally.drawn += 1
+            tally.accepted += valid
+        if valid:
             return chosen
-    raise SpacecError(no_architecture(table, f"none of {TRIES:,} random architectures satisfies the constraints"))
+    raise SpacecError(none_accepted(table))
+
+
+def none_accepted(table: DecisionTable) -> Diagnostic:
+    """E0511 where trial finds nothing."""
+    return no_architecture(table, f"none of {TRIES:,} random architectures satisfies the constraints")
 
 
 def no_architecture(table: DecisionTable, headline: str) -> Diagnostic:
     """E0511, pointing at the first constraint."""
     span = table.constraints[0].span if table.constraints and table.constraints[0].text else None
     return Diagnostic("E0511", headline, span)
+
+
+def too_few(table: DecisionTable, headline: str) -> Diagnostic:
+    """E0521: fewer distinct architectures than asked for."""
+    return replace(no_architecture(table, headline), code="E0521")

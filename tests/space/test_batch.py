@@ -18,7 +18,7 @@ from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.batch import INACTIVE, WIDEST, Batch, concatenate, elements_of, mask_of
 from spacec.space.codec import to_json
 from spacec.space.decisions import Decision, DecisionTable
-from spacec.space.sample import sample_decisions
+from spacec.space.sample import sample
 from tests.space.tables import brute_force, darts, nas_bench_201, tables
 
 GRAMMARS = sorted((Path(__file__).parents[2] / "grammars").glob("*.space"))
@@ -53,7 +53,7 @@ def test_every_shipped_space(path: Path) -> None:
 
 def test_it_is_a_sequence() -> None:
     table = nas_bench_201()
-    archs = sample_decisions(table, 9, seed=1)
+    archs = sample(table, 9, seed=1)
     batch = Batch.of(table, archs)
     assert Batch.of(table, batch) is batch
     assert (len(batch), batch[2], batch[-1], batch.index(archs[3])) == (9, archs[2], archs[-1], archs.index(archs[3]))
@@ -84,7 +84,7 @@ def test_wide_subsets(size: int) -> None:
     table = DecisionTable("wide", "0" * 8, (Decision("pick", "net", "subset", low=0, high=size, size=size),))
     rng = Random(size)
     picks = [(), (0,), (size - 1,), tuple(range(size)), *(elements_of(rng.getrandbits(size)) for _ in range(9))]
-    archs = [Architecture("wide", "0" * 8, (("pick", p),), (), sample_decisions(table)[0].spelling) for p in picks]
+    archs = [Architecture("wide", "0" * 8, (("pick", p),), (), sample(table)[0].spelling) for p in picks]
     batch = Batch.of(table, archs)
     assert batch.codes.dtype == (np.int64 if size <= WIDEST else object)
     assert [batch[i]["pick"] for i in range(len(batch))] == picks
@@ -94,7 +94,7 @@ def test_wide_subsets(size: int) -> None:
 
 def test_strangers_are_named() -> None:
     table = darts()
-    arch = sample_decisions(table)[0]
+    arch = sample(table)[0]
     for choices, code in [
         ((("normal.pick[0]", (0, 7)),), "E0604"),
         ((("normal.pick[0]", (1, 0)),), "E0604"),
@@ -111,7 +111,7 @@ def test_strangers_are_named() -> None:
 def test_architectures_of_another_form_are_adapted() -> None:
     whole, part = darts(), replace(darts(("normal",)), digest="00000000")
     part = replace(part, owner_digests={"normal": whole.owner_digests["normal"]})
-    archs = sample_decisions(whole, 4, seed=3)
+    archs = sample(whole, 4, seed=3)
     batch = Batch.of(part, archs)
     assert [a.values for a in batch] == [{k: v for k, v in a.values.items() if k in part.by_id} for a in archs]
 
@@ -119,7 +119,7 @@ def test_architectures_of_another_form_are_adapted() -> None:
 def test_architectures_travel_with_their_text_alone() -> None:
     """Equality, hash, text and JSON survive pickling and copying; the spelling of the table stays behind."""
     table = darts()
-    (arch,) = Batch.of(table, sample_decisions(table, 1, seed=2))
+    (arch,) = Batch.of(table, sample(table, 1, seed=2))
     for other in (pickle.loads(pickle.dumps(arch)), copy.copy(arch), copy.deepcopy(arch)):
         assert other == arch
         assert hash(other) == hash(arch)
@@ -127,5 +127,5 @@ def test_architectures_travel_with_their_text_alone() -> None:
         assert (other.text(), to_json(other), other.space) == (arch.text(), to_json(arch), arch.space)
         assert other.owner_digests == arch.owner_digests
     many = DecisionTable("m", "0" * 8, tuple(Decision(f"d{i}", "net", "op", ("a", "b")) for i in range(3_000)))
-    few = replace(sample_decisions(many)[0], choices=(("d7", 1),))
+    few = replace(sample(many)[0], choices=(("d7", 1),))
     assert len(pickle.dumps(few)) < 1_000
