@@ -1,22 +1,37 @@
-"""Distributions over the architectures of a space that decide each decision by itself, under its constraints."""
+"""Distributions over the architectures of a space: of a cost over all of them, and those that decide each decision by
+itself, under the constraints of the space.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from spacec.facade.form import Form
+from spacec.space import distribution
+from spacec.space.cost import cost
+from spacec.space.diagram import LIMIT
 from spacec.space.factorised import Probabilities
+from spacec.space.sample import sample
+from spacec.space.values import Number
 
 if TYPE_CHECKING:
     from spacec.space.batch import Batch
     from spacec.space.chances import Chances, Vectors
 
 
-class Distributions(Form):
-    """Probabilities by decision: of its candidates, or of each element of a subset (coins, given its bounds).
+DRAWN = 5_000_000
+"""Decisions and amounts that an estimate looks at: spaces with very many are judged from fewer samples."""
+LEAST = 100
+"""Samples that an estimate draws whatever they cost."""
 
-    A decision that is not named is uniform. They are named by decision and not by mask slot, since a
+
+class Distributions(Form):
+    """What is distributed over the valid architectures.
+
+    Probabilities are given by decision: of its candidates, or of each element of a subset (coins, given its
+    bounds). A decision that is not named is uniform. They are named by decision and not by mask slot, since a
     slot's vector has *absent* among its candidates and a subset is no slot.
     """
 
@@ -56,3 +71,32 @@ class Distributions(Form):
         from spacec.space.factorised import factorised
 
         return Chances(self.table, factorised(self.table, probabilities, exact=False)).sample(n, seed)
+
+    def distribution(
+        self,
+        name: str,
+        bins: int | Sequence[Number] = 20,
+        *,
+        samples: int = 10_000,
+        seed: int = 0,
+        work: int = LIMIT,
+        **sizes: int,
+    ) -> distribution.Distribution:
+        """How many valid architectures have which cost: per bin, quantiles, mean and variance, least and largest.
+
+        ``bins``: a number of equal ones, or their edges. ``sizes`` gives free input sizes (``H=64``).
+
+        Exact where that takes up to ``work`` steps; else shares and quantiles are estimated from uniform samples, with
+        intervals, and ``estimated`` is true. Raises :class:`SpacecError`: E0512 for an unknown cost or a missing size,
+        E0511 where there is no valid architecture.
+        """
+
+        def draw(n: int) -> list[Number]:
+            n = min(n, max(LEAST, DRAWN // (len(self.decisions) + len(self.table.costs[name]) + 1)))
+            return [Fraction(cost(self.table, arch, name, sizes)) for arch in sample(self.table, n, seed)]
+
+        return distribution.distribution(self.table, name, draw, bins, sizes, samples, work)
+
+    def quantile(self, name: str, share: float | Fraction, **sizes: int) -> Number:
+        """The least cost that this share of the valid architectures does not exceed; see :meth:`distribution`."""
+        return self.distribution(name, 1, **sizes).quantile(share)

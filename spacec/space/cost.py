@@ -38,7 +38,7 @@ def cost(table: DecisionTable, arch: Architecture, name: str, sizes: Mapping[str
     ``sizes`` gives the input sizes that the cost is a polynomial of. Raises :class:`SpacecError`
     (E0512) where there is no such cost, a size is missing, or the sizes do not fit the network.
     """
-    _check_sizes(table, name, sizes or {})
+    check_sizes(table, name, sizes or {})
     total = evaluate_cost(table, name, arch.values, sizes)
     if not isinstance(total, int) and compiled_cost(table, name).measured:
         return float(total)
@@ -83,7 +83,7 @@ def expected_cost(
     is that architecture's cost. Raises :class:`SpacecError` (E0512) as :func:`cost` does, and E0607
     where a mask does not fit its slot.
     """
-    _check_sizes(table, name, sizes or {})
+    check_sizes(table, name, sizes or {})
     compiled = compiled_cost(table, name)
     relaxation = Relaxation(table, masks, sizes or {})
     events = relaxation.events(compiled.pool)
@@ -108,7 +108,8 @@ def free_sizes(table: DecisionTable, name: str) -> tuple[str, ...]:
     return found
 
 
-def _check_sizes(table: DecisionTable, name: str, sizes: Mapping[str, int]) -> None:
+def check_sizes(table: DecisionTable, name: str, sizes: Mapping[str, int]) -> None:
+    """Raise E0512 where there is no such cost, or a size that it depends on is missing."""
     missing = [s for s in free_sizes(table, name) if s not in sizes]
     if missing:
         raise SpacecError(
