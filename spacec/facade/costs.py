@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from spacec.facade.form import Form
 from spacec.ir.dims import Dim, Symbol
@@ -13,6 +13,9 @@ from spacec.ir.naming import is_frozen
 from spacec.ir.sizes import evaluate, largest_of
 from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Costs(Form):
@@ -32,6 +35,16 @@ class Costs(Form):
         Raises :class:`SpacecError` (E0512) for an unknown one or a missing size.
         """
         return cost(self.table, arch, name, sizes)
+
+    def costs(self, archs: Iterable[Architecture], name: str, **sizes: int) -> NDArray[Any]:
+        """A cost of many architectures (best: a :class:`Batch`), exactly; shape [architectures].
+
+        int64; object (Python integers) beyond it; float64 milliseconds for a latency. Raises as :meth:`cost` does.
+        """
+        from spacec.space.batch import Batch
+        from spacec.space.cost_batch import costs_of  # numpy is not needed to check or describe a space
+
+        return costs_of(self.table, Batch.of(self.table, archs), name, sizes)
 
     def expected_cost(self, mask: Mapping[str, Any], name: str, **sizes: int) -> Any:
         """The cost expected under independent soft masks; tensors pass through, so it is differentiable in them."""
