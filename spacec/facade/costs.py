@@ -13,6 +13,7 @@ from spacec.ir.naming import is_frozen
 from spacec.ir.sizes import evaluate, largest_of
 from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
+from spacec.space.extremes import End, extreme
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,14 @@ class Costs(Form):
         from spacec.space.cost_batch import costs_of  # numpy is not needed to check or describe a space
 
         return costs_of(self.table, Batch.of(self.table, archs), name, sizes)
+
+    def extreme(self, name: str, end: End = "min", where: bool = True, **sizes: int) -> Architecture:
+        """A valid architecture whose cost is the least (``"min"``) or the largest (``"max"``) of all, exactly.
+
+        Raises :class:`SpacecError`: E0510 where that takes more than a bounded amount of work, E0511 where there is
+        no valid architecture, E0512 as :meth:`cost` does.
+        """
+        return extreme(self.table, name, end, where, sizes=sizes)
 
     def expected_cost(self, mask: Mapping[str, Any], name: str, **sizes: int) -> Any:
         """The cost expected under independent soft masks; tensors pass through, so it is differentiable in them."""

@@ -43,20 +43,20 @@ def _joined(cases: set[Case], sizes: Mapping[str, int], active: Mapping[str, Con
     for (rest, decision), parts in alike.items():
         candidates = frozenset().union(*(p.candidates for p in parts))
         every = len(candidates) == sizes.get(str(decision), -1)
-        if every and _implies(rest, active[str(decision)]):
+        if every and implies(rest, active[str(decision)]):
             found.add(rest)
         elif len(parts) > 1:
             found.add(rest | {Is(decision, candidates)})
     return found
 
 
-def _implies(case: Case, condition: Cond) -> bool:
+def implies(case: Case, condition: Cond) -> bool:
     """Whether the parts of a case say that the condition holds; ``False`` also where that is not obvious."""
     match condition:
         case All():
-            return all(_implies(case, part) for part in condition.parts)
+            return all(implies(case, part) for part in condition.parts)
         case Any():
-            return any(_implies(case, part) for part in condition.parts)
+            return any(implies(case, part) for part in condition.parts)
         case Is():
             same = (part for part in case if isinstance(part, Is) and part.decision == condition.decision)
             return any(part.candidates <= condition.candidates for part in same)
@@ -79,4 +79,4 @@ def _weakest_first(case: Case) -> tuple[int, int, str]:
 
 
 def _covers(weak: Case, strong: Case) -> bool:
-    return all(_implies(strong, part) for part in weak)
+    return all(implies(strong, part) for part in weak)
