@@ -15,8 +15,8 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.dims import Dim, Poly
 from spacec.memory import no_collection
 from spacec.space.activity import walk
-from spacec.space.arrange import arranged
 from spacec.space.architecture import Architecture, architecture_of
+from spacec.space.arrange import arranged
 from spacec.space.components import components, concerns
 from spacec.space.constraints import Linear, LinearLimit, linear_limit, linear_parts, needed
 from spacec.space.cost import check_sizes, free_sizes
