@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from spacec.cli.numbers import counted, share, writable
 from spacec.cli.output import show, table, tell, tell_json
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
@@ -18,10 +19,6 @@ SHOWN_DECISIONS = 60
 SHOWN_OWNERS = 24
 RUN = 3
 """Decisions alike that are listed in one row."""
-WRITTEN = 4_000
-"""Digits of a number that are written into JSON."""
-SHOWN_DIGITS = 30
-"""Digits of a count that are printed before it is rounded."""
 
 
 @click.command()
@@ -45,7 +42,7 @@ def info(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str,
         show([nothing_left])
     facts = summarise(space)
     if as_json:
-        tell_json(_writable(facts))
+        tell_json(writable(facts))
         return
     tell(table(list(_summary(facts)), indent=""))
     for title, rows in (
@@ -58,19 +55,6 @@ def info(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str,
             tell(table(rows))
 
 
-def _writable(facts: Any) -> Any:
-    """The facts with numbers of over :data:`WRITTEN` digits rounded, since writing them out takes too long."""
-    match facts:
-        case dict():
-            return {name: _writable(value) for name, value in facts.items()}
-        case list():
-            return [_writable(value) for value in facts]
-        case int() if facts.bit_length() > WRITTEN * 3.3:
-            return f"about {_rounded(facts)}"
-        case _:
-            return facts
-
-
 def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "space", f"{facts['space']}  {facts['digest']}"
     yield "parameters", _settings(facts["parameters"]) or "none"
@@ -81,12 +65,12 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("precondition", text) for text in facts["preconditions"])
     yield "decisions", f"{len(facts['decisions']):,}"
     yield "slots", f"{len(facts['slots']):,} with {sum(len(s['labels']) for s in facts['slots']):,} candidates"
-    yield "architectures", _count(facts["count"])
+    yield "architectures", counted(facts["count"])
     if facts["constraints"]:
         free = facts["count_without_where"]
-        yield "without where", _count(free)
+        yield "without where", counted(free)
         if facts["count"] is not None and free:
-            yield "valid share", _share(facts["count"], free)
+            yield "valid share", share(facts["count"], free)
     frozen = f", {facts['frozen_params']:,} of them frozen" if facts["frozen_params"] else ""
     yield "weights", f"{facts['supernet_params']:,} in the supernet{frozen}"
     for cost, bounds in facts["costs"].items():
@@ -112,27 +96,6 @@ def _shown(value: object) -> str:
     return f"[{', '.join(map(_shown, value))}]" if isinstance(value, tuple | list) else str(value)
 
 
-def _count(number: int | None) -> str:
-    if number is None:
-        return "not counted (it would take too long)"
-    return f"{number:,}" if number < 10**SHOWN_DIGITS else f"about {_rounded(number)}"
-
-
-def _rounded(number: int) -> str:
-    """Two places and a power of ten, without writing the number out."""
-    exponent = int((number.bit_length() - 1) * 0.30102999) - 2
-    lead = number // 10 ** (exponent - 1)  # one digit more than is shown
-    while lead >= 10_000:
-        lead, exponent = lead // 10, exponent + 1
-    lead = (lead + 5) // 10
-    return f"{lead / 100:.2f}e{exponent + 2}" if lead < 1000 else f"1.00e{exponent + 3}"
-
-
-def _share(part: int, whole: int) -> str:
-    share = part * 10**6 // whole / 10**4
-    return f"{share:.3g} %" if share >= 0.001 or part == 0 else "under 0.001 %"
-
-
 def _range(bounds: Mapping[str, int | float]) -> str:
     low, high = (f"{n:,}" if isinstance(n, int) else f"{n:g}" for n in (bounds["min"], bounds["max"]))
     return low if low == high else f"{low} to {high}"
@@ -141,7 +104,7 @@ def _range(bounds: Mapping[str, int | float]) -> str:
 def _constraints(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Each constraint as written, and how many architectures it would leave by itself."""
     return [
-        (c["text"], "" if c["satisfied_by"] is None else f"alone leaves {_count(c['satisfied_by'])}")
+        (c["text"], "" if c["satisfied_by"] is None else f"alone leaves {counted(c['satisfied_by'])}")
         for c in facts["constraints"]
     ]
 
@@ -156,7 +119,7 @@ def _owners(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
             owner["kind"] or "net",
             "" if not owner["uses"] else "used once" if owner["uses"] == 1 else f"used {owner['uses']:,} times",
             f"{owner['decisions']:,} decision{'s' * (owner['decisions'] > 1)}",
-            f"{_count(owner['count'])} ways",
+            f"{counted(owner['count'])} ways",
         )
         for owner in facts["owners"]
     ]

@@ -60,6 +60,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("fmt", "lay out space files", "spacec.cli.fmt:fmt"),
         CommandDescriptor("new", "start a space file", "spacec.cli.new:new"),
         CommandDescriptor("info", "show sizes, decisions and counts of a space", "spacec.cli.info:info"),
+        CommandDescriptor("count", "count architectures, exactly", "spacec.cli.count:count"),
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
         CommandDescriptor("enumerate", "list architectures in order, from any rank", "spacec.cli.enumerate:enumerate_"),
         CommandDescriptor("query", "ask a benchmark for architectures", "spacec.cli.query:query"),

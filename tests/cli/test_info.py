@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import spacec as package
-from spacec.cli.info import _count, _rounded, _writable
+from spacec.cli.numbers import counted, rounded, writable
 from tests.cli.running import ROOT, Done
 
 Run = Callable[..., Done]
@@ -125,16 +125,16 @@ def test_a_space_that_cannot_be_counted_has_its_page_too(spacec: Run, tmp_path: 
     ],
 )
 def test_counts_for_people(number: int | None, text: str) -> None:
-    assert _count(number) == text
+    assert counted(number) == text
 
 
 def test_counts_of_thousands_of_digits() -> None:
-    assert _count(10**5000 - 1) == "about 1.00e5000"
-    assert _writable({"count": [10**5000 - 1, 10**300, None, "text"]}) == {
+    assert counted(10**5000 - 1) == "about 1.00e5000"
+    assert writable({"count": [10**5000 - 1, 10**300, None, "text"]}) == {
         "count": ["about 1.00e5000", 10**300, None, "text"]
     }
 
 
 def test_rounding_agrees_with_the_number_written_out() -> None:
     for number in (10**30, 999 * 10**28, 10**30 - 1, 7**61, 2**300):
-        assert _rounded(number) == f"{Decimal(number):.2e}".replace("e+", "e")
+        assert rounded(number) == f"{Decimal(number):.2e}".replace("e+", "e")

@@ -1,0 +1,62 @@
+"""What uniform samples say of a space where an exact answer takes too long: shares with their confidence intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
+from random import Random
+
+from spacec.space.algebra import algebra
+from spacec.space.constraints import all_satisfied
+from spacec.space.decisions import DecisionTable
+from spacec.space.sample import uniform
+from spacec.space.values import Value
+
+CONFIDENCE = 1.959964
+"""Standard deviations of a two-sided 95 % confidence interval."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share estimated from ``hits`` among ``samples`` independent uniform samples."""
+
+    hits: int
+    samples: int
+
+    @property
+    def estimate(self) -> float:
+        return self.hits / self.samples
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval (Wilson, Journal of the American Statistical Association, 1927)."""
+        n, z = self.samples, CONFIDENCE
+        centre = self.hits + z * z / 2
+        half = z * sqrt(self.hits * (n - self.hits) / n + z * z / 4)
+        return max(0.0, (centre - half) / (n + z * z)), min(1.0, (centre + half) / (n + z * z))
+
+    def of(self, whole: int) -> tuple[int, int, int]:
+        """The least, the estimated and the largest number out of ``whole``, rounded; exact in large numbers."""
+        low, high = self.interval
+        low, most = (round(Fraction(part) * whole) for part in (low, high))
+        return low, whole * self.hits // self.samples, most
+
+
+def free_samples(table: DecisionTable, n: int, seed: int = 0) -> Iterator[dict[str, Value]]:
+    """``n`` uniform and independent architectures before constraints, as the values of their active decisions."""
+    rng, free = Random(seed), algebra(table, where=False)
+    return (uniform(free, rng) for _ in range(n))
+
+
+def affordable(table: DecisionTable) -> int:
+    """How many architectures of a table a few seconds suffice to draw and to rate."""
+    return max(200, min(2_000, 1_000_000 // max(1, len(table.decisions))))
+
+
+def share_valid(table: DecisionTable, samples: int | None = None, seed: int = 0) -> Share:
+    """The share of the architectures that satisfy the constraints; by default from as many samples as a few seconds
+    allow. Raises E0510 where not even the space without constraints can be counted."""
+    samples = samples or affordable(table)
+    return Share(sum(all_satisfied(table, chosen) for chosen in free_samples(table, samples, seed)), samples)
