@@ -15,7 +15,7 @@ from math import prod
 
 from spacec.ir.conditions import ALWAYS, Cond, either
 from spacec.ir.conditions import decisions as asked_by
-from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, Region, SpaceGraph
+from spacec.ir.graph import Binder, CallNode, DecisionDecl, DecisionRef, MemberUse, Region, SpaceGraph
 from spacec.ir.naming import ROOT_OWNER, Place, name_singles, root_place
 from spacec.ir.reach import Reach
 from spacec.space.components import components
@@ -42,11 +42,8 @@ class RegionCounts:
 def count_by_regions(graph: SpaceGraph, limit: int = LIMIT) -> RegionCounts | None:
     """The counts of a space before constraints.
 
-    ``None`` where they take more than ``limit`` steps, and where members of a family run once for several calls
-    (:attr:`SpaceGraph.merged`): there the table's own diagram counts.
+    ``None`` where they take more than ``limit`` steps: there the table's own diagram may count.
     """
-    if graph.merged:
-        return None
     try:
         return _Counter(graph, Meter(limit)).counts()
     except TooManyStates:
@@ -65,6 +62,8 @@ class _Problem:
     active: dict[str, list[Cond]] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     """Ways of each closed call."""
+    members: dict[MemberUse, tuple[Place, list[Cond]]] = field(default_factory=dict)
+    """Members that run once for all their calls, and when each call is there."""
     entered: dict[str, set[Cond]] = field(default_factory=dict)
     """When each let or tied that is written out is used."""
 
@@ -98,6 +97,7 @@ class _Counter:
     def __init__(self, graph: SpaceGraph, meter: Meter) -> None:
         self.graph, self.meter = graph, meter
         self.regions = graph.regions()
+        self.merged = frozenset(graph.merged)
         self.crossed = _Crossed.of(self.graph, self.regions)
         self.ways: dict[int, int] = {}
 
@@ -105,11 +105,19 @@ class _Counter:
         for region in self.regions[:-1]:  # callees first, the root last
             if region.searches and self.crossed.closed(region):
                 place = name_singles(Place(region, "", "", "").with_local_binders())
-                self.ways[id(region)] = self.counted(place, [])
+                problem = _Problem()
+                self.collect(problem, place, Reach.of(place.owner))
+                self.ways[id(region)] = self.product(problem, [])
         root = root_place(self.graph.root)
         outputs = zip(self.graph.outputs, self.graph.root.outputs, strict=True)
         needs = [Need(p.name, root.absolute(o.presence)) for p, o in outputs if o.presence != ALWAYS]
-        return RegionCounts(self.counted(root, [needed(n) for n in needs]), self.owners())
+        problem = _Problem()
+        self.collect(problem, root, Reach.of(root.owner))
+        for use in self.graph.merged:  # callers first
+            if use in problem.members:
+                place, entries = problem.members[use]
+                self.collect(problem, place, Reach.of(place.owner, start=either(*entries)))
+        return RegionCounts(self.product(problem, [needed(n) for n in needs]), self.owners())
 
     def owners(self) -> dict[str, int]:
         """Ways of the top-level binders whose decisions are all of one owner."""
@@ -125,9 +133,7 @@ class _Counter:
                 found[call.binder.name] = self.ways[id(call.region)]
         return found
 
-    def counted(self, place: Place, limits: list[LinearLimit]) -> int:
-        problem = _Problem()
-        self.collect(problem, place, Reach.of(place.owner))
+    def product(self, problem: _Problem, limits: list[LinearLimit]) -> int:
         return prod(self.paths(*part, problem.weights) for part in components(problem.listed(), limits))
 
     def collect(self, problem: _Problem, place: Place, reach: Reach) -> None:
@@ -139,7 +145,10 @@ class _Counter:
             child = place.child(node)
             inside = reach.under(place, node.guard).into(node, child)
             if self.crossed.written_out(node):
-                if node.binder is None or problem.enters(child.owner, inside.entry):
+                use = (child.owner, id(node.region))
+                if use in self.merged:
+                    problem.members.setdefault(use, (child, []))[1].append(inside.entry)
+                elif node.binder is None or problem.enters(child.owner, inside.entry):
                     self.collect(problem, child, inside)
             else:
                 # its decisions are no part of this problem, so that their names leave this one free
