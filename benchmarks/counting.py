@@ -1,4 +1,4 @@
-"""How long it takes to count every shipped space exactly: CPU milliseconds to load it, to count it, and to make its table.
+"""How long it takes to count every shipped space exactly: CPU milliseconds to load, to count, and to make its table.
 
 Run it from the project's root: ``python -m benchmarks.counting``. It writes COUNTING.md beside itself. Each space is
 measured in a process of its own.
@@ -49,20 +49,23 @@ def row(name: str, runs: int) -> tuple[str, float]:
 
 
 ABOUT = (
-    "*load*: parsing and elaboration; where there are constraints, also the table of decisions that compiles them.",
-    "*count*: `space.count()` of a freshly loaded space. Without constraints it is counted region by region, and needs no",
-    "table: what many calls share is counted once (`spacec/space/regions.py`).",
+    "*load*: parsing and elaboration; where there are constraints, also the table of decisions that compiles",
+    "them.",
+    "*count*: `space.count()` of a freshly loaded space. Without constraints it is counted region by region, and",
+    "needs no table: what many calls share is counted once (`spacec/space/regions.py`).",
     "*table*: the decisions with ids, conditions and costs, which sampling and enumeration need.",
-    "*again*: the decision diagram of a table that is there, made and counted anew; *counts/s* is how often in a second.",
+    "*again*: the decision diagram of a table that is there, made and counted anew; *counts/s* is how often in a",
+    "second.",
 )
 PEERS = (
     "",
     "## Peers",
     "",
-    "There is no ratio to state: no peer can count these spaces. PyGlove's `DNASpec.space_size` (`pyglove/core/geno`) multiplies",
-    "and adds over the tree of its placeholders, subsets included; decisions that are shared under different conditions,",
-    "presence of tensors, repeats to a chosen depth, elastic sizes and constraints are beyond such a tree. NNI, NASLib and the",
-    "code of Schrodi et al. have no exact count that we found: published counts are worked out by hand for each space.",
+    "There is no ratio to state: no peer can count these spaces. PyGlove's `DNASpec.space_size`",
+    "(`pyglove/core/geno`) multiplies and adds over the tree of its placeholders, subsets included; decisions",
+    "that are shared under different conditions, presence of tensors, repeats to a chosen depth, elastic sizes",
+    "and constraints are beyond such a tree. NNI, NASLib and the code of Schrodi et al. have no exact count that",
+    "we found: published counts are worked out by hand for each space.",
 )
 
 
