@@ -64,6 +64,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
         CommandDescriptor("enumerate", "list architectures in order, from any rank", "spacec.cli.enumerate:enumerate_"),
         CommandDescriptor("query", "ask a benchmark for architectures", "spacec.cli.query:query"),
+        CommandDescriptor("encode", "write architectures as rows of numbers", "spacec.cli.encode:encode"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),
         CommandDescriptor("migrate", "carry results over to an edited space", "spacec.cli.migrate:migrate"),

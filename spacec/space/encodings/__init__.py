@@ -1,0 +1,1 @@
+"""Architectures as numbers, for predictors, kernels and generative models: one file per scheme."""
