@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spacec.cli.output import tell_json, tell_lines
-from spacec.cli.spaces import file_argument, json_option, open_space, space_options
+from spacec.cli.output import tell, tell_json, tell_lines
+from spacec.cli.spaces import file_argument, json_option, open_space, read_params, space_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spacec.driver import Space
     from spacec.space.architecture import Architecture
+    from spacec.space.strata import Stratum
 
 STREAMED = 1_000
 """Architectures beyond which they are drawn while they are printed."""
@@ -32,6 +34,10 @@ STREAMED = 1_000
 @click.option(
     "--per-decision", is_flag=True, help="Every decision by itself, all its candidates alike, whatever the priors."
 )
+@click.option("--stratify", metavar="COST", help="That many of each part of the space by a cost, such as params.")
+@click.option("--bins", type=click.IntRange(min=1), help="Parts equally wide in the cost; 5 by default.")
+@click.option("--quantiles", type=click.IntRange(min=1), help="Parts of about the same size instead.")
+@click.option("--size", "sizes", multiple=True, metavar="NAME=N", help="A free input size, for the cost (H=64).")
 @json_option
 def sample(
     file: str,
@@ -43,6 +49,10 @@ def sample(
     distinct: bool,
     weighted: bool,
     per_decision: bool,
+    stratify: str | None,
+    bins: int | None,
+    quantiles: int | None,
+    sizes: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Draw architectures uniformly from those that are valid, one line of text each.
@@ -54,15 +64,68 @@ def sample(
     Example:
       spacec sample grammars/nas_bench_201.space -n 5 --seed 1
       spacec sample grammars/darts.space --where 'params <= 250K' -n 100 --without-replacement
+      spacec sample grammars/darts.space --stratify params --quantiles 4 -n 10
     """
     if per_decision and (weighted or distinct):
         raise click.UsageError("--per-decision goes with neither --weighted nor --without-replacement")
+    if stratify is None and (bins or quantiles or sizes):
+        raise click.UsageError("--bins, --quantiles and --size go with --stratify")
+    if stratify is not None and (weighted or per_decision or (bins and quantiles)):
+        raise click.UsageError("--stratify draws uniformly from --bins or from --quantiles")
     space = open_space(file, params, preset, ops)
+    if stratify is not None:
+        strata = space.sample_stratified(
+            number,
+            stratify,
+            cuts=None,
+            bins=0 if quantiles else bins or 5,
+            quantiles=quantiles or 0,
+            seed=seed,
+            replace=not distinct,
+            **_sizes(space, sizes),
+        )
+        _tell_strata(space, stratify, strata, as_json)
+        return
     drawn = _drawn(space, number, seed, distinct, weighted, per_decision)
     if as_json:
         tell_json([space.to_json(arch) for arch in drawn])
         return
     tell_lines(arch.text() for arch in drawn)
+
+
+def _sizes(space: Space, items: tuple[str, ...]) -> dict[str, int]:
+    free = {symbol.name for kind in space.inputs.values() for symbol in kind.symbols}
+    given = read_params(items)
+    for name, value in given.items():
+        if name not in free or not isinstance(value, int):
+            raise click.UsageError(
+                f"--size {name}: {'not a whole number' if name in free else 'no free size of an input'}"
+            )
+    return given
+
+
+def _tell_strata(space: Space, cost: str, strata: tuple[Stratum, ...], as_json: bool) -> None:
+    if as_json:
+        tell_json([_stratum_facts(space, stratum) for stratum in strata])
+        return
+    for stratum in strata:
+        low = "" if stratum.low is None else f"{_number(stratum.low)} <= "
+        high = "" if stratum.high is None else f" < {_number(stratum.high)}"
+        size = "an unknown number of" if stratum.size is None else f"{stratum.size:,}"
+        tell(f"# {low}{cost}{high}: {size} architectures")
+        tell_lines(arch.text() for arch in stratum.drawn)
+
+
+def _stratum_facts(space: Space, stratum: Stratum) -> dict[str, Any]:
+    """Bounds are numbers, or ``None``; a size of ``None`` is one that cannot be counted."""
+    low, high = (float(b) if isinstance(b, Fraction) else b for b in (stratum.low, stratum.high))
+    archs = [space.to_json(arch) for arch in stratum.drawn]
+    rate = None if stratum.rejection is None else stratum.rejection.rate
+    return {"low": low, "high": high, "size": stratum.size, "acceptance": rate, "architectures": archs}
+
+
+def _number(bound: int | Fraction) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{float(bound):g}"
 
 
 def _drawn(

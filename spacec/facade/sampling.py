@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from spacec.facade.form import Form
 from spacec.space import algebra
 from spacec.space.architecture import Architecture
 from spacec.space.sample import Law, sample, sample_batch, sampler
+from spacec.space.strata import Stratum, sample_stratified
 
 if TYPE_CHECKING:
     from spacec.space.batch import Batch
@@ -51,6 +53,32 @@ class Sampling(Form):
         over architectures: large branches of a space are drawn no more often than small ones. Priors are not looked at.
         """
         return sample(self.table, n, seed, Law(weighted=True, priors=False))
+
+    def sample_stratified(
+        self,
+        n: int,
+        cost: str,
+        *,
+        cuts: Sequence[int | Fraction] | None = None,
+        bins: int = 0,
+        quantiles: int = 0,
+        seed: int = 0,
+        replace: bool = True,
+        **sizes: int,
+    ) -> tuple[Stratum, ...]:
+        """``n`` random architectures of each part of the space by ``cost``, uniform in each, in order of cost.
+
+        Parts are told by the bounds between them (``cuts``), as ``bins`` equally wide between the least and the largest
+        cost, or as about ``quantiles`` parts of about the same size (by the costs of random architectures). A
+        :class:`Stratum` has its bounds, its exact size, and a batch of what was drawn; one that cannot be counted is
+        drawn from by rejection, has no size, and is warned of (W0520). ``sizes`` gives the input sizes that the cost is
+        of. Raises :class:`SpacecError` (E0511, E0512), and ``ValueError`` unless exactly one kind of parts is given.
+        """
+        found = sample_stratified(self.table, n, cost, cuts, bins, quantiles, seed, sizes, Law(distinct=not replace))
+        for stratum in found:
+            if stratum.rejection is not None:
+                stratum.rejection.warn()
+        return found
 
     def batch(self, archs: Iterable[Architecture]) -> Batch:
         """These architectures as one array of codes, [architectures, decisions]; see :class:`Batch`.

@@ -37,6 +37,9 @@ FEW = 32
 FIRST = 16
 """Architectures that a sampler draws ahead at first; it doubles them while they have at most ``BLOCK`` codes."""
 
+UNCOUNTED = ("E0510", "E0513")
+"""Codes of the reasons why valid architectures cannot be counted."""
+
 Draw = Callable[[], dict[str, Value]]
 
 
@@ -148,7 +151,7 @@ def compiled_for(table: DecisionTable) -> tuple[Algebra, SpacecError | None]:
     try:
         compiled = algebra(table)
     except SpacecError as error:
-        if error.diagnostics[0].code not in ("E0510", "E0513") or not table.constraints:
+        if error.diagnostics[0].code not in UNCOUNTED or not table.constraints:
             raise
         compiled, reason = algebra(table, where=False), error
     if compiled.total == 0:

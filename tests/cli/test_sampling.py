@@ -86,3 +86,17 @@ def test_a_reader_may_leave_early() -> None:
         done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert len(done.stdout.splitlines()) == 2
         assert done.stderr == ""
+
+
+def test_strata(spacec: Run) -> None:
+    lines = spacec("sample", NB201, "--stratify", "params", "--bins", "2", "-n", "3").out.splitlines()
+    assert lines[0] == "# params < 802,426: 14,080 architectures"
+    assert lines[4] == "# 802,426 <= params: 1,545 architectures"
+    assert len(lines) == 8
+    found = json.loads(spacec("sample", NB201, "--stratify", "params", "--quantiles", "3", "--json").out)
+    assert sum(part["size"] for part in found) == 15_625
+    assert found[0]["low"] is None
+    assert all(len(part["architectures"]) == 1 and part["acceptance"] is None for part in found)
+    for wrong in (["--bins", "2"], ["--stratify", "params", "--weighted"], ["--stratify", "params", "--size", "n=3"]):
+        assert spacec("sample", NB201, *wrong).code == 2
+    assert "E0512" in spacec("sample", NB201, "--stratify", "colour").err
