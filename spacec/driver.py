@@ -23,16 +23,18 @@ from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.cases import remembered
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import OpTable
-from spacec.measuring import Form, with_costs
+from spacec.measuring import Form, OwnCost, with_costs
 from spacec.memory import no_collection
 from spacec.modules import read_modules
 from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
 from spacec.sema.broken import report_names
+from spacec.sema.costs import ADDED, MEASURED
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
 from spacec.sema.unread import warn_of_unread
 from spacec.source import SourceFile, Span
+from spacec.space.applications import CostFunction
 from spacec.space.decisions import DecisionTable
 from spacec.space.skeleton import build_table, may_have_too_many
 from spacec.syntax import ast
@@ -55,6 +57,8 @@ class Session:
     prelude: tuple[ast.File, ...] = field(repr=False)
     folders: tuple[Path, ...] = ()
     """The library path: where files of ``use`` are looked up that do not stand beside their user."""
+    costs: Mapping[str, OwnCost] = field(default_factory=dict)
+    """Costs of the user's own, by name."""
 
     @staticmethod
     def default(ops: Iterable[Source] = (), libraries: Iterable[str | Path] = ()) -> Session:
@@ -106,16 +110,20 @@ class Session:
             return Form(graph, build_table(graph, found.limits, self._dormant(file, imports, found)))
 
         def table() -> DecisionTable:
-            return with_costs(form(found, graph), found.measures, Path(source.name).parent, other)
+            return with_costs(form(found, graph), found.measures, Path(source.name).parent, other, self.costs)
 
         limited = bool(found.limits)
         eager = limited or may_have_too_many(graph)  # what is wrong with it shows here
         make = functools.partial(_same, table()) if eager else table
         warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
         again = functools.partial(self.compile, source, params, preset)
-        return Space(
-            graph.name, source.text, found.parameters, found.presets, graph, make, again, where, limited, warnings
-        )
+
+        def costed(name: str, function: CostFunction, sizes: Mapping[str, int]) -> Space:
+            more = {**self.costs, name: own_cost(name, function, sizes)}
+            return replace(self, costs=more).compile(source, params, preset, where)
+
+        shown = (graph.name, source.text, found.parameters, found.presets)
+        return Space(*shown, graph, make, again, costed, where, limited, warnings)
 
     def _graph(
         self,
@@ -126,7 +134,7 @@ class Session:
         preset: str | None,
     ) -> tuple[Elaborated, SpaceGraph]:
         """The graph of one form of the space, after all passes."""
-        found = elaborate(file, self.prelude, self.ops, sink, given, preset, imports)
+        found = elaborate(file, self.prelude, self.ops, sink, given, preset, imports, self.costs)
         sink.check()
         assert found is not None, "an elaboration without errors has a result"
         graph = MergeCalls().apply(PruneDead().apply(found.graph, sink), sink)
@@ -140,7 +148,7 @@ class Session:
         for preset in (None, *found.presets):
             if not wanted:
                 break
-            other = elaborate(file, self.prelude, self.ops, Sink(), {}, preset, imports)
+            other = elaborate(file, self.prelude, self.ops, Sink(), {}, preset, imports, self.costs)
             if other is None:
                 continue
             unmerged = Sink()
@@ -154,6 +162,13 @@ class Session:
         return digests
 
 
+def own_cost(name: str, function: CostFunction, sizes: Mapping[str, int]) -> OwnCost:
+    """A cost of the user's own; ``ValueError`` for a name that no ``where`` could mention, or that is taken."""
+    if not name.isidentifier() or name in (*MEASURED, *ADDED):
+        raise ValueError(f"{name!r} cannot be the name of a cost")
+    return OwnCost(function, dict(sizes))
+
+
 def _same(table: DecisionTable) -> DecisionTable:
     return table
 
@@ -165,15 +180,18 @@ def load(
     preset: str | None = None,
     ops: Iterable[Source] = (),
     libraries: Iterable[str | Path] = (),
+    costs: Mapping[str, CostFunction] | None = None,
     **params: Any,
 ) -> Space:
     """The space of a ``.space`` file.
 
     ``params`` set header parameters (numbers, texts, lists), over those of ``preset``. ``ops`` are a
     user's own torch modules: classes, or Python files that define them. ``libraries`` are folders in
-    which ``use`` looks for files, before those of ``SPACEC_PATH``. Raises :class:`SpacecError`.
+    which ``use`` looks for files, before those of ``SPACEC_PATH``. ``costs`` are costs of the user's own that
+    the ``where`` of the file may name, as :meth:`spacec.Space.with_cost` takes them. Raises :class:`SpacecError`.
     """
-    return Session.default(ops, libraries).compile(source_from_path(path), params, preset)
+    session = replace(Session.default(ops, libraries), costs={n: own_cost(n, f, {}) for n, f in (costs or {}).items()})
+    return session.compile(source_from_path(path), params, preset)
 
 
 def loads(
@@ -184,10 +202,12 @@ def loads(
     preset: str | None = None,
     ops: Iterable[Source] = (),
     libraries: Iterable[str | Path] = (),
+    costs: Mapping[str, CostFunction] | None = None,
     **params: Any,
 ) -> Space:
     """The space of a text; ``name`` is how messages call it. See :func:`load`."""
-    return Session.default(ops, libraries).compile(SourceFile(name, text), params, preset)
+    session = replace(Session.default(ops, libraries), costs={n: own_cost(n, f, {}) for n, f in (costs or {}).items()})
+    return session.compile(SourceFile(name, text), params, preset)
 
 
 def parameters_of(path: str | Path) -> tuple[str, ...]:

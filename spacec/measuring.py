@@ -6,8 +6,9 @@ Guarantees: every cost symbol has its terms, keyed by the decisions of the loade
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacec.diagnostics.model import Diagnostic, Label, SpacecError
@@ -15,6 +16,7 @@ from spacec.diagnostics.suggest import nearest
 from spacec.ir.flatten import flatten
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.sizes import evaluate
+from spacec.space.applications import CostFunction, function_terms
 from spacec.space.compare import compare_decisions
 from spacec.space.constraints import check_symbols
 from spacec.space.decisions import CostTerm, DecisionTable
@@ -25,6 +27,14 @@ from spacec.syntax.read import source_from_path
 
 SHOWN = 5
 """Names that a message lists before it says how many more there are."""
+
+
+@dataclass(frozen=True)
+class OwnCost:
+    """A cost that a user's function tells op by op, at sizes of the inputs."""
+
+    function: CostFunction
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,12 @@ Forms = Callable[[Mapping[str, object]], Form]
 """Compiles another form: values of header parameters in, defaults elsewhere."""
 
 
-def with_costs(loaded: Form, measures: Sequence[Measure], folder: Path, forms: Forms) -> DecisionTable:
+def with_costs(
+    loaded: Form, measures: Sequence[Measure], folder: Path, forms: Forms, own: Mapping[str, OwnCost]
+) -> DecisionTable:
     """The table with the terms of every measured cost; ``folder`` is where paths of tables begin.
+
+    ``own`` are the user's costs, by name; each is among the costs of the table, whether it is measured or not.
 
     Raises :class:`SpacecError`: E0530 where a latency table cannot be read, E0531 and E0532 for what
     it says, E0533 where a form decides otherwise, E0505 for a label that no choice has, E0512 where
@@ -55,19 +69,31 @@ def with_costs(loaded: Form, measures: Sequence[Measure], folder: Path, forms: F
             continue
         if measure.form not in known:
             known[measure.form] = _form(loaded.table, measure, forms)
-        costs[measure.name] = _measured(known[measure.form], measure, folder)
-    table = replace(loaded.table, costs=Deferred.over(loaded.table.costs, costs))
+        costs[measure.name] = _measured(known[measure.form], measure, folder, own)
+    made = Deferred.over(loaded.table.costs, costs)
+    makers = {name: functools.partial(_own, loaded, name, cost) for name, cost in own.items() if name not in costs}
+    table = replace(loaded.table, costs=made.later(makers))
     check_symbols(table)
     return table
 
 
-def _measured(form: Form, measure: Measure, folder: Path) -> tuple[CostTerm, ...]:
+def _own(form: Form, name: str, cost: OwnCost) -> dict[str, tuple[CostTerm, ...]]:
+    """A user's cost of the loaded form, at the sizes that it was given with."""
+    flat = flatten(form.graph, full=True)
+    return {name: function_terms(flat, form.table.by_id, name, cost.function, cost.sizes)}
+
+
+def _measured(form: Form, measure: Measure, folder: Path, own: Mapping[str, OwnCost]) -> tuple[CostTerm, ...]:
     sizes = dict(measure.sizes)
     for needed in form.graph.root.preconditions:
         free = {s.name for s in getattr(needed.dim, "symbols", ())}
         if free and free <= set(sizes) and evaluate(needed.dim, lambda s: sizes[s.name]) % needed.divisor:
             headline = f"the network of `{measure.name}` does not take this size: {needed}"
             raise SpacecError(Diagnostic("E0512", headline, measure.span))
+    if measure.kind == "own":
+        cost = own[measure.label]
+        at = {**cost.sizes, **sizes}
+        return function_terms(flatten(form.graph, full=True), form.table.by_id, measure.name, cost.function, at)
     if measure.kind != "latency":
         return at_sizes(form.table.costs[measure.kind], sizes)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from spacec.facade.form import Form
 from spacec.ir.dims import Dim, Symbol
@@ -11,6 +11,7 @@ from spacec.ir.flat import FlatOp
 from spacec.ir.graph import CallNode, OpNode
 from spacec.ir.naming import is_frozen
 from spacec.ir.sizes import evaluate, largest_of
+from spacec.space.applications import CostFunction, function_cost
 from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
 from spacec.space.extremes import End, extreme
@@ -46,6 +47,26 @@ class Costs(Form):
         from spacec.space.cost_batch import costs_of  # numpy is not needed to check or describe a space
 
         return costs_of(self.table, Batch.of(self.table, archs), name, sizes)
+
+    def with_cost(self, name: str, function: CostFunction, **sizes: int) -> Self:
+        """The space with one more cost, the sum over ops of what ``function(op, attributes, shapes)`` returns.
+
+        It is given the op's name, a dict of its attributes and the shapes of its inputs without the batch (a tuple
+        of tuples), once for each distinct application. The cost is one as ``params`` is: for :meth:`cost`,
+        :meth:`costs`, :meth:`extreme`, expectations, and ``where``, in which it is called ``name``. ``sizes``
+        are those of the inputs, where they are free. Raises ``ValueError`` for a name that is taken.
+        """
+        made = self.make_costed(name, function, sizes)
+        assert isinstance(made, type(self))
+        return made
+
+    def latency(self, arch: Architecture, function: CostFunction, **sizes: int) -> float:
+        """What a function tells of the ops of one architecture, added up; see :meth:`with_cost`.
+
+        Sizes that follow which elements are picked are no obstacle here. Raises :class:`SpacecError`: E0512 for a
+        missing size, E0534 where the function gives no number.
+        """
+        return float(function_cost(self.flat, self.table, arch, "latency", function, sizes))
 
     def extreme(self, name: str, end: End = "min", where: bool = True, **sizes: int) -> Architecture:
         """A valid architecture whose cost is the least (``"min"``) or the largest (``"max"``) of all, exactly.

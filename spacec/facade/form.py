@@ -15,6 +15,7 @@ from spacec.ir.ops import Precondition
 from spacec.ir.types import TensorType
 from spacec.memory import no_collection
 from spacec.source import SourceFile
+from spacec.space.applications import CostFunction
 from spacec.space.decisions import Decision, DecisionTable, Slot
 
 
@@ -33,6 +34,8 @@ class Form:
     """Makes :attr:`table`; called once."""
     make_narrower: Callable[[tuple[SourceFile, ...]], Form] = field(repr=False)
     """Makes this form with other constraints beside those of the text."""
+    make_costed: Callable[[str, CostFunction, Mapping[str, int]], Form] = field(repr=False)
+    """Makes this form with one more cost, of a user's own."""
     narrowed_by: tuple[SourceFile, ...] = ()
     """The constraints beside those of the text."""
     limited: bool = False

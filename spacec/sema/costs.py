@@ -45,8 +45,10 @@ class Costs:
         name = expr.id if isinstance(expr, ast.Name) else expr.callee.id if isinstance(expr.callee, ast.Name) else ""
         args = expr.args if isinstance(expr, ast.Call) else ()
         kind = next((k for k in (*MEASURED, *ADDED) if k == name), None)
+        if name in self.m.costs:
+            kind = "own"
         if kind is None:
-            close = nearest(name, [*MEASURED, *ADDED])
+            close = nearest(name, [*MEASURED, *ADDED, *sorted(self.m.costs)])
             self._fail(
                 expr.span,
                 f"`{name}`{' (…)' if args else ''} is no cost of this space".replace("` (…)", "(…)`"),
@@ -54,7 +56,8 @@ class Costs:
                 f"did you mean `{close}`?" if close else "",
             )
             return None
-        measure = self._measured(kind, args, expr.span) if kind in MEASURED else self._added(kind, args, expr.span)
+        added = kind in ADDED
+        measure = self._added(kind, args, expr.span) if added else self._measured(kind, name, args, expr.span)
         if measure is None:
             return None
         self.measures.setdefault(measure.name, measure)
@@ -62,7 +65,7 @@ class Costs:
 
     # ----------------------------------------------------------- of a network
 
-    def _measured(self, kind: Kind, args: tuple[ast.Arg, ...], span: Span) -> Measure | None:
+    def _measured(self, kind: Kind, cost: str, args: tuple[ast.Arg, ...], span: Span) -> Measure | None:
         path, rest = "", args
         if kind == "latency":
             first = args[0].value if args and args[0].name is None else None
@@ -73,7 +76,7 @@ class Costs:
         form: dict[str, object] = {}
         sizes: dict[str, int] = {}
         for arg in rest:
-            value = self._argument(kind, arg, [*form, *sizes])
+            value = self._argument(cost, arg, [*form, *sizes])
             if value is UNKNOWN or arg.name is None:
                 return None
             if arg.name in self.parameters:
@@ -85,10 +88,11 @@ class Costs:
                 return None
         given = [f'"{path}"'] if path else []
         given += [f"{k} = {_written(v)}" for k, v in sorted({**form, **sizes}.items())]
-        name = f"{kind}({', '.join(given)})" if given else kind
-        return Measure(
-            name, kind, path=path, form=tuple(sorted(form.items())), sizes=tuple(sorted(sizes.items())), span=span
-        )
+        name = f"{cost}({', '.join(given)})" if given else cost
+        label = cost if kind == "own" else ""
+        settings = tuple(sorted(form.items()))
+        at = tuple(sorted(sizes.items()))
+        return Measure(name, kind, label=label, path=path, form=settings, sizes=at, span=span)
 
     def _argument(self, kind: str, arg: ast.Arg, taken: list[str]) -> Value:
         """The value of ``C = 36`` or ``H = 64``, checked to be a parameter or a size of an input."""

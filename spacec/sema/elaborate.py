@@ -7,7 +7,7 @@ alike. All errors found are in the sink.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spacec.diagnostics.model import Label, Sink
@@ -61,13 +61,15 @@ def elaborate(
     given: Mapping[str, ast.Expr | object] | None = None,
     preset: str | None = None,
     imports: tuple[Import, ...] = (),
+    costs: Iterable[str] = (),
 ) -> Elaborated | None:
     """Elaborate one form of a space; ``None`` where errors stand in the way (they are in ``sink``).
 
     ``libraries`` are visible everywhere (the prelude); ``imports`` are what the file's ``use`` lines
-    bring in. ``given`` maps header parameters to values (numbers, texts, tuples) or expressions.
+    bring in. ``given`` maps header parameters to values (numbers, texts, tuples) or expressions;
+    ``costs`` are the names of a user's own costs.
     """
-    return on_deep_stack(lambda: _Run(file, libraries, ops, sink, imports).run(given or {}, preset))
+    return on_deep_stack(lambda: _Run(file, libraries, ops, sink, imports, frozenset(costs)).run(given or {}, preset))
 
 
 def as_value(value: object) -> ast.Expr | Value:
@@ -85,14 +87,20 @@ class _Run:
     """One elaboration from start to end."""
 
     def __init__(
-        self, file: ast.File, libraries: tuple[ast.File, ...], ops: OpTable, sink: Sink, imports: tuple[Import, ...]
+        self,
+        file: ast.File,
+        libraries: tuple[ast.File, ...],
+        ops: OpTable,
+        sink: Sink,
+        imports: tuple[Import, ...],
+        costs: frozenset[str],
     ) -> None:
         self.file = file
         prelude: dict[str, Value] = dict(ops.ops)
         outer = Env(prelude, top=True)
         for library in libraries:
             prelude.update(definitions(library.items, outer))
-        self.m = Machine(file.span.source, sink, ops, {}, evaluate, apply)
+        self.m = Machine(file.span.source, sink, ops, {}, evaluate, apply, costs=costs)
         self.imports = imports
         self.names: dict[str, Value] = {}
         self.used: dict[str, Value] = {}

@@ -111,6 +111,8 @@ class Machine:
     uses: set[int] = field(default_factory=set)
     """Bindings (by id of their syntax) that some live text reached."""
     inline_bindings: dict[int, ast.Binding] = field(default_factory=dict)
+    costs: frozenset[str] = frozenset()
+    """Costs of the user's own that a ``where`` may name."""
     inputs: dict[str, Span] = field(default_factory=dict)
     """The inputs of the space, and where they are declared."""
     mentions: dict[int, Mentions] = field(default_factory=dict)

@@ -31,6 +31,10 @@ class Deferred(Mapping[str, Terms]):
             return Deferred({**costs, **more}, {})
         return Deferred({**costs._made, **more}, {n: m for n, m in costs._makers.items() if n not in more})
 
+    def later(self, makers: Mapping[str, Maker]) -> Deferred:
+        """These costs with others that are made when asked for."""
+        return Deferred(self._made, {**self._makers, **makers})
+
     def __getitem__(self, name: str) -> Terms:
         if name not in self._made:
             maker = self._makers[name]

@@ -21,20 +21,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from spacec.diagnostics.model import Diagnostic, Label, SpacecError
-from spacec.ir.conditions import Cond, Is, both
-from spacec.ir.dims import Dim, Poly, Symbol, symbols
+from spacec.ir.conditions import Cond
+from spacec.ir.dims import Dim, Poly
 from spacec.ir.flat import FlatGraph, FlatOp
 from spacec.ir.ops import AttrValue
-from spacec.ir.sizes import assignments, evaluate
+from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType
 from spacec.source import SourceFile, Span
+from spacec.space.applications import OpenSizes, TooManySizes, cases_of
 from spacec.space.decisions import CostTerm, Decision
+from spacec.space.values import Number
 
 COLUMNS = ("op", "input", "attributes", "ms")
 ANY = "*"
-MAX_CASES = 10_000
-"""Combinations of elastic sizes that one op is looked up for."""
-
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?|\.[0-9]+")
 _SHAPE = re.compile(r"[0-9]+(x[0-9]+)*(\+[0-9]+(x[0-9]+)*)*")
 
@@ -182,29 +181,24 @@ class _Lookup:
 
     def add(self, node: FlatOp) -> None:
         types = [self.graph.nodes[i].type for i in node.inputs]
-        free = frozenset[Symbol]().union(*(t.symbols for t in types), *(_symbols(v) for v in node.attrs.values()))
-        open_sizes = frozenset(s for s in free if s.name not in self.sizes)
-        unknown = sorted(s.name for s in open_sizes if s.name not in self.decisions)
-        if unknown:
-            given = ", ".join(f"{n} = 64" for n in unknown)
+        try:
+            cases = list(cases_of(self.graph, self.decisions, node, self.sizes))
+        except OpenSizes as error:
+            given = ", ".join(f"{n} = 64" for n in error.names)
             help = f'give it: `latency("…", {given})`'
-            self.report(node, "E0512", f"a latency depends on the input size {', '.join(unknown)}", help)
+            self.report(node, "E0512", f"a latency depends on the input size {', '.join(error.names)}", help)
             return
-        cases = assignments(open_sizes, MAX_CASES)
-        if cases is None or any(s.part is not None for s in open_sizes):
+        except TooManySizes:
             self.report(node, "E0532", f"`{node.spec.name}` has too many sizes here to look each of them up")
             return
-        for case in cases:
-            values = {**self.sizes, **{s.name: v for s, v in case.items()}}
-            when = [Is(s.name, frozenset((self.decisions[s.name].values.index(v),))) for s, v in case.items()]
+        for condition, values in cases:
             row = self.look_up(node, types, values)
             if row is not None:
-                condition = both(node.guard, *when)
                 self.sums[condition] = self.sums.get(condition, Fraction(0)) + row.ms
 
-    def look_up(self, node: FlatOp, types: list[TensorType], values: Mapping[str, int]) -> Row | None:
-        op, shape = node.spec.name, "+".join(_shape(t, values) for t in types)
-        attributes = {name: _text(value, values) for name, value in node.attrs.items()}
+    def look_up(self, node: FlatOp, types: list[TensorType], values: Mapping[str, Number]) -> Row | None:
+        op, shape = node.spec.name, "+".join(shape_text(t, values) for t in types)
+        attributes = {name: attribute_text(value, values) for name, value in node.attrs.items()}
         key = (op, shape, tuple(sorted(attributes.items())))
         if key in self.known:
             return self.known[key]
@@ -228,21 +222,16 @@ class _Lookup:
         self.found.setdefault((node.spec.name, headline), finding)
 
 
-def _symbols(value: AttrValue) -> frozenset[Symbol]:
-    if isinstance(value, Poly):
-        return symbols(value)
-    return frozenset[Symbol]().union(*map(_symbols, value)) if isinstance(value, tuple) else frozenset()
+def _number(dim: Dim, values: Mapping[str, Number]) -> str:
+    return str(evaluate(dim, lambda s: values[s.key]))
 
 
-def _number(dim: Dim, values: Mapping[str, int]) -> str:
-    return str(evaluate(dim, lambda s: values[s.name]))
-
-
-def _shape(t: TensorType, values: Mapping[str, int]) -> str:
+def shape_text(t: TensorType, values: Mapping[str, Number]) -> str:
+    """A shape as a table writes it; ``values`` gives every size by its symbol's key."""
     return "x".join(_number(d, values) for d in t.dims)
 
 
-def _text(value: AttrValue, values: Mapping[str, int]) -> str:
+def attribute_text(value: AttrValue, values: Mapping[str, Number]) -> str:
     """An attribute as a table writes it: flags as 0 and 1, nothing for none, lists joined by ``:``."""
     match value:
         case None:
@@ -252,6 +241,6 @@ def _text(value: AttrValue, values: Mapping[str, int]) -> str:
         case Poly():
             return _number(value, values)
         case tuple():
-            return ":".join(_text(v, values) for v in value)
+            return ":".join(attribute_text(v, values) for v in value)
         case _:
             return str(value)

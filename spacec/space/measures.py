@@ -17,7 +17,7 @@ from spacec.ir.sizes import substitute
 from spacec.source import NOWHERE, Span
 from spacec.space.decisions import CostTerm, Decision, DecisionTable
 
-Kind = Literal["params", "macs", "activations", "nodes", "latency", "picks", "depth", "count"]
+Kind = Literal["params", "macs", "activations", "nodes", "latency", "own", "picks", "depth", "count"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Measure:
 
     ``params``, ``macs``, ``activations``, ``nodes`` and ``latency`` are measured in the form that
     ``form`` gives (empty: the one that is loaded) at the input ``sizes``; ``latency`` reads the file
-    ``path``. ``picks``, ``depth`` and ``count`` add up over the decisions of ``owner`` (a let or tied
-    with all its members, or one member; empty: of all): elements picked, copies of depth choices,
-    choices of the candidate ``label``.
+    ``path``, ``own`` asks the user's function of the name ``label``. ``picks``, ``depth`` and
+    ``count`` add up over the decisions of ``owner`` (a let or tied with all its members, or one
+    member; empty: of all): elements picked, copies of depth choices, choices of the candidate ``label``.
     """
 
     name: str
