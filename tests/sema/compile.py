@@ -57,7 +57,7 @@ def table_of(text: str, name: str = "t.space", **given: object) -> DecisionTable
         assert other is not None
         return Form(other, build_table(other))
 
-    return with_costs(loaded, found.measures, Path(), form)
+    return with_costs(loaded, found.measures, Path(), form, {})
 
 
 def findings(text: str, name: str = "t.space", **given: object) -> tuple[Diagnostic, ...]:
