@@ -5,8 +5,8 @@ many are drawn at a time. A seed has one meaning: the first of ``sample(table, n
 ``sample_batch(table, n, seed)`` and of ``sampler(table, seed)`` are the same architectures, whatever ``n``.
 
 Where the constraints couple too much for a decision diagram (E0510), or are no sums (E0513), architectures are drawn
-without them and those that violate one are rejected: slower, and of the same distribution. That is never silent:
-:class:`RejectionWarning` says at which rate.
+from a wider set (:mod:`spacec.space.wide`) and those that violate a constraint are rejected: slower, and of the same
+distribution. That is never silent: :class:`RejectionWarning` says at which rate.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.constraints import all_satisfied
 from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.values import Value, value_at
+from spacec.space.wide import wide
 
 if TYPE_CHECKING:
     from spacec.space.batch import Batch
@@ -143,7 +144,7 @@ def draws(table: DecisionTable, seed: int, law: Law) -> Draws:
 
 
 def compiled_for(table: DecisionTable) -> tuple[Algebra, SpacecError | None]:
-    """The algebra under the constraints; or without them, and the error that says why it cannot be had.
+    """The algebra under the constraints; or of somewhat more than these leave, and why theirs cannot be had.
 
     Raises E0511 where it is known that there is no valid architecture.
     """
@@ -153,7 +154,7 @@ def compiled_for(table: DecisionTable) -> tuple[Algebra, SpacecError | None]:
     except SpacecError as error:
         if error.diagnostics[0].code not in UNCOUNTED or not table.constraints:
             raise
-        compiled, reason = algebra(table, where=False), error
+        compiled, reason = wide(table), error
     if compiled.total == 0:
         raise SpacecError(no_architecture(table, "no architecture satisfies the constraints"))
     return compiled, reason

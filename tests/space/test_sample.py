@@ -89,7 +89,7 @@ def test_uniform_under_a_constraint() -> None:
 
 @pytest.fixture
 def uncountable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No diagram can be made under constraints."""
+    """No diagram can be made under constraints, not even of their sums on a grid."""
     exact = algebra.algebra
 
     def small(table: DecisionTable, where: bool = True) -> algebra.Algebra:
@@ -98,6 +98,7 @@ def uncountable(monkeypatch: pytest.MonkeyPatch) -> None:
         return exact(table, where=False)
 
     monkeypatch.setattr(sample, "algebra", small)
+    monkeypatch.setattr(sample, "wide", lambda table: exact(table, where=False))
 
 
 @pytest.mark.usefixtures("uncountable")
