@@ -166,6 +166,7 @@ def test_conditions_that_couple_too_much(monkeypatch: pytest.MonkeyPatch) -> Non
         raise TooManyStates(10)
 
     monkeypatch.setattr(sample, "algebra", never)
+    monkeypatch.setattr(sample, "wide", never)
     with pytest.raises(TooManyStates):
         sample.sample(tabular())
     with pytest.warns(RejectionWarning):
