@@ -73,7 +73,9 @@ class OpCode:
     frozen: bool
     label: str | None = None
     apart: bool = False
-    """A size that is not compared enters, so that equal labels do not mean equal vertices."""
+    """Its label hides a size that is not compared, so that equal labels do not mean equal vertices."""
+    uneven: bool = False
+    """Such a size enters its type."""
     mentions: tuple[str, ...] = ()
     """Decisions that enter its attributes."""
 
@@ -88,22 +90,19 @@ class ChooseCode:
     shift: int
     """Candidates that are absent come first."""
     alternatives: tuple[int | None, ...]
+    chains: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    """Alternatives that are chains of ops with one input and no decision: the node they begin from, the ops."""
 
-    def taken(self, decide: Decide) -> int | None:
-        """The node that is chosen, if one is."""
-        own = 0 if self.decision is None else decide(self.decision)
+    def taken(self, decide: Decide) -> int | Open | None:
+        """The node that is chosen, if one is; :attr:`Open.HOLE` where the candidate is left open."""
         if self.pick is not None:
             picked = decide(self.pick)
             if not isinstance(picked, tuple) or self.element not in picked:
                 return None
-        return self.alternatives[own + self.shift] if isinstance(own, int) else None
-
-    def is_open(self, decide: Decide) -> bool:
-        """Whether its candidate is left open, and its element is there."""
-        if self.decision is None or decide(self.decision) is not Open.HOLE:
-            return False
-        picked = () if self.pick is None else decide(self.pick)
-        return self.pick is None or (isinstance(picked, tuple) and self.element in picked)
+        own = 0 if self.decision is None else decide(self.decision)
+        if isinstance(own, int):
+            return self.alternatives[own + self.shift]
+        return Open.HOLE if own is Open.HOLE else None
 
 
 @dataclass(slots=True, eq=False)
@@ -222,7 +221,7 @@ class Sizes:
         a, b = code.sources[0], code.type
         if a == b:
             return True
-        if a.kind != b.kind or a.rank != b.rank or code.apart or not a.symbols | b.symbols:
+        if a.kind != b.kind or a.rank != b.rank or code.uneven or not a.symbols | b.symbols:
             return False
         return all(self.text(x, decide) == self.text(y, decide) for x, y in zip(a.dims, b.dims, strict=True))
 
@@ -354,10 +353,22 @@ class _Expansion:
                 for decision, count in code.body.askers.items():
                     found[decision] = found.get(decision, 0) + count
         self.body.mentions = tuple(found)
+        for code in self.body.nodes:
+            if isinstance(code, ChooseCode):
+                code.chains = {a: self._chain(a) for a in code.alternatives if a is not None}
+
+    def _chain(self, end: int) -> tuple[int, tuple[int, ...]]:
+        ops: list[int] = []
+        code = self.body.nodes[end]
+        while isinstance(code, OpCode) and len(code.inputs) == 1 and not code.mentions:
+            ops.append(end)
+            end = code.inputs[0]
+            code = self.body.nodes[end]
+        return end, tuple(reversed(ops))
 
     def _settle(self, code: OpCode, seen: frozenset[str]) -> None:
-        sizes = [*code.attrs.values(), *code.type.dims]
-        code.apart = any(_shares(v, seen) for v in sizes)
+        code.apart = any(_shares(v, seen) for v in code.attrs.values())
+        code.uneven = any(_shares(d, seen) for t in (code.type, *code.sources) for d in t.dims)
         code.attrs = {k: FOLLOWS if _shares(v, seen) else v for k, v in code.attrs.items()}
         known = self.compiler.table.by_id
         named = {s.name for v in code.attrs.values() for d in _dims(v) for s in d.symbols}

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from math import factorial, prod
 
-from spacec.space.normal import NormalGraph
+from spacec.space.normal import NormalGraph, expression, named_by
 from spacec.space.structure import Arcs, Colours, arcs_of, mixed, refine
 
 Permutation = tuple[int, ...]
@@ -100,6 +100,17 @@ def certificate(graph: NormalGraph) -> bytes:
     Isomorphic: a bijection of vertices keeps labels, inputs (in order, or as a multiset), which vertices share
     weights, and the outputs in order. (Different graphs of one certificate would be a collision of BLAKE2b.)
     """
+    names: list[bytes] = []
+    for v in graph.vertices:
+        names.append(expression(v.label, v.ordered, bool(v.weights), [names[u] for u in v.inputs]))
+    weights = [v.weights for v in graph.vertices if v.weights]
+    if len(set(names)) == len(names) and len(set(weights)) == len(weights):
+        return named_by([names[v] for v in graph.outputs])
+    return certificate_by_order(graph)
+
+
+def certificate_by_order(graph: NormalGraph) -> bytes:
+    """The certificate of a graph with vertices that compute alike, or that share weights."""
     return _written(graph, canonical_order(graph))
 
 

@@ -8,8 +8,7 @@ once for each set of values of the decisions that they depend on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
 
 from spacec.ir.ops import DROPS_ABSENT, AttrValue
 from spacec.space.bodies import (
@@ -24,53 +23,26 @@ from spacec.space.bodies import (
     Sizes,
     SwitchCode,
 )
-from spacec.space.canonical import certificate
 from spacec.space.holes import Hole, check_apart, hole_of
-from spacec.space.normal import NormalGraph, Vertex
 from spacec.space.reading import Reading
+from spacec.space.workshop import ABSENT, ZERO, Form, Given, Workshop
 
-ZERO: Final = -1
-"""A tensor of zeros."""
-ABSENT: Final = -2
-"""No tensor."""
-
+MAX_VERTICES = 100_000
+"""Of one body, that are remembered."""
 MAX_KNOWN = 20_000
 """Forms that a normaliser remembers."""
-
-Given = tuple[int, ...]
-"""What is known of a body's inputs: :data:`ZERO`, :data:`ABSENT`, or 0 for a tensor. Empty: all are tensors."""
-
-Result = int | tuple[bool, int]
-"""What an output is: :data:`ZERO`, :data:`ABSENT`, ``(True, k)`` for input ``k``, ``(False, k)`` for output ``k``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The normal form of a body.
-
-    ``results`` says what became of each output that was asked for: of the body's inputs, or of the graph's outputs.
-    ``inputs`` are the places of the inputs that the graph has, in order. ``holes``: vertices and the decisions that
-    they leave open.
-    """
-
-    graph: NormalGraph
-    results: tuple[Result, ...]
-    inputs: tuple[int, ...]
-    stateful: bool
-    certificate: bytes
-    holes: tuple[tuple[int, str], ...] = ()
-    calls: tuple[tuple[int, Form], ...] = ()
-    """Vertices that are calls, with the forms of what they call."""
 
 
 @dataclass(eq=False)
 class Normaliser:
-    """Normal forms under decisions."""
+    """Normal forms under decisions; what many architectures have in common is made once."""
 
     sizes: Sizes
     unordered: frozenset[int] = frozenset()
     """Concats (by the identity of their node in a region) whose terms may come in any order."""
     known: dict[tuple[object, ...], Form] = field(default_factory=dict)
+    shops: dict[int, Workshop] = field(default_factory=dict)
+    """What was made of each body, by its identity."""
 
     def form(self, body: Body, decide: Decide, wanted: tuple[int, ...] | None = None, given: Given = ()) -> Form:
         """The form of a body's ``wanted`` outputs (all, if not told). Raises :class:`NotOpen`."""
@@ -84,75 +56,21 @@ class Normaliser:
         return found
 
     def _form(self, body: Body, decide: Decide, wanted: tuple[int, ...], given: Given) -> Form:
-        walk = _Walk(body, decide, owner=self, given=given)
+        shop = self.shops.get(id(body))
+        if shop is None or len(shop.vertices) > MAX_VERTICES:
+            shop = self.shops[id(body)] = Workshop()
+        walk = _Walk(body, decide, owner=self, given=given, graph=shop)
         ends = [body.outputs[k] for k in wanted]
         walk.run(ends)
-        graph, place, inputs, results = walk.graph.cut([walk.values[e] for e in ends])
+        form = shop.cut(tuple([walk.values[e] for e in ends]))
+        if not walk.called and not walk.holes:
+            return form
+        place = {v: k for k, v in enumerate(form.kept)}
         holes = tuple((place[v], d) for v, d in walk.holes.items() if v in place)
-        check_apart(graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
-        calls = tuple((place[v], form) for form, _, v in walk.called.values() if v in place)
-        return Form(graph, results, inputs, any(v.weights for v in graph.vertices), certificate(graph), holes, calls)
-
-
-@dataclass(eq=False)
-class _Builder:
-    """Vertices in the making. Pure ones are hash-consed; sums know their terms."""
-
-    vertices: list[Vertex] = field(default_factory=list)
-    pure: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
-    terms: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    inputs: dict[int, int] = field(default_factory=dict)
-    """Vertices of inputs, and their places."""
-
-    def add(
-        self, label: str, inputs: tuple[int, ...], ordered: bool = True, weights: str = "", apart: bool = False
-    ) -> int:
-        """A vertex; an equal one where it is pure, unless it stays ``apart``."""
-        if weights or apart:
-            self.vertices.append(Vertex(label, inputs, ordered, weights))
-            return len(self.vertices) - 1
-        key = inputs if ordered else tuple(sorted(inputs))
-        found = self.pure.setdefault((label, key), len(self.vertices))
-        if found == len(self.vertices):
-            self.vertices.append(Vertex(label, inputs, ordered))
-        return found
-
-    def input(self, place: int, name: str) -> int:
-        vertex = self.add(f"input:{name}", ())
-        self.inputs[vertex] = place
-        return vertex
-
-    def sum(self, label: str, found: Sequence[int]) -> int:
-        """The sum of the terms, those of sums among them one by one."""
-        terms = tuple(t for v in found for t in self.terms.get(v, (v,)))
-        if len(terms) == 1:
-            return terms[0]
-        vertex = self.add(label, terms, ordered=False)
-        self.terms[vertex] = terms
-        return vertex
-
-    def cut(self, ends: Sequence[int]) -> tuple[NormalGraph, dict[int, int], tuple[int, ...], tuple[Result, ...]]:
-        """What the ends need; where each vertex of it is; the inputs among it; what became of each end."""
-        real = list(dict.fromkeys(e for e in ends if e >= 0 and e not in self.inputs))
-        needed, stack = set(real), list(real)
-        while stack:
-            for source in self.vertices[stack.pop()].inputs:
-                if source not in needed:
-                    needed.add(source)
-                    stack.append(source)
-        place = {v: k for k, v in enumerate(sorted(needed))}
-        vertices = []
-        for v in place:
-            old = self.vertices[v]
-            vertices.append(Vertex(old.label, tuple([place[u] for u in old.inputs]), old.ordered, old.weights))
-        graph = NormalGraph(tuple(vertices), tuple(place[e] for e in real))
-        inputs = tuple(sorted(self.inputs[v] for v in needed & self.inputs.keys()))
-        return graph, place, inputs, tuple(self.result(e, real) for e in ends)
-
-    def result(self, end: int, real: list[int]) -> Result:
-        if end < 0:
-            return end
-        return (True, self.inputs[end]) if end in self.inputs else (False, real.index(end))
+        if walk.pure_holes:
+            check_apart(form.graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
+        calls = tuple((place[v], callee) for callee, _, v in walk.called.values() if v in place)
+        return replace(form, holes=holes, calls=calls)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -161,7 +79,7 @@ class _Walk(Reading):
 
     owner: Normaliser
     given: Given
-    graph: _Builder = field(default_factory=_Builder)
+    graph: Workshop
     values: dict[int, int] = field(default_factory=dict)
     hollow: dict[int, Hole] = field(default_factory=dict)
     called: dict[int, tuple[Form, tuple[int, ...], int]] = field(default_factory=dict)
@@ -173,22 +91,24 @@ class _Walk(Reading):
         for index in reversed(self.read(ends)):
             self.values[index] = self.value(index)
 
-    def taken(self, index: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
-        if isinstance(code, ChooseCode) and code.is_open(self.decide):
-            self.hollow[index] = hole_of(self.body, index, self.owner.sizes, self.decide)
-            return (self.hollow[index].source,)
-        return super().taken(index, code)
+    def source(self, taken: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
+        known = code.chains.get(taken) if type(code) is ChooseCode else None
+        return (taken,) if known is None else (known[0],)
+
+    def open(self, index: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
+        self.hollow[index] = hole_of(self.body, index, self.owner.sizes, self.decide)
+        return (self.hollow[index].source,)
 
     def value(self, index: int) -> int:
         code = self.body.nodes[index]
         match code:
-            case OpCode():
-                return self.op(code)
             case ChooseCode() | SwitchCode():
                 if index in self.hollow:
                     return self.hole(index, code)
                 taken = self.chosen[index]
-                return ABSENT if taken is None else self.values[taken]
+                return ABSENT if taken is None else self.chain(taken, code)
+            case OpCode():
+                return self.op(index, code, tuple([self.values[i] for i in code.inputs]))
             case OutCode():
                 return self.out(code)
             case CallCode():
@@ -197,12 +117,38 @@ class _Walk(Reading):
                 known = self.given[code.place] if self.given else 0
                 return known or self.graph.input(code.place, self.body.names[code.place])
 
-    def op(self, code: OpCode) -> int:
-        """A primitive, by its laws."""
-        laws, given = code.laws, [self.values[i] for i in code.inputs]
+    def chain(self, taken: int, code: ChooseCode | SwitchCode) -> int:
+        """What an alternative gives; a chain of ops on one node is one step."""
+        if not isinstance(code, ChooseCode) or taken not in code.chains:
+            return self.values[taken]
+        source, chain = code.chains[taken]
+        value = self.values[source]
+        found = self.graph.steps.get((taken, value))
+        if found is None:
+            found = value
+            for index in chain:
+                op = self.body.nodes[index]
+                assert isinstance(op, OpCode), "a chain is of ops"
+                found = self.op(index, op, (found,))
+            self.graph.steps[taken, value] = found
+        return found
+
+    def op(self, index: int, code: OpCode, given: tuple[int, ...]) -> int:
+        """A primitive, by its laws; where no decision enters, once for all architectures."""
+        if code.mentions:
+            return self.applied(index, code, given)
+        found = self.graph.applied.get((index, given))
+        if found is None:
+            found = self.graph.applied[index, given] = self.applied(index, code, given)
+        return found
+
+    def applied(self, index: int, code: OpCode, values: tuple[int, ...]) -> int:
+        laws, given = code.laws, list(values)
+        sources = code.inputs
         if ABSENT in given:
             if code.op.spec.name not in DROPS_ABSENT:
                 return ABSENT
+            sources = tuple(i for i, v in zip(sources, given, strict=True) if v != ABSENT)
             given = [v for v in given if v != ABSENT]
             if not given:
                 return ABSENT
@@ -214,19 +160,16 @@ class _Walk(Reading):
             return given[0]
         if laws.identity == "always" or (laws.identity != "never" and self.owner.sizes.same_type(code, self.decide)):
             return given[0]
-        if ZERO in given:
-            given = [self.real(i) for i in code.inputs if self.values[i] != ABSENT]
+        made = tuple(self.zeros(i) if v == ZERO else v for i, v in zip(sources, given, strict=True))
         ordered = not laws.commutes and id(code.op) not in self.owner.unordered
-        return self.graph.add(self.label(code), tuple(given), ordered, code.weights, code.apart)
+        own = index if code.weights or code.apart else None
+        return self.graph.add(self.label(code), made, ordered, code.weights, own)
 
     def label(self, code: OpCode) -> str:
         return code.label or self.owner.sizes.label(code, self.decide)
 
-    def real(self, index: int) -> int:
-        """The vertex of a value, also where it is zeros."""
-        value = self.values[index]
-        if value != ZERO:
-            return value
+    def zeros(self, index: int) -> int:
+        """A vertex of zeros of a node's type."""
         return self.graph.add(f"zero {self.owner.sizes.type_text(self.body.types[index], self.decide)}", ())
 
     def call(self, index: int, code: CallCode) -> int:
@@ -235,10 +178,11 @@ class _Walk(Reading):
         wanted = tuple(sorted(self.outs[index]))
         form = self.owner.form(code.body, self.decide, wanted, given if any(given) else ())
         vertex = ABSENT
-        if form.graph.outputs:
+        if form.ends:
             label = f"call {form.certificate.hex()}{' as ' if code.name else ''}{code.name}"
-            inputs = tuple(self.values[code.inputs[k]] for k in form.inputs)
-            vertex = self.graph.add(label, inputs, weights=code.weights if form.stateful else "")
+            inputs = tuple([self.values[code.inputs[k]] for k in form.inputs])
+            stateful = form.stateful
+            vertex = self.graph.add(label, inputs, True, code.weights if stateful else "", index if stateful else None)
         self.called[index] = form, wanted, vertex
         return vertex
 
@@ -252,7 +196,7 @@ class _Walk(Reading):
             call = self.body.nodes[code.call]
             assert isinstance(call, CallCode), "an output is of a call"
             return self.values[call.inputs[place]]
-        return vertex if len(form.graph.outputs) == 1 else self.graph.add(f"output:{place}", (vertex,))
+        return vertex if len(form.ends) == 1 else self.graph.add(f"output:{place}", (vertex,))
 
     def hole(self, index: int, code: ChooseCode | SwitchCode) -> int:
         found = self.hollow[index]
@@ -261,12 +205,12 @@ class _Walk(Reading):
         decision = code.decision or ""
         if source == ABSENT:
             return ABSENT
-        vertex = self.graph.add(found.label, (self.real(found.source),), weights=f"hole {decision}")
+        if source == ZERO:
+            raise NotOpen(decision)
+        vertex = self.graph.add(found.label, (source,), True, f"hole {decision}", index)
         self.holes[vertex] = decision
         if found.pure:
             self.pure_holes.add(vertex)
-        if source == ZERO:
-            raise NotOpen(decision)
         return vertex
 
 

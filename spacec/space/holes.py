@@ -1,7 +1,7 @@
 """Decisions that are left open: what their candidates have in common, so that they are labels of one vertex.
 
 **Holes.** ``decide`` may leave an operation decision open (:attr:`~spacec.space.bodies.Open.HOLE`). It becomes one
-vertex ``hole:…`` that stands for any of its candidates, and :attr:`spacec.space.forms.Form.holes` says which. So
+vertex ``hole:…`` that stands for any of its candidates, and :attr:`spacec.space.workshop.Form.holes` says which. So
 graphs with holes that are isomorphic are isomorphic with equal candidates filled in, and candidates may be counted as
 labels of vertices. That is sound only where each candidate is a vertex of its own whatever stands around it; else
 :class:`~spacec.space.bodies.NotOpen` is raised. Every candidate must be a chain of ops with one input, all from one
@@ -70,8 +70,6 @@ def _is_vertex(code: OpCode, sizes: Sizes, decide: Decide) -> bool:
 
 def check_apart(graph: NormalGraph, pure: set[int], holes: dict[int, str]) -> None:
     """Raise :class:`NotOpen` for a hole with a candidate without weights, beside another reader of its input."""
-    if not pure:
-        return
     readers = Counter([u for v in graph.vertices for u in v.inputs] + list(graph.outputs))
     for v in sorted(pure):
         if readers[graph.vertices[v].inputs[0]] > 1:

@@ -16,9 +16,10 @@ from spacec.space.alignment import unordered_concats
 from spacec.space.architecture import Architecture
 from spacec.space.bodies import Body, Decide, Sizes, make_bodies
 from spacec.space.decisions import DecisionTable
-from spacec.space.forms import Form, Normaliser
+from spacec.space.forms import Normaliser
 from spacec.space.live import Liveness, live_values
 from spacec.space.values import Value
+from spacec.space.workshop import Form
 
 VERSION = 1
 """Of the normal form: it changes where digests do, and is part of them."""
@@ -46,7 +47,7 @@ class Networks:
 
     def canonical(self, arch: Architecture) -> str:
         """Forty hexadecimal digits, equal for two architectures of the space exactly where they are one network."""
-        return self.digest(self.form(arch.get))
+        return self.digest(self.form(arch.values.get))
 
     @cached_property
     def liveness(self) -> Liveness:
@@ -54,7 +55,7 @@ class Networks:
 
     def live(self, arch: Architecture) -> tuple[tuple[str, Value], ...]:
         """The decisions that live in an architecture and what lives of their values, in decision order."""
-        found = live_values(self.body, self.liveness, arch.get)
+        found = live_values(self.body, self.liveness, arch.values.get)
         return tuple((d, found[d]) for d in arch if d in found)
 
     @staticmethod

@@ -96,7 +96,7 @@ class _Walk(Reading):
                 if isinstance(code, OutCode):
                     read.setdefault(code.call, set()).add(code.place)
                 parts.update(_asked(code))
-                live |= {s for s in self.sources(index) if self.there[s]}
+                live |= {s for s in self.sources(index, code) if self.there[s]}
         return Life(tuple(self.there[e] for e in ends), frozenset(inputs), frozenset(parts))
 
     def is_there(self, index: int, code: Code) -> bool:

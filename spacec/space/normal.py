@@ -13,7 +13,9 @@ region of it) under one architecture. Its laws:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,18 @@ class NormalGraph:
 
     vertices: tuple[Vertex, ...]
     outputs: tuple[int, ...]
+
+
+def expression(label: str, ordered: bool, stateful: bool, inputs: Sequence[bytes]) -> bytes:
+    """Sixteen bytes that name what a vertex computes, from those of its inputs: of weights only that there are some.
+
+    Where no two vertices of a graph have one name and none share weights, the names of the outputs name the graph.
+    """
+    given = inputs if ordered else sorted(inputs)
+    kind = b"\x1f%d%d\x1f" % (ordered, stateful)
+    return blake2b(label.encode() + kind + b"".join(given), digest_size=16).digest()
+
+
+def named_by(outputs: Sequence[bytes]) -> bytes:
+    """The certificate of a graph whose vertices all differ in what they compute."""
+    return blake2b(b"expressions\x1f" + b"".join(outputs), digest_size=20).digest()

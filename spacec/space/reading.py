@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 
-from spacec.space.bodies import Body, CallCode, ChooseCode, Decide, InputCode, OpCode, OutCode, SwitchCode
+from spacec.space.bodies import (
+    Body,
+    CallCode,
+    ChooseCode,
+    Code,
+    Decide,
+    InputCode,
+    NotOpen,
+    OpCode,
+    Open,
+    OutCode,
+    SwitchCode,
+    mentioned,
+)
 
 
 @dataclass(eq=False)
@@ -22,26 +34,26 @@ class Reading:
 
     def read(self, ends: Sequence[int]) -> list[int]:
         """The nodes that the ends may read, last ones first."""
-        heap = [-e for e in set(ends)]
-        heapify(heap)
-        seen = set(ends)
-        order: list[int] = []
-        while heap:
-            index = -heappop(heap)
+        nodes, order = self.body.nodes, list[int]()
+        wanted = bytearray(len(nodes))
+        for end in ends:
+            wanted[end] = 1
+        index = wanted.rfind(1)
+        while index >= 0:
             order.append(index)
-            for source in self.sources(index):
-                if source not in seen:
-                    seen.add(source)
-                    heappush(heap, -source)
+            code = nodes[index]
+            for source in code.inputs if type(code) is OpCode else self.sources(index, code):
+                wanted[source] = 1
+            index = wanted.rfind(1, 0, index)
         return order
 
-    def sources(self, index: int) -> tuple[int, ...]:
-        code = self.body.nodes[index]
+    def sources(self, index: int, code: Code) -> tuple[int, ...]:
+        """The nodes that a node reads."""
         match code:
-            case OpCode() | CallCode():
-                return code.inputs
             case ChooseCode() | SwitchCode():
                 return self.taken(index, code)
+            case OpCode() | CallCode():
+                return code.inputs
             case OutCode():
                 self.outs.setdefault(code.call, set()).add(code.place)
                 return (code.call,)
@@ -50,5 +62,16 @@ class Reading:
 
     def taken(self, index: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
         """The node that a choice gives, if any."""
-        taken = self.chosen[index] = code.taken(self.decide)
-        return () if taken is None else (taken,)
+        taken = code.taken(self.decide)
+        if isinstance(taken, Open):
+            return self.open(index, code)
+        self.chosen[index] = taken
+        return () if taken is None else self.source(taken, code)
+
+    def source(self, taken: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
+        """The node to read for an alternative."""
+        return (taken,)
+
+    def open(self, index: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
+        """The node that a choice reads whose candidate is left open. Raises :class:`NotOpen`."""
+        raise NotOpen(str(next(iter(mentioned(code)))))

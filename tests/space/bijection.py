@@ -14,7 +14,7 @@ from spacec.ir.ops import OpLaws
 from spacec.lower.network import Network
 from spacec.space.architecture import Architecture
 from spacec.space.canonical import canonical_order
-from spacec.space.forms import Form
+from spacec.space.workshop import Form
 from spacec.std.primitives import PRIMITIVE_TABLE
 
 Order = tuple[int, ...] | None
