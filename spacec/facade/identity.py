@@ -42,6 +42,13 @@ class Identity(Form):
         """The first architecture of each network, lazily; twenty bytes are kept for each that was seen."""
         return self.networks.distinct(archs)
 
+    def class_size(self, arch: Architecture) -> int:
+        """How many valid architectures of this form are the network of ``arch``, itself included.
+
+        All architectures are compared, once for all calls. Raises :class:`SpacecError` (E0540) where they are too many.
+        """
+        return self.networks.class_size(arch)
+
     def live(self, arch: Architecture) -> tuple[tuple[str, Value], ...]:
         """The live form of an architecture: decisions on a path from an input to an output, with their values.
 

@@ -63,6 +63,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("count", "count architectures, exactly", "spacec.cli.count:count"),
         CommandDescriptor("sample", "draw architectures uniformly", "spacec.cli.sample:sample"),
         CommandDescriptor("enumerate", "list architectures in order, from any rank", "spacec.cli.enumerate:enumerate_"),
+        CommandDescriptor("canonical", "tell which architectures are one network", "spacec.cli.canonical:canonical"),
         CommandDescriptor("query", "ask a benchmark for architectures", "spacec.cli.query:query"),
         CommandDescriptor("encode", "write architectures as rows of numbers", "spacec.cli.encode:encode"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),

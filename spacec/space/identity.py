@@ -6,15 +6,19 @@ depends on nothing else: not on names of decisions, labels or weights, nor on th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from math import log10
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.graph import SpaceGraph
+from spacec.space.algebra import count, enumerate_architectures
 from spacec.space.alignment import unordered_concats
 from spacec.space.architecture import Architecture
-from spacec.space.bodies import Body, Decide, Sizes, make_bodies
+from spacec.space.bodies import Body, CallCode, Decide, Sizes, make_bodies
 from spacec.space.decisions import DecisionTable
 from spacec.space.forms import Normaliser
 from spacec.space.live import Liveness, live_values
@@ -25,12 +29,21 @@ VERSION = 1
 """Of the normal form: it changes where digests do, and is part of them."""
 
 
+MAX_COMPARED = 4_000_000
+"""Architectures times nodes of the space, where all are compared for class sizes: a minute at most."""
+
+MAX_DIGITS = 15
+"""Of a count that is shown in full."""
+
+
 @dataclass(frozen=True, eq=False)
 class Networks:
     """The networks of a space up to isomorphism; what it makes of the graph, it makes once."""
 
     graph: SpaceGraph
     table: DecisionTable
+    sizes: dict[str, int] = field(default_factory=dict, init=False)
+    """Architectures by network, once they are compared."""
 
     @cached_property
     def body(self) -> Body:
@@ -63,6 +76,30 @@ class Networks:
         text = f"spacec normal form {VERSION}\n{form.results}\n".encode()
         return blake2b(text + form.certificate, digest_size=20).hexdigest()
 
+    def class_size(self, arch: Architecture) -> int:
+        """How many valid architectures are the network of ``arch``.
+
+        All architectures of the space are compared, once for all questions. Raises :class:`SpacecError` (E0540) where
+        they are too many for their size (:data:`MAX_COMPARED`).
+        """
+        if not self.sizes:
+            self._check(count(self.table), _nodes(self.body))
+            self.sizes.update(Counter(map(self.canonical, enumerate_architectures(self.table))))
+        return self.sizes[self.canonical(arch)]
+
+    def _check(self, architectures: int, nodes: int) -> None:
+        if architectures * nodes <= MAX_COMPARED:
+            return
+        digits = int((architectures.bit_length() - 1) * log10(2))
+        shown = f"{architectures:,}" if digits < MAX_DIGITS else f"about 10^{digits}"
+        raise SpacecError(
+            Diagnostic(
+                "E0540",
+                f"{shown} architectures are too many to compare",
+                notes=(f"each is read from {nodes:,} nodes, and {MAX_COMPARED:,} are read in all at most",),
+            )
+        )
+
     def distinct(self, archs: Iterable[Architecture]) -> Iterator[Architecture]:
         """The first architecture of each network, in the order in which they come."""
         seen: set[str] = set()
@@ -71,3 +108,15 @@ class Networks:
             if found not in seen:
                 seen.add(found)
                 yield arch
+
+
+def _nodes(body: Body) -> int:
+    """Nodes of a body and of those that it calls, once each."""
+    seen: dict[int, Body] = {}
+    stack = [body]
+    while stack:
+        at = stack.pop()
+        if id(at) not in seen:
+            seen[id(at)] = at
+            stack.extend(code.body for code in at.nodes if isinstance(code, CallCode))
+    return sum(len(b.nodes) for b in seen.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -313,3 +314,23 @@ def test_an_architecture_in_a_text_file(spacec: Run, tmp_path: Path, name: str) 
     done = spacec("compile", TABULAR, "--arch", file, "-o", source)
     assert done.code == 1
     assert name in done.err
+
+
+def test_networks_are_named(spacec: Run) -> None:
+    lines = spacec("canonical", NB201, "random:1", "random:1", "random:2").out.splitlines()
+    digests = [line.split()[0] for line in lines]
+    assert digests[0] == digests[1] != digests[2]
+    assert all(len(d) == 40 for d in digests)
+    kept = spacec("canonical", NB201, "random:1", "random:1", "random:2", "--distinct").out.splitlines()
+    assert kept == [lines[0].split()[1], lines[2].split()[1]]
+    facts = json.loads(spacec("canonical", NB201, "random:1", "--json").out)[0]
+    assert facts == {"architecture": kept[0], "canonical": digests[0], "dead": facts["dead"]}
+    assert "E0540" in spacec("canonical", "grammars/darts.space", "random:1", "--size").err
+
+
+def test_architectures_are_read_from_standard_input(spacec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = spacec("sample", NB201, "-n", "30").out
+    monkeypatch.setattr("sys.stdin", io.StringIO(texts))
+    kept = spacec("canonical", NB201, "-", "--distinct").out.splitlines()
+    assert 1 < len(kept) < 30
+    assert set(kept) < set(texts.splitlines())

@@ -199,4 +199,9 @@ def test_certificates_do_not_depend_on_the_hash_seed() -> None:
 def test_a_known_certificate_stays() -> None:
     """Certificates are stored: changing one breaks what users kept."""
     graph = NormalGraph((Vertex("input:x"), Vertex("conv", (0,), True, "w"), Vertex("sum", (0, 1), False)), (2,))
-    assert certificate(graph).hex() == "20eec859e925406dad79ebda18fb7447e7111853"
+    assert certificate(graph).hex() == "21f641fbb7caf334c926743d9e944068f732af42"
+    twins = (Vertex("input:x"), Vertex("conv", (0,), True, "v"), Vertex("conv", (0,), True, "w"))
+    assert (
+        certificate(NormalGraph((*twins, Vertex("sum", (1, 2), False)), (3,))).hex()
+        == "5b140afeba4f0dcd1d7595d94189afad7bcb3c07"
+    )

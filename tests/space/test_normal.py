@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
 from itertools import permutations, product
+from pathlib import Path
 
 import pytest
 
 import spacec
-from spacec import Space
+from spacec import Space, SpacecError
+from spacec.space.architecture import Architecture
+from spacec.space.bodies import CallCode, NotOpen, Open
+from spacec.space.canonical import certificate
+from spacec.space.values import Value
+
+GOLDEN = Path(__file__).parent / "canonical.txt"
 
 HEAD = "space s\ninput x: [4, 8, 8]\noutput y: [4, 8, 8]\n"
 
@@ -93,13 +103,18 @@ def bench() -> Space:
     return spacec.load("grammars/nas_bench_201.space", preset="tiny")
 
 
-def test_classes_of_nas_bench_201(bench: Space) -> None:
+@pytest.fixture(scope="module")
+def digests_of_bench(bench: Space) -> dict[Architecture, str]:
+    return {arch: bench.canonical(arch) for arch in bench.enumerate()}
+
+
+def test_classes_of_nas_bench_201(digests_of_bench: dict[Architecture, str]) -> None:
     """5,485 networks, the same classes as by naming convolutions in every way; 5,155 expressions."""
     ways = functools.cache(canonical)
     pairs = set()
-    for cell, arch in zip(CELL, bench.enumerate(), strict=True):
+    for cell, (arch, digest) in zip(CELL, digests_of_bench.items(), strict=True):
         assert tuple(arch.values.values()) == cell
-        pairs.add((bench.canonical(arch), ways(network(cell))))
+        pairs.add((digest, ways(network(cell))))
     assert len({ours for ours, _ in pairs}) == len({theirs for _, theirs in pairs}) == len(pairs) == 5485
     assert len({expression(network(cell)) for cell in CELL}) == 5155
 
@@ -194,3 +209,98 @@ def test_sharing_across_bodies() -> None:
         "tied s = conv(1)\ntied t = conv(1)\nlet a = s | t\nnet = s >> a\n",
     )
     assert len(set(digests(found))) == 2
+
+
+# ------------------------------------------------------ digests and what enters them
+
+
+def kept() -> dict[str, tuple[str, str]]:
+    """An architecture of every shipped space, and its digest."""
+    rows = (line.split() for line in GOLDEN.read_text(encoding="utf-8").splitlines())
+    return {name: (arch, digest) for name, arch, digest in rows}
+
+
+def shipped(name: str) -> str:
+    found = spacec.load(f"grammars/{name}.space", preset="tiny")
+    return found.canonical(found.architecture(kept()[name][0]))
+
+
+def test_digests_of_shipped_spaces_stay() -> None:
+    """Digests are stored: a change of one needs another version of the normal form."""
+    assert {name: digest for name, (_, digest) in kept().items()} == {name: shipped(name) for name in kept()}
+    assert set(kept()) == {path.stem for path in Path("grammars").glob("*.space")}
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_digests_are_the_same_in_every_process(seed: str) -> None:
+    names = ("darts", "nas_bench_101", "nas_bench_201", "two_modality")
+    code = "import sys; from tests.space.test_normal import shipped; print(*map(shipped, sys.argv[1:]))"
+    env = {**os.environ, "PYTHONHASHSEED": seed}
+    done = subprocess.run([sys.executable, "-c", code, *names], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [kept()[name][1] for name in names]
+
+
+def test_form_is_what_its_certificate_says(bench: Space) -> None:
+    """The short cut by names is the certificate of the graph."""
+    for arch in bench.sample(200, seed=4):
+        form = bench.networks.form(arch.values.get)
+        assert form.certificate == certificate(form.graph)
+        assert all(callee.certificate == certificate(callee.graph) for _, callee in form.calls)
+        cell = form.calls[0][1].graph if form.calls else form.graph
+        assert all(u < v for v, vertex in enumerate(cell.vertices) for u in vertex.inputs)
+
+
+def test_class_sizes(bench: Space, digests_of_bench: dict[Architecture, str]) -> None:
+    sizes = Counter(digests_of_bench.values())
+    asked = list(digests_of_bench)[::500]
+    assert [bench.class_size(a) for a in asked] == [sizes[digests_of_bench[a]] for a in asked]
+    darts = spacec.load("grammars/darts.space")
+    arch = darts.sample()[0]
+    with pytest.raises(SpacecError, match="E0540"):
+        darts.class_size(arch)
+
+
+def test_metamorphic() -> None:
+    """Names, the order of definitions and of terms, identities and the order of nodes in a cell change no digest."""
+    one = space(
+        "def edge = none: zero | c: conv(1) >> bn | r: relu\n"
+        "let cell = dag(a) { s = [a >> conv(1), a >> bn]; s += sum(from s: edge); return s[2] + s[0] }\n"
+        "net = cell >> cell\n"
+    )
+    other = space(
+        "let box = dag(t) { u = [t >> bn, t >> conv(1)]\n"
+        "  u += sum(from v in [u[1], u[0]]: v >> (nothing: zero | k: conv(1) >> bn | id: identity >> relu))\n"
+        "  return identity(u[1]) + u[2] }\n"
+        "net = box >> identity >> box\n".replace("identity(u[1])", "(u[1] >> identity)")
+    )
+    assert digests(one) == digests(other)
+
+
+def test_holes() -> None:
+    """A decision left open is one vertex; equal graphs with holes are equal with equal candidates filled in."""
+    found = spacec.load("grammars/nas_bench_101.space", preset="tiny")
+    networks = found.networks
+    cell = next(code.body for code in networks.body.nodes if isinstance(code, CallCode))
+    kinds = {d.id: d.kind for d in found.decisions}
+    groups: dict[bytes, set[bytes]] = defaultdict(set)
+    for arch in found.sample(150, seed=1):
+
+        def opened(decision: str, arch: Architecture = arch) -> Value | Open | None:
+            value = arch.get(decision)
+            return Open.HOLE if kinds[decision] == "op" and value is not None else value
+
+        def filled(decision: str, arch: Architecture = arch) -> Value | None:
+            return 1 if kinds[decision] == "op" and decision in arch else arch.get(decision)
+
+        form = networks.normaliser.form(cell, opened)
+        assert all(form.graph.vertices[v].label.startswith("hole:") for v, _ in form.holes)
+        groups[form.certificate].add(networks.normaliser.form(cell, filled).certificate)
+    assert all(len(group) == 1 for group in groups.values())
+    assert len({c for group in groups.values() for c in group}) == len(groups)
+
+
+@pytest.mark.parametrize("net", ["(zero | conv(1))", "(identity | conv(1))", "(relu | conv(1)) + (relu | bn)"])
+def test_what_is_no_hole(net: str) -> None:
+    networks = space(f"net = {net} >> bn\n").networks
+    with pytest.raises(NotOpen):
+        networks.form(lambda decision: Open.HOLE)
