@@ -119,6 +119,17 @@ def rename(condition: Cond, name: Callable[[Hashable], Hashable]) -> Cond:
             return condition if not condition.parts else either(*(rename(p, name) for p in condition.parts))
 
 
+def without(condition: Cond, decision: Hashable) -> Cond:
+    """What the condition says where ``decision`` has no value."""
+    match condition:
+        case Is() | Has():
+            return NEVER if condition.decision == decision else condition
+        case All():
+            return condition if not condition.parts else both(*(without(p, decision) for p in condition.parts))
+        case Any():
+            return condition if not condition.parts else either(*(without(p, decision) for p in condition.parts))
+
+
 def conjuncts(condition: Cond) -> frozenset[Cond]:
     """The parts that must all hold."""
     return condition.parts if isinstance(condition, All) else frozenset((condition,))

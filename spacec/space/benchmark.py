@@ -16,7 +16,6 @@ from typing import Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
-from spacec.ir.conditions import ALWAYS
 from spacec.space.adapt import adapt
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, DecisionTable
@@ -122,8 +121,9 @@ def fitted(
     """Reads architectures of the space of ``table`` as the answers to a benchmark's ``questions``.
 
     A space fits where its decisions, in their order, are these questions: each takes exactly one of the candidates
-    named, in any order, and all are always asked. The function returned gives the candidates' first names. How the
-    decisions are wired is not compared. Raises :class:`SpacecError` (E0730) that says what differs first.
+    named, in any order. The function returned gives the candidates' first names; it refuses an architecture in which
+    one of the decisions is not asked. How the decisions are wired is not compared. Raises :class:`SpacecError` (E0730)
+    that says what differs first.
     """
     if len(table.decisions) != len(questions):
         raise misfit(table, benchmark, f"it decides {len(table.decisions)} things, not {len(questions)}")
@@ -138,8 +138,9 @@ def fitted(
         values = arch.values
         chosen = []
         for name, names in readers:
-            value = values[name]
-            assert isinstance(value, int), "a subset has no candidates, so that it does not fit"
+            value = values.get(name)
+            if not isinstance(value, int):
+                raise misfit(table, benchmark, f"{name} is not asked in {arch.text()}")
             chosen.append(names[value])
         return tuple(chosen)
 
@@ -178,7 +179,7 @@ def unreadable(benchmark: str, path: str | Path, why: str) -> SpacecError:
 
 def _first_names(decision: Decision, candidates: Sequence[Names]) -> tuple[str, ...] | None:
     """The first name of each of the decision's candidates in its own order, ``None`` where they do not fit."""
-    if decision.kind == "subset" or decision.active != ALWAYS:
+    if decision.kind == "subset":
         return None
     first = {name: names[0] for names in candidates for name in names}
     known = tuple(first.get(label, "") for label in decision.labels)
@@ -189,6 +190,4 @@ def _difference(decision: Decision, candidates: Sequence[Names]) -> str:
     wanted = " | ".join(names[0] for names in candidates)
     if decision.kind == "subset":
         return f"{decision.id} picks elements, where one of {wanted} is asked for"
-    if decision.active != ALWAYS:
-        return f"{decision.id} is not asked in every architecture"
     return f"{decision.id} chooses among {' | '.join(decision.labels)}, not {wanted}"

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 
-from spacec.ir.conditions import ALWAYS, Cond, either, rename
+from spacec.ir.conditions import ALWAYS, Cond, either, rename, without
 from spacec.ir.conditions import decisions as mentioned_by
 from spacec.ir.dims import Dim, total
 from spacec.ir.graph import (
@@ -49,7 +49,7 @@ def build_table(
     for place, conditions in walk.tied.values():
         tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
-    listed = {i: either(*found) if len(found) > 1 else found[0] for i, found in walk.active.items()}
+    listed = {i: _of_uses(i, found) if len(found) > 1 else found[0] for i, found in walk.active.items()}
     candidates = {i: len(d.labels) for i, (d, _) in walk.decisions.items()}
     active = {i: shorter(condition, candidates, listed) for i, condition in listed.items()}
     decisions = in_order(
@@ -68,6 +68,11 @@ def build_table(
     return DecisionTable(
         graph.name, space_digest(digests), decisions, tuple(walk.slots.values()), costs, constraints, digests, needs
     )
+
+
+def _of_uses(name: str, uses: Iterable[Cond]) -> Cond:
+    """When a decision is asked that has several uses: a use that is there only for some of its values asks nothing."""
+    return either(*(without(use, name) if name in mentioned_by(use) else use for use in uses))
 
 
 def may_have_too_many(graph: SpaceGraph) -> bool:

@@ -55,7 +55,6 @@ def test_candidates_are_met_by_any_of_their_names_in_any_order() -> None:
             "(a: linear | b: relu | c: gelu) >> linear(elastic {8, 16}) >> linear(4)",
             "chooses among a | b | c, not a | b",
         ),
-        ("(a: (x: relu | y: gelu) | b: linear) >> linear(4)", "is not asked in every architecture"),
     ],
 )
 def test_other_spaces_are_refused_with_the_first_difference(net: str, why: str) -> None:
@@ -63,6 +62,15 @@ def test_other_spaces_are_refused_with_the_first_difference(net: str, why: str) 
         fitted(space_of(net).table, "toy", QUESTIONS)
     assert code(error) == "E0730"
     assert why in error.value.diagnostics[0].headline
+
+
+def test_a_decision_that_is_not_asked() -> None:
+    space = space_of("(a: linear(elastic {8, 16}) >> linear(4) | b: linear)")
+    read = fitted(space.table, "toy", QUESTIONS)
+    assert read(space.architecture(f"{space.digest}:net=a,16")) == ("a", "16")
+    with pytest.raises(SpacecError, match="is not asked in") as error:
+        read(space.architecture(f"{space.digest}:net=b"))
+    assert code(error) == "E0730"
 
 
 def test_a_subset_is_no_choice() -> None:

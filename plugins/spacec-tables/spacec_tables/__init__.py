@@ -18,6 +18,12 @@ def spacec_benchmarks() -> list[BenchmarkDescriptor]:
             "or a CSV file with a column arch",
         ),
         BenchmarkDescriptor(
+            "nas-bench-graph",
+            "26,206 graph networks on nine graphs",
+            "spacec_tables.nas_bench_graph:open_nas_bench_graph",
+            "spacec-tables[nas-bench-graph]",
+        ),
+        BenchmarkDescriptor(
             "nas-bench-macro",
             "6,561 networks of eight layers on CIFAR-10",
             "spacec_tables.nas_bench_macro:open_nas_bench_macro",
