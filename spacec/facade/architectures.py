@@ -61,8 +61,15 @@ class Architectures(Form):
     def architecture(self, spec: str | Path | Mapping[str, Any]) -> Architecture:
         """An architecture from its one-line text, from JSON (data or a file's name), or ``random:SEED``.
 
+        A text that is plainly of another project (a genotype, ``|op~0|+…``) is read as :meth:`Formats.read` does.
         Raises :class:`SpacecError` where it does not belong to this space, naming what differs.
         """
+        if isinstance(spec, str):
+            from spacec.space.formats.model import Subject
+            from spacec.space.formats.registry import native, read
+
+            if native(spec):
+                return read(Subject(self.table, self.graph), spec)
         return codec.read_architecture(self.table, spec)
 
     def to_json(self, arch: Architecture) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from spacec.facade.benchmarks import Benchmarks
 from spacec.facade.costs import Costs
 from spacec.facade.distributions import Distributions
 from spacec.facade.encodings import Encodings
+from spacec.facade.formats import Formats
 from spacec.facade.identity import Identity
 from spacec.facade.sampling import Sampling
 from spacec.space.architecture import Architecture
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from spacec.lower.supernet import Supernet
 
 
-class Space(Architectures, Benchmarks, Costs, Distributions, Encodings, Identity, Sampling):
+class Space(Architectures, Benchmarks, Costs, Distributions, Encodings, Formats, Identity, Sampling):
     """One form of a space: its decisions, its sizes, and the networks that can be built from it.
 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.

@@ -65,6 +65,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("enumerate", "list architectures in order, from any rank", "spacec.cli.enumerate:enumerate_"),
         CommandDescriptor("canonical", "tell which architectures are one network", "spacec.cli.canonical:canonical"),
         CommandDescriptor("query", "ask a benchmark for architectures", "spacec.cli.query:query"),
+        CommandDescriptor("convert", "read and write other projects' architectures", "spacec.cli.convert:convert"),
         CommandDescriptor("encode", "write architectures as rows of numbers", "spacec.cli.encode:encode"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),

@@ -1,0 +1,42 @@
+"""Architectures as other projects write them."""
+
+from __future__ import annotations
+
+from spacec.facade.form import Form
+from spacec.space.architecture import Architecture
+from spacec.space.validate import validate
+
+
+class Formats(Form):
+    """The space's architectures in the formats of other projects."""
+
+    def read(self, text: str, format: str | None = None) -> Architecture:
+        """The architecture that a text of another project names; without ``format`` it is found out.
+
+        The formats: ``darts``, ``nas-bench-101``, ``nas-bench-201``, ``nas-bench-301``, ``transnas-bench-101``,
+        ``nas-bench-macro``, ``nats-bench-size``, ``naslib``, ``nni``. Raises :class:`SpacecError`: E0630 for an unknown
+        one, E0631 where this space has not its shape, E0632 for a text that is not of it.
+        """
+        from spacec.space.formats.model import Subject
+        from spacec.space.formats.registry import read
+
+        return read(Subject(self.table, self.graph), text, format)
+
+    def write(self, arch: Architecture, format: str) -> str:
+        """The text of an architecture in a format.
+
+        Raises :class:`SpacecError`: E0630 for an unknown one, E0631 where this space has not its shape, E0633 for
+        an architecture that it cannot say.
+        """
+        from spacec.space.formats.model import Subject
+        from spacec.space.formats.registry import write
+
+        validate(self.table, arch, where=False)
+        return write(Subject(self.table, self.graph), arch, format)
+
+    def formats(self) -> tuple[str, ...]:
+        """The formats whose shape this space has."""
+        from spacec.space.formats.model import Subject
+        from spacec.space.formats.registry import fitting
+
+        return fitting(Subject(self.table, self.graph))
