@@ -30,6 +30,9 @@ _KEPT = 1 << 12
 _ROWS = 1024
 """Rows that iteration turns into plain numbers at a time."""
 
+_NARROW = 256
+"""Decisions beyond which only the active ones of a row become plain numbers."""
+
 _Pair = tuple[str, Value]
 
 
@@ -76,13 +79,15 @@ class Batch(Sequence[Architecture]):
     def __getitem__(self, index: int | slice | NDArray[Any] | list[int]) -> Architecture | Batch:
         """One architecture, or the batch that a slice, an array of places or a boolean mask selects."""
         if isinstance(index, int | np.integer):
-            return _coder(self.table).architecture(self.codes[index].tolist())
+            return _coder(self.table).sparse_architecture(self.codes[index])
         return Batch(self.table, self.codes[index])
 
     def __iter__(self) -> Iterator[Architecture]:
         coder = _coder(self.table)
+        make = coder.architecture if len(coder.pairs) <= _NARROW else coder.sparse_architecture
         for start in range(0, len(self), _ROWS):
-            yield from map(coder.architecture, self.codes[start : start + _ROWS].tolist())
+            rows = self.codes[start : start + _ROWS]
+            yield from map(make, rows.tolist() if len(coder.pairs) <= _NARROW else rows)
 
     def __add__(self, other: Batch) -> Batch:
         """Both batches, one after the other; ``ValueError`` where they are of different spaces."""
@@ -134,6 +139,14 @@ class _Coder:
     def architecture(self, row: Sequence[int]) -> Architecture:
         choices = tuple([pair(code) for pair, code in zip(self.pairs, row, strict=True) if code >= 0])
         return Architecture(self.table.space, self.table.digest, choices, *self.rest)
+
+    def sparse_architecture(self, row: NDArray[Any]) -> Architecture:
+        """Of a long row, of which few decisions are active."""
+        places = np.flatnonzero(row >= 0)
+        pairs = zip(places.tolist(), row[places].tolist(), strict=True)
+        return Architecture(
+            self.table.space, self.table.digest, tuple([self.pairs[p](code) for p, code in pairs]), *self.rest
+        )
 
     def row(self, arch: Architecture) -> list[int]:
         if arch.digest != self.table.digest:

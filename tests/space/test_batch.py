@@ -14,6 +14,8 @@ from hypothesis import given, settings
 
 import spacec
 from spacec.diagnostics.model import SpacecError
+from spacec.ir.conditions import Is
+from spacec.space import algebra
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.batch import INACTIVE, WIDEST, Batch, concatenate, elements_of, mask_of
 from spacec.space.codec import to_json
@@ -38,6 +40,17 @@ def test_every_architecture_comes_back(table: DecisionTable) -> None:
     again = batch[0:0]
     assert len(again) == 0
     assert list(again) == []
+
+
+def test_many_decisions_of_which_few_are_active() -> None:
+    ops = ("a", "b", "c")
+    chain = [Decision("d0", "net", "op", ops)]
+    for i in range(1, 400):
+        chain.append(Decision(f"d{i}", "net", "op", ops, active=Is(f"d{i - 1}", frozenset({1}))))
+    table = DecisionTable("chain", "0" * 8, tuple(chain))
+    archs = [algebra.unrank(table, rank) for rank in (0, 1, 2, 399, 800)]
+    batch = Batch.of(table, archs)
+    assert list(batch) == archs == [batch[i] for i in range(5)]
 
 
 @pytest.mark.parametrize("path", GRAMMARS, ids=lambda p: p.stem)
