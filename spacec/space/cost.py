@@ -6,7 +6,7 @@ adds nothing. An amount may contain sizes of inputs (``H``, ``W``), which are gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from spacec.ir.dims import Dim, Poly
 from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.architecture import Architecture
-from spacec.space.decisions import DecisionTable
+from spacec.space.decisions import CostTerm, DecisionTable
 from spacec.space.relaxation import Relaxation
 from spacec.space.values import Number, Value, symbol_number
 
@@ -133,9 +133,15 @@ def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:
     found: CompiledCost | None = table.memo.get(key)
     if found is not None:
         return found
-    pool, constants, polys = ConditionPool(), dict[int, int](), dict[int, list[Poly]]()
     _check_name(table, name)
-    for term in table.costs[name]:
+    found = table.memo[key] = grouped(table.costs[name])
+    return found
+
+
+def grouped(terms: Iterable[CostTerm]) -> CompiledCost:
+    """Terms by their conditions."""
+    pool, constants, polys, measured = ConditionPool(), dict[int, int](), dict[int, list[Poly]](), False
+    for term in terms:
         place = pool.add(term.when)
         amount: Dim = term.amount
         constants.setdefault(place, 0)
@@ -143,7 +149,6 @@ def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:
             constants[place] += amount
         else:
             polys.setdefault(place, []).append(amount)
+            measured |= not amount.symbols
     groups = tuple((place, constant, tuple(polys.get(place, ()))) for place, constant in constants.items())
-    measured = any(isinstance(t.amount, Poly) and not t.amount.symbols for t in table.costs[name])
-    found = table.memo[key] = CompiledCost(pool, groups, measured)
-    return found
+    return CompiledCost(pool, groups, measured)

@@ -7,7 +7,7 @@ Python's own numbers elsewhere. This module imports numpy, so it is imported by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil, lcm
 from typing import Any
@@ -20,7 +20,8 @@ from spacec.ir.dims import Atom, Cases, Poly, Symbol, poly, symbols
 from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.batch import Batch
-from spacec.space.cost import CompiledCost, check_sizes, compiled_cost
+from spacec.space.constraints import Linear, LinearLimit, linear_parts
+from spacec.space.cost import CompiledCost, check_sizes, compiled_cost, grouped
 from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.values import Number, number
 
@@ -47,6 +48,20 @@ def costs_of(table: DecisionTable, batch: Batch, name: str, sizes: Mapping[str, 
     return np.concatenate(parts) if parts else np.zeros(0, kind)
 
 
+def satisfying(batch: Batch, limits: Sequence[LinearLimit]) -> NDArray[np.bool_]:
+    """Which architectures satisfy all of these sums of conditional amounts, shape [architectures]."""
+    compiled = {id(part): grouped(part.terms) for limit in limits for part in linear_parts(limit)}
+    rows = max(1, min(1 << 14, WORK // (1 + max((len(c.pool.nodes) for c in compiled.values()), default=0))))
+    parts = [np.zeros(0, bool)]
+    for k in range(0, len(batch), rows):
+        chunk = _Chunk(batch.table, batch.codes[k : k + rows], {})
+        truth = np.ones(chunk.length, bool)
+        for limit in limits:
+            truth &= chunk.satisfy(limit, compiled)
+        parts.append(truth)
+    return np.concatenate(parts)
+
+
 class _Chunk:
     """Some rows of a batch, by columns."""
 
@@ -64,8 +79,12 @@ class _Chunk:
         return column if decision.kind == "subset" else column.astype(np.int64, copy=False)
 
     def total(self, compiled: CompiledCost, name: str) -> NDArray[Any]:
-        truths = self.truths(compiled.pool)
         scale = _scale(compiled)
+        return _finished(self.scaled(compiled, scale), scale, compiled.measured, name)
+
+    def scaled(self, compiled: CompiledCost, scale: int) -> NDArray[Any]:
+        """The sums times ``scale``, which makes every coefficient a whole number."""
+        truths = self.truths(compiled.pool)
         bound, additions = 0, list[tuple[NDArray[np.bool_], int | _Column]]()
         for place, constant, polys in compiled.groups:
             if constant:
@@ -82,7 +101,7 @@ class _Chunk:
                 total += np.where(there, value if exact else value.astype(object), 0)
             else:
                 total += there * value if exact else there.astype(object) * value
-        return _finished(total, scale, compiled.measured, name)
+        return total
 
     def truths(self, pool: ConditionPool) -> list[NDArray[np.bool_]]:
         """Of every condition of a pool, whether it holds in each row."""
@@ -113,6 +132,22 @@ class _Chunk:
         code = self.code(decision)
         picked: NDArray[np.bool_] = ((code >> element) & 1).astype(bool) & (code >= 0).astype(bool)
         return picked
+
+    def satisfy(self, limit: LinearLimit, compiled: Mapping[int, CompiledCost]) -> NDArray[np.bool_]:
+        """In which rows a limit holds; a comparison that names an inactive decision does."""
+        if not isinstance(limit, Linear):
+            truth = np.full(self.length, limit.conjunction)
+            for part in limit.parts:
+                join = np.logical_and if limit.conjunction else np.logical_or
+                join(truth, self.satisfy(part, compiled), out=truth)
+            return truth
+        terms = compiled[id(limit)]
+        total = self.scaled(terms, _scale(terms))  # a positive factor changes no comparison with zero
+        compare = {"<=": np.less_equal, "<": np.less, "==": np.equal, "!=": np.not_equal}[limit.op]
+        truth = np.asarray(compare(total, 0), bool)
+        for name in limit.mentioned:
+            truth |= (self.code(self.table.by_id[name]) < 0).astype(bool)
+        return truth
 
     # ------------------------------------------------------------ amounts
 

@@ -17,8 +17,9 @@ from spacec.space.activity import walk
 from spacec.space.algebra import BLOCK
 from spacec.space.architecture import architecture_of
 from spacec.space.batch import Batch, code_type
-from spacec.space.constraints import all_satisfied
-from spacec.space.decisions import DecisionTable
+from spacec.space.constraints import LinearLimit, linear_limit, needed, satisfied
+from spacec.space.cost_batch import satisfying
+from spacec.space.decisions import DecisionTable, Limit
 from spacec.space.diagram import TooManyStates
 from spacec.space.sample import TRIES, Law, Rejection, compiled_for, none_accepted, too_few
 from spacec.space.streams import DistinctStream, RankStream, Stream
@@ -137,5 +138,19 @@ class Draws:
 
 
 def valid_rows(batch: Batch) -> NDArray[np.bool_]:
-    """Which architectures satisfy the constraints."""
-    return np.array([all_satisfied(batch.table, arch.values) for arch in batch], dtype=bool)
+    """Which architectures satisfy the constraints, and have every output; those that are no sums one by one."""
+    table = batch.table
+    sums: list[LinearLimit] = [needed(need) for need in table.needs]
+    others: list[Limit] = []
+    for limit in table.constraints:
+        try:
+            sums.append(linear_limit(table, limit))
+        except SpacecError as error:
+            if error.diagnostics[0].code != "E0513":
+                raise
+            others.append(limit)
+    keep = satisfying(batch, sums)
+    for place in np.flatnonzero(keep).tolist() if others else ():
+        chosen = batch[place].values
+        keep[place] = all(satisfied(table, limit, chosen) for limit in others)
+    return keep

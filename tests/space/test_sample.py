@@ -21,6 +21,7 @@ from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import Has, Is
 from spacec.ir.dims import Symbol, poly
 from spacec.space import algebra, draws, sample, weighted
+from spacec.space.batch import Batch
 from spacec.space.decisions import Constraint, Decision, DecisionTable, Forbidden
 from spacec.space.diagram import TooManyStates
 from spacec.space.sample import Law, RejectionWarning
@@ -159,6 +160,15 @@ def test_costs_that_are_multiplied_are_met_by_rejection() -> None:
     assert {a.choices for a in found} <= {tuple(c.items()) for c in brute_force(table)}
 
 
+@settings(max_examples=150, deadline=None)
+@given(tables(constrained=True))
+def test_validity_in_bulk(table: DecisionTable) -> None:
+    free = replace(table, constraints=())
+    batch = Batch(table, algebra.unrank_batch(free, range(algebra.count(free))).codes)
+    valid = {tuple(c.items()) for c in brute_force(table)}
+    assert draws.valid_rows(batch).tolist() == [a.choices in valid for a in batch]
+
+
 def test_conditions_that_couple_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uniform sampling needs a count; decision by decision it goes without."""
 
@@ -168,7 +178,7 @@ def test_conditions_that_couple_too_much(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sample, "algebra", never)
     monkeypatch.setattr(sample, "wide", never)
     with pytest.raises(TooManyStates):
-        sample.sample(tabular())
+        sample.sample(UNEVEN)
     with pytest.warns(RejectionWarning):
         drawn = sample.sample(UNEVEN, 6_000, 1, Law(weighted=True))
     assert fits(Counter(a["top"] for a in drawn), {1: 1500.0, 2: 4500.0})
