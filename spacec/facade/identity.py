@@ -24,15 +24,16 @@ class Identity(Form):
 
         return Networks(self.graph, self.table)
 
-    def canonical(self, arch: Architecture) -> str:
+    def canonical(self, arch: Architecture, owner: str | None = None) -> str:
         """Forty hexadecimal digits: equal exactly where two architectures of this form are one network.
 
         One network: the normal forms are isomorphic, that is equal up to the order of vertices and of the terms of
         sums, identities, zeros and code that nothing reads; weights keep their identity, so two convolutions are not
         one used twice. The digest is the same in every process and on every machine. A version of the normal form is
-        part of it, and changes only in a release that says so.
+        part of it, and changes only in a release that says so. With an ``owner`` (``"cell"``) it names the network of
+        that let or tied member alone, where the text first uses it; :class:`KeyError` for one that it does not use.
         """
-        return self.networks.canonical(arch)
+        return self.networks.canonical(arch, owner)
 
     def same(self, a: Architecture, b: Architecture) -> bool:
         """Whether two architectures are one network, up to the names of its weights."""

@@ -78,6 +78,8 @@ class OpCode:
     """Such a size enters its type."""
     mentions: tuple[str, ...] = ()
     """Decisions that enter its attributes."""
+    typed: tuple[str, ...] = ()
+    """Decisions that enter the types of its inputs, which show where these are zeros."""
 
 
 @dataclass(slots=True, eq=False)
@@ -349,6 +351,8 @@ class _Expansion:
                 self._settle(code, seen)
             for decision in mentioned(code):
                 found[decision] = found.get(decision, 0) + 1
+            if isinstance(code, OpCode):
+                found.update({d: found.get(d, 0) + 1 for d in code.typed if d not in code.mentions})
             if isinstance(code, CallCode):
                 for decision, count in code.body.askers.items():
                     found[decision] = found.get(decision, 0) + count
@@ -375,6 +379,8 @@ class _Expansion:
         if code.laws.identity == "same type":
             named |= {s.name for t in (code.type, *code.sources) for s in t.symbols}
         code.mentions = tuple(sorted(n for n in named if n in known))
+        dims = (d for t in code.sources for d in t.dims if isinstance(d, Poly) and not _follows(d))
+        code.typed = tuple(sorted({s.name for d in dims for s in d.symbols if s.name in known}))
         if not code.mentions:
             code.label = _label(code, lambda value: Sizes(self.compiler.table).value(value, lambda _: None))
 

@@ -123,7 +123,7 @@ class _Walk(Reading):
             return self.values[taken]
         source, chain = code.chains[taken]
         value = self.values[source]
-        found = self.graph.steps.get((taken, value))
+        found = self.graph.steps.get((taken, value)) if value != ZERO else None
         if found is None:
             found = value
             for index in chain:
@@ -135,7 +135,7 @@ class _Walk(Reading):
 
     def op(self, index: int, code: OpCode, given: tuple[int, ...]) -> int:
         """A primitive, by its laws; where no decision enters, once for all architectures."""
-        if code.mentions:
+        if code.mentions or (code.typed and ZERO in given):
             return self.applied(index, code, given)
         found = self.graph.applied.get((index, given))
         if found is None:

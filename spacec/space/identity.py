@@ -58,9 +58,21 @@ class Networks:
         """The normal form of the whole network under decisions."""
         return self.normaliser.form(self.body, decide)
 
-    def canonical(self, arch: Architecture) -> str:
-        """Forty hexadecimal digits, equal for two architectures of the space exactly where they are one network."""
-        return self.digest(self.form(arch.values.get))
+    def canonical(self, arch: Architecture, owner: str | None = None) -> str:
+        """Forty hexadecimal digits, equal for two architectures of the space exactly where they are one network.
+
+        With an ``owner`` it names the network of a let or tied member alone, where the text first uses it.
+        """
+        body = self.body if owner is None else self.bodies[owner]
+        return self.digest(self.normaliser.form(body, arch.values.get))
+
+    @cached_property
+    def bodies(self) -> dict[str, Body]:
+        """The first body of every owner."""
+        found: dict[str, Body] = {}
+        for body in _bodies(self.body):
+            found.setdefault(body.owner, body)
+        return found
 
     @cached_property
     def liveness(self) -> Liveness:
@@ -83,7 +95,7 @@ class Networks:
         they are too many for their size (:data:`MAX_COMPARED`).
         """
         if not self.sizes:
-            self._check(count(self.table), _nodes(self.body))
+            self._check(count(self.table), sum(len(b.nodes) for b in _bodies(self.body)))
             self.sizes.update(Counter(map(self.canonical, enumerate_architectures(self.table))))
         return self.sizes[self.canonical(arch)]
 
@@ -110,13 +122,13 @@ class Networks:
                 yield arch
 
 
-def _nodes(body: Body) -> int:
-    """Nodes of a body and of those that it calls, once each."""
-    seen: dict[int, Body] = {}
-    stack = [body]
+def _bodies(root: Body) -> list[Body]:
+    """A body and those that it calls, once each, as they are met."""
+    found: dict[int, Body] = {}
+    stack = [root]
     while stack:
         at = stack.pop()
-        if id(at) not in seen:
-            seen[id(at)] = at
-            stack.extend(code.body for code in at.nodes if isinstance(code, CallCode))
-    return sum(len(b.nodes) for b in seen.values())
+        if id(at) not in found:
+            found[id(at)] = at
+            stack.extend(code.body for code in reversed(at.nodes) if isinstance(code, CallCode))
+    return list(found.values())

@@ -203,6 +203,19 @@ def test_two_networks(one: str, other: str) -> None:
     assert set(digests(space(f"net = {one}\n"))).isdisjoint(digests(space(f"net = {other}\n")))
 
 
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("net = conv(1, elastic {2, 4}) >> zero >> bn >> conv(1, 4)", 2),
+        ("let f = relu >> bn\nnet = conv(1, elastic {2, 4}) >> zero >> f >> conv(1, 4)", 2),
+        ("net = conv(1, elastic {2, 4}) >> zero >> conv(1, 4)", 1),
+    ],
+)
+def test_zeros_of_two_sizes(text: str, networks: int) -> None:
+    """Zeros that a norm sees have the width that is chosen, also in a let that is called with them."""
+    assert len(set(digests(space(f"{text}\n")))) == networks
+
+
 def test_sharing_across_bodies() -> None:
     """A tied layer that a let reads is told from another: sharing beyond the let is part of the network."""
     found = space(
