@@ -59,6 +59,8 @@ class Session:
     """The library path: where files of ``use`` are looked up that do not stand beside their user."""
     costs: Mapping[str, OwnCost] = field(default_factory=dict)
     """Costs of the user's own, by name."""
+    constrained: bool = True
+    """What a text's own ``where`` says counts; without, tables that it names need not be there."""
 
     @staticmethod
     def default(ops: Iterable[Source] = (), libraries: Iterable[str | Path] = ()) -> Session:
@@ -93,7 +95,8 @@ class Session:
         if sink.failed:
             report_names(file, self.prelude, self.ops, sink)
         sink.check()
-        file = replace(file, items=(*file.items, *map(parse_where, where)))
+        items = file.items if self.constrained else tuple(i for i in file.items if not isinstance(i, ast.Where))
+        file = replace(file, items=(*items, *map(parse_where, where)))
         imports = read_modules(file, self.folders, self.registry, sink)
         sink.check()
         given = {name: as_expression(name, value) for name, value in params.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import tell, tell_json, tell_lines
-from spacec.cli.spaces import file_argument, json_option, open_space, read_params, space_options
+from spacec.cli.spaces import file_argument, input_sizes, json_option, open_space, space_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +82,7 @@ def sample(
             quantiles=quantiles or 0,
             seed=seed,
             replace=not distinct,
-            **_sizes(space, sizes),
+            **input_sizes(space, sizes),
         )
         _tell_strata(space, stratify, strata, as_json)
         return
@@ -91,17 +91,6 @@ def sample(
         tell_json([space.to_json(arch) for arch in drawn])
         return
     tell_lines(arch.text() for arch in drawn)
-
-
-def _sizes(space: Space, items: tuple[str, ...]) -> dict[str, int]:
-    free = {symbol.name for kind in space.inputs.values() for symbol in kind.symbols}
-    given = read_params(items)
-    for name, value in given.items():
-        if name not in free or not isinstance(value, int):
-            raise click.UsageError(
-                f"--size {name}: {'not a whole number' if name in free else 'no free size of an input'}"
-            )
-    return given
 
 
 def _tell_strata(space: Space, cost: str, strata: tuple[Stratum, ...], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -99,12 +100,30 @@ def side_options(first: str, second: str) -> Callable[[F], F]:
     return decorate
 
 
-def open_space(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...]) -> Space:
-    """The space of a file (``-`` is standard input) in the form that the options ask for."""
+def open_space(
+    file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...], constrained: bool = True
+) -> Space:
+    """The space of a file (``-`` is standard input) in the form that the options ask for.
+
+    Without ``constrained`` the ``where`` of its text is left out.
+    """
     from spacec.driver import Session  # the compiler is not needed for --help
 
     given = read_params(params)
-    return Session.default(ops, library_folders()).compile(read_source(file), given, preset, further_constraints())
+    session = replace(Session.default(ops, library_folders()), constrained=constrained)
+    return session.compile(read_source(file), given, preset, further_constraints())
+
+
+def input_sizes(space: Space, items: tuple[str, ...]) -> dict[str, int]:
+    """What ``--size H=64`` gives to the free sizes of the inputs."""
+    free = {symbol.name for kind in space.inputs.values() for symbol in kind.symbols}
+    given = read_params(items)
+    for name, value in given.items():
+        if name not in free or not isinstance(value, int):
+            raise click.UsageError(
+                f"--size {name}: {'not a whole number' if name in free else 'no free size of an input'}"
+            )
+    return given
 
 
 def library_folders() -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("query", "ask a benchmark for architectures", "spacec.cli.query:query"),
         CommandDescriptor("convert", "read and write other projects' architectures", "spacec.cli.convert:convert"),
         CommandDescriptor("encode", "write architectures as rows of numbers", "spacec.cli.encode:encode"),
+        CommandDescriptor("profile", "measure the ops of a space on this machine", "spacec.cli.profile:profile"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),
         CommandDescriptor("migrate", "carry results over to an edited space", "spacec.cli.migrate:migrate"),

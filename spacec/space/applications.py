@@ -78,7 +78,7 @@ def function_terms(
             for when, values in cases_of(graph, decisions, node, sizes):
                 sums[when] = sums.get(when, 0) + priced(graph, node, values)
         except OpenSizes as error:
-            raise SpacecError(_missing(name, error.names)) from None
+            raise SpacecError(missing_sizes(name, error.names)) from None
         except TooManySizes:
             headline = f"`{node.spec.name}` has too many sizes here to ask {name} for each of them"
             raise SpacecError(Diagnostic("E0534", headline, node.span)) from None
@@ -114,7 +114,7 @@ def applied(
         values: dict[str, Number] = dict(sizes)
         free = _symbols_of(graph, node)
         if unknown := sorted({s.name for s in free if s.name not in table.by_id and s.name not in sizes}):
-            raise SpacecError(_missing(name, unknown))
+            raise SpacecError(missing_sizes(name, unknown))
         for s in free:
             if s.name in table.by_id:
                 values[s.key] = symbol_number(table.by_id[s.name], arch.get(s.name), s.part)
@@ -167,7 +167,8 @@ def _amount(number: Number) -> Dim:
     return number if isinstance(number, int) else Poly((((), number),))
 
 
-def _missing(name: str, sizes: list[str]) -> Diagnostic:
+def missing_sizes(name: str, sizes: list[str]) -> Diagnostic:
+    """E0512: what is asked for depends on these sizes of inputs."""
     headline = f"{name} depends on the size{'s' * (len(sizes) > 1)} {', '.join(sizes)}"
     return Diagnostic("E0512", headline, notes=(f"give it: {sizes[0]} = 64",))
 

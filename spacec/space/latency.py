@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from spacec.diagnostics.model import Diagnostic, Label, SpacecError
@@ -28,8 +28,9 @@ from spacec.ir.ops import AttrValue
 from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType
 from spacec.source import SourceFile, Span
-from spacec.space.applications import OpenSizes, TooManySizes, cases_of
-from spacec.space.decisions import CostTerm, Decision
+from spacec.space.applications import OpenSizes, TooManySizes, applied, cases_of, missing_sizes
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import CostTerm, Decision, DecisionTable
 from spacec.space.values import Number
 
 COLUMNS = ("op", "input", "attributes", "ms")
@@ -220,6 +221,51 @@ class _Lookup:
         labels = (Label(node.span, "applied here"),) if node.span.source.text else ()
         finding = Diagnostic(code, headline, self.use, "of this table", labels, notes, help)
         self.found.setdefault((node.spec.name, headline), finding)
+
+
+@dataclass(frozen=True)
+class Application:
+    """An op at given sizes, as a row of a table names it: ``node`` of the graph, ``values`` by the symbols' keys."""
+
+    op: str
+    input: str
+    attributes: str
+    node: int = field(compare=False)
+    values: Mapping[str, Number] = field(compare=False)
+
+
+def distinct_applications(
+    graph: FlatGraph, table: DecisionTable, sizes: Mapping[str, int], arch: Architecture | None = None
+) -> tuple[list[Application], list[Span]]:
+    """What a table must tell of a space, or of one architecture; and where ops are that have too many sizes to list.
+
+    ``graph`` is the graph written out. Raises :class:`SpacecError` (E0512) where the size of an input is missing.
+    """
+    found: dict[Application, None] = {}
+    left: dict[Span, None] = {}
+    if arch is not None:
+        places = {id(node): k for k, node in enumerate(graph.nodes)}
+        for node, values in applied(graph, table, arch, "a latency", sizes):
+            found.setdefault(_application(graph, places[id(node)], node, values))
+        return list(found), []
+    for place, each in enumerate(graph.nodes):
+        if not isinstance(each, FlatOp):
+            continue
+        try:
+            for _, values in cases_of(graph, table.by_id, each, sizes):
+                found.setdefault(_application(graph, place, each, values))
+        except OpenSizes as error:
+            raise SpacecError(missing_sizes("a latency", error.names)) from None
+        except TooManySizes:
+            left.setdefault(each.span)
+    return list(found), list(left)
+
+
+def _application(graph: FlatGraph, place: int, node: FlatOp, values: Mapping[str, Number]) -> Application:
+    shape = "+".join(shape_text(graph.nodes[i].type, values) for i in node.inputs)
+    texts = ((name, attribute_text(value, values)) for name, value in sorted(node.attrs.items()))
+    told = " ".join(f"{name}={text}" for name, text in texts if text and not any(c in text for c in " =\t"))
+    return Application(node.spec.name, shape or ANY, told, place, values)
 
 
 def _number(dim: Dim, values: Mapping[str, Number]) -> str:
