@@ -83,16 +83,14 @@ def profile(
     for span in left:
         say(f"left out: `{span.text}` has sizes that follow what is picked; --arch measures them for one architecture")
 
-    import torch
-
-    from spacec.lower.profile import Timing, device_name, milliseconds
+    from spacec.lower.profile import VERSION, Timing, device_name, milliseconds, use_threads
     from spacec.search.device import resolve_device
 
     if threads is not None:
-        torch.set_num_threads(threads)
+        use_threads(threads)
     timing = Timing(resolve_device(device), batch, repeats)
     table = _Table.opened(Path(output), {"device": device_name(timing.device), "batch": str(batch)})
-    table.notes = _notes(space.name, timing, torch.__version__)
+    table.notes = _notes(space.name, timing, VERSION)
     missing = [a for a in wanted if _key(a) not in table.rows]
     say(f"{len(wanted)} ops on {table.about['device']}, {len(wanted) - len(missing)} of them in {output} already")
     with table.kept():

@@ -20,6 +20,8 @@ from spacec.lower import sizes
 from spacec.lower.layers import Call, Shape, lower
 from spacec.lower.modules_graph import Graph
 
+VERSION = str(torch.__version__)
+
 LEAST = 1e-3
 """Seconds of one repeat: an op that takes less runs several times in it."""
 MOST_RUNS = 1_000
@@ -56,6 +58,11 @@ def milliseconds(flat: FlatGraph, node: int, values: Mapping[str, sizes.Size], t
     run: Callable[..., object] = built
     with torch.no_grad():
         return _median(lambda: run(*inputs), timing) * 1e3
+
+
+def use_threads(count: int) -> None:
+    """Threads of the CPU that ops may use from now on."""
+    torch.set_num_threads(count)
 
 
 def example(shape: Shape, batch: int, device: torch.device) -> Tensor:
