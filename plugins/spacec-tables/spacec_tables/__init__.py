@@ -15,7 +15,13 @@ def spacec_benchmarks() -> list[BenchmarkDescriptor]:
             "15,625 cells on CIFAR-10, CIFAR-100 and ImageNet16-120",
             "spacec_tables.nas_bench_201:open_nas_bench_201",
             "spacec-tables[nas-bench-201]",
-            "or a CSV file with a column arch",
+            "or a CSV file with a column arch, or one of NATS-tss-v1_0-3ffb9 and NAS-Bench-201-v1_1-096897.pth",
+        ),
+        BenchmarkDescriptor(
+            "nats-bench-size",
+            "32,768 networks of five widths on CIFAR-10, CIFAR-100 and ImageNet16-120",
+            "spacec_tables.nats_bench_size:open_nats_bench_size",
+            files="NATS-sss-v1_0-50262-simple, or NATS-sss-v1_0-50262.pickle.pbz2",
         ),
         BenchmarkDescriptor(
             "nas-bench-graph",

@@ -20,6 +20,12 @@ def six(ops: Sequence[Names]) -> tuple[tuple[Names, ...], ...]:
     return (tuple(ops),) * len(EDGES)
 
 
+def string_of_ops(ops: Sequence[str]) -> str:
+    """The benchmark's own string of six operations."""
+    a, b, c, d, e, f = ops
+    return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+
 def ops_of_string(text: str, ops: Sequence[str]) -> tuple[str, ...]:
     """The six operations of ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``; the terms of a node may stand in any order.
 

@@ -12,10 +12,11 @@ from statistics import fmean
 from typing import Any
 
 from spacec.space.architecture import Architecture
-from spacec.space.benchmark import Benchmark, Measure, Measured, Names, data_file, fitted, unreadable
+from spacec.space.benchmark import Benchmark, Measure, Measured, Names, data_file, fitted
 from spacec.space.decisions import DecisionTable
-from spacec_tables.cells import ops_of_string, six
+from spacec_tables.cells import ops_of_string, six, string_of_ops
 from spacec_tables.columns import csv_benchmark
+from spacec_tables.nats import DATASETS, MEASURES, SEEDS, Results
 from spacec_tables.sources import package_folder, unpickled, version_of
 
 NAME = "nas-bench-201"
@@ -28,6 +29,7 @@ OPS: tuple[Names, ...] = (
     ("avg_pool_3x3", "pool", "avg_pool"),
 )
 """In the order of the benchmark; the second name is the one of the shipped grammar."""
+GET = "a CSV file, or a file of the repositories D-X-Y/NATS-Bench (NATS-tss-…) and D-X-Y/NAS-Bench-201 (.pth)"
 NAMES = tuple(names[0] for names in OPS)
 
 Reader = Callable[[Architecture], tuple[str, ...]]
@@ -45,10 +47,20 @@ def open_nas_bench_201(table: DecisionTable, path: Path | None) -> Benchmark:
     read = fitted(table, NAME, six(OPS))
     if path is None:
         return _from_package(table, read)
-    found = data_file(NAME, path, (), "")
+    found = data_file(NAME, path, (), GET)
     if found.name.endswith((".csv", ".csv.gz")):
         return csv_benchmark(NAME, table, found, ("arch",), lambda row: ops_of_string(row["arch"], NAMES), read)
-    raise unreadable(NAME, found, "a file of another kind than .csv and .csv.gz")
+    return _from_results(table, read, found)
+
+
+def _from_results(table: DecisionTable, read: Reader, path: Path) -> Benchmark:
+    results = Results(NAME, path)
+
+    def lookup(arch: Architecture, which: Mapping[str, str]) -> Measured | None:
+        return results.measured(string_of_ops(read(arch)), which)
+
+    which = {"dataset": tuple(DATASETS), "epochs": ("200", "12"), "seed": SEEDS}
+    return Benchmark(NAME, table, MEASURES, lookup, which, str(path))
 
 
 def _from_package(table: DecisionTable, read: Reader) -> Benchmark:

@@ -10,7 +10,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.space.benchmark import unreadable
@@ -35,16 +35,26 @@ def version_of(distribution: str) -> str:
     return f"{distribution} {importlib.metadata.version(distribution)}"
 
 
+_HARMLESS = {
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+}
+"""What numbers of NumPy and ordered dicts are made by."""
+
+
 class _Data(pickle.Unpickler):
     """Reads numbers, texts, lists, tuples, sets and dicts; whatever else a pickle asks for is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return dict
+        if (module, name) in _HARMLESS:
+            return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def unpickled(benchmark: str, path: Path, file: BinaryIO | None = None) -> Any:
+def unpickled(benchmark: str, path: Path, file: IO[bytes] | None = None) -> Any:
     """The plain data in a pickle; nothing in it can run code. Raises E0734 for anything else."""
     try:
         if file is not None:
