@@ -9,6 +9,7 @@ depends only on the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -27,6 +28,7 @@ from spacec.space.explore import explore
 from spacec.space.impose import impose
 from spacec.space.planner import plan
 from spacec.space.schedule import IN, OUT, Step
+from spacec.space.tally import tally
 from spacec.space.validate import validate
 from spacec.space.values import Value
 
@@ -127,7 +129,16 @@ def count(table: DecisionTable, owner: str | None = None, where: bool = True) ->
     space does: conditions on other owners' decisions count as met, and constraints that also concern
     other owners say nothing.
     """
-    return algebra(table, where, owner).total
+    try:
+        return algebra(table, where, owner).total
+    except TooManyStates:
+        key = ("tally", where, owner)
+        if key not in table.memo:
+            with no_collection():
+                table.memo[key] = _tallied(table, where, owner)
+        if table.memo[key] is None:
+            raise
+        return int(table.memo[key])
 
 
 def rank(table: DecisionTable, arch: Architecture, where: bool = True) -> int:
@@ -199,7 +210,26 @@ def _check(table: DecisionTable, compiled: Algebra, rank: int, end: int | None =
         )
 
 
-def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:
+def _tallied(table: DecisionTable, where: bool, owner: str | None) -> int | None:
+    """The number of assignments, without a diagram of each part; ``None`` where that takes too long as well."""
+    total = 1
+    for decisions, limits in _parts(table, where, owner):
+        found = None
+        with suppress(TooManyStates):
+            found = tally(decisions, limits)
+        try:
+            total *= found if found is not None else _size(_diagram((decisions, limits), Meter(LIMIT)))
+        except TooManyStates:
+            return None
+    return total
+
+
+def _size(diagram: Diagram) -> int:
+    return 0 if diagram.root == DEAD else diagram.counts()[diagram.root]
+
+
+def _parts(table: DecisionTable, where: bool, owner: str | None) -> list[Component]:
+    """The components of a table, or of what one owner decides, with their constraints."""
     decisions = [d for d in table.decisions if owner in (None, d.owner)]
     constraints: list[LinearLimit] = [needed(n) for n in table.needs]
     if where:
@@ -207,8 +237,12 @@ def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) 
     if owner is not None:
         own = {d.id for d in decisions}
         constraints = [c for c in constraints if own.issuperset(concerns(c, table.by_id))]
+    return components(decisions, constraints)
+
+
+def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:
     meter = Meter(limit)
-    diagrams = tuple(_diagram(component, meter) for component in components(decisions, constraints))
+    diagrams = tuple(_diagram(component, meter) for component in _parts(table, where, owner))
     return Algebra(diagrams, tuple(d.counts() for d in diagrams))
 
 
