@@ -115,7 +115,7 @@ def main() -> None:
     about = [
         "The space of `grammars/tabular.space`: three layers of 20 sizes each, 1,027 features, at most 41,153 weights "
         "(Yang et al., TabNAS, NeurIPS 2022; the list of sizes is a re-implementation's).",
-        f"Of its {space.count(where=False):,} architectures {space.count():,} are valid: P(V) of the uniform controller "
+        f"Of its {space.count(where=False):,} architectures {space.count():,} are valid: P(V) of a uniform controller "
         f"is {uniform} = {float(uniform):.6f}, exactly.",
         f"Estimates: {options.runs} runs each, root mean square of the relative errors (of the gradient: of its norm).",
         options.note,
