@@ -12,25 +12,36 @@ from typing import Any
 
 from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
+from spacec.insight import GLANCE, Effort, counted_kinds, extent, insight
 from spacec.ir.graph import CallNode, SpaceGraph
 from spacec.ir.naming import ROOT_OWNER
+from spacec.memory import no_collection
 from spacec.source import SourceFile
-from spacec.space.algebra import count
 from spacec.space.constraints import constraint_text
 from spacec.space.cost import free_sizes
 from spacec.space.decisions import Decision
 from spacec.space.diagram import TooManyStates
 from spacec.space.extremes import extremes
 from spacec.space.feasible import count_within
+from spacec.space.results import RESULTS
 from spacec.syntax import ast
 from spacec.syntax.format import format_expression
 from spacec.syntax.parse import parse
 from spacec.syntax.walk import nodes
 
 
-def summarise(space: Space) -> dict[str, Any]:
-    """The facts, by name: numbers, texts, lists and dictionaries, ready for JSON. Integers are exact."""
+def summarise(space: Space, effort: Effort = GLANCE) -> dict[str, Any]:
+    """The facts, by name: numbers, texts, lists and dictionaries, ready for JSON. Integers are exact.
+
+    What is estimated stands beside ``"exact": false``; ``effort`` bounds what is done for it.
+    """
+    with no_collection():
+        return _summary(space, effort)
+
+
+def _summary(space: Space, effort: Effort) -> dict[str, Any]:
     table = space.table
+    number = total(space)
     file = parse(SourceFile(space.name, space.text))
     owners = owner_facts(space)
     return {
@@ -42,7 +53,7 @@ def summarise(space: Space) -> dict[str, Any]:
         "inputs": {name: str(type_) for name, type_ in space.inputs.items()},
         "outputs": {name: str(type_) for name, type_ in space.outputs.items()},
         "preconditions": [str(p) for p in space.preconditions],
-        "count": total(space),
+        "count": number,
         "count_without_where": total(space, where=False),
         "count_by_owner": {owner: total(space, owner) for owner in table.owners},
         "constraints": [
@@ -54,9 +65,11 @@ def summarise(space: Space) -> dict[str, Any]:
         ],
         "supernet_params": space.supernet_params(),
         "frozen_params": space.frozen_params(),
-        "costs": {name: bounds(space, name) for name in table.costs},
+        "costs": {name: bounds(space, name, effort) for name in table.costs},
         "owners": owners,
         "recursion": recursion(file, space.graph),
+        "kinds": counted_kinds(space),
+        **insight(space, number, effort),
         "decisions": [decision_facts(d) for d in table.decisions],
         "slots": [{"id": s.id, "labels": list(s.labels)} for s in table.slots],
     }
@@ -64,9 +77,8 @@ def summarise(space: Space) -> dict[str, Any]:
 
 def total(space: Space, owner: str | None = None, where: bool = True) -> int | None:
     """A count, or ``None`` where it takes too long or the constraints cannot be counted under."""
-    only = len(space.table.owners) == 1
     try:
-        return count(space.table, None if only else owner, where)
+        return space.count(owner, where)
     except TooManyStates:
         return None
     except SpacecError as error:
@@ -75,12 +87,14 @@ def total(space: Space, owner: str | None = None, where: bool = True) -> int | N
         raise
 
 
-def bounds(space: Space, cost: str) -> dict[str, Any] | None:
+def bounds(space: Space, cost: str, effort: Effort) -> dict[str, Any] | None:
     """Least and largest cost of a valid architecture; or the input ``sizes`` that it depends on."""
+    if extent(space) > (effort.spread if cost in RESULTS else effort.bounded):
+        return None  # the graph written out, which costs of results read, takes longest to make
     free = free_sizes(space.table, cost)
     if free:
         return {"sizes": list(free)}
-    found = extremes(space.table, cost)
+    found = extremes(space.table, cost, limit=effort.work)
     if found is None:
         return None
     least, most = (n if isinstance(n, int) else float(n) for n in found)

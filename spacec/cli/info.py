@@ -8,15 +8,18 @@ from typing import Any
 
 import click
 
+from spacec.cli.bars import bars
 from spacec.cli.numbers import counted, share, writable
 from spacec.cli.output import show, table, tell, tell_json
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 SHOWN_LABELS = 90
 """Characters of a list of candidates before it is cut."""
-SHOWN_DECISIONS = 60
-"""Decisions that are listed before the rest is counted."""
-SHOWN_OWNERS = 24
+SHOWN_DECISIONS = 24
+"""Rows of decisions that are listed before the rest is counted."""
+SHOWN_OWNERS = 6
+SHOWN_FORMS = 4
+"""Presets with what they set; of more, the last line has the names."""
 RUN = 3
 """Decisions alike that are listed in one row."""
 
@@ -24,31 +27,43 @@ RUN = 3
 @click.command()
 @file_argument
 @space_options
+@click.option("--all", "everything", is_flag=True, help="List every decision and every owner.")
+@click.option("--deep", is_flag=True, help="Also find what takes longer than a glance, for up to some minutes.")
 @json_option
-def info(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str, ...], as_json: bool) -> None:
-    """Show what a space holds: forms, sizes, counts, costs, constraints, who decides, and every decision.
+def info(
+    file: str,
+    params: tuple[str, ...],
+    preset: str | None,
+    ops: tuple[str, ...],
+    everything: bool,
+    deep: bool,
+    as_json: bool,
+) -> None:
+    """Show the shape of a space: forms, sizes, counts, costs and how they spread, constraints, who decides, and what.
 
-    Numbers are exact; one that would take long to find is left out. --json has all of them, in full.
+    Numbers are exact, or say from how many uniform samples they are estimated; one that would take long to find is left
+    out, unless --deep looks for it. --json has all of them, in full.
 
     \b
     Example:
       spacec info grammars/darts.space -p C=36 -p layers=20
     """
+    from spacec.insight import DEEP, GLANCE
     from spacec.summary import summarise
 
     space = open_space(file, params, preset, ops)
     nothing_left = space.infeasible()
     if nothing_left is not None:
         show([nothing_left])
-    facts = summarise(space)
+    facts = summarise(space, DEEP if deep else GLANCE)
     if as_json:
         tell_json(writable(facts))
         return
     tell(table(list(_summary(facts)), indent=""))
     for title, rows in (
         ("constraints", _constraints(facts)),
-        ("owners", _owners(facts)),
-        ("decisions", _decisions(facts)),
+        ("owners", _owners(facts, everything)),
+        ("decisions", _decisions(facts, everything)),
     ):
         if rows:
             tell(f"\n{title}")
@@ -58,12 +73,15 @@ def info(file: str, params: tuple[str, ...], preset: str | None, ops: tuple[str,
 def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "space", f"{facts['space']}  {facts['digest']}"
     yield "parameters", _settings(facts["parameters"]) or "none"
-    forms = [f"{name}({_settings(form)})" for name, form in facts["forms"].items()] or ["none"]
-    yield from _titled("presets", forms)
+    forms = [f"{name}({_settings(form)})" for name, form in facts["forms"].items()]
+    if len(forms) > SHOWN_FORMS:
+        forms = [*forms[: SHOWN_FORMS - 1], ", ".join(list(facts["forms"])[SHOWN_FORMS - 1 :])]
+    yield from _titled("presets", forms or ["none"])
     yield "inputs", ", ".join(f"{name}: {type_}" for name, type_ in facts["inputs"].items())
     yield "outputs", ", ".join(f"{name}: {type_}" for name, type_ in facts["outputs"].items())
     yield from (("precondition", text) for text in facts["preconditions"])
-    yield "decisions", f"{len(facts['decisions']):,}"
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in facts["kinds"].items())
+    yield "decisions", f"{len(facts['decisions']):,}" + (f": {kinds}" if kinds else "")
     yield "slots", f"{len(facts['slots']):,} with {sum(len(s['labels']) for s in facts['slots']):,} candidates"
     yield "architectures", counted(facts["count"])
     if facts["constraints"]:
@@ -71,15 +89,36 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "without where", counted(free)
         if facts["count"] is not None and free:
             yield "valid share", share(facts["count"], free)
+    if facts["distinct"] is not None:
+        same = facts["distinct"]
+        yield "distinct", f"{same['count']:,} networks: {100 * same['duplicates']:.3g} % are duplicates"
+    if facts["dead"] is not None:
+        yield "dead", _dead(facts["dead"])
     frozen = f", {facts['frozen_params']:,} of them frozen" if facts["frozen_params"] else ""
     yield "weights", f"{facts['supernet_params']:,} in the supernet{frozen}"
     for cost, bounds in facts["costs"].items():
+        title, spread = "weights" if cost == "params" else cost, facts["histograms"].get(cost)
         if bounds is not None:
             sizes = bounds.get("sizes")
             told = f"depend on {', '.join(sizes)}" if sizes else f"{_range(bounds)} in a network"
-            yield "weights" if cost == "params" else cost, told
+            yield title, told
+        if spread is not None:
+            yield title if bounds is None else "", _histogram(spread)
     if facts["recursion"]:
         yield "recursion", ", ".join(f"{name} ({n} instances)" for name, n in facts["recursion"].items())
+
+
+def _histogram(found: Mapping[str, Any]) -> str:
+    """The bins in one line, the middle, and how it is known."""
+    middle = f"{found['median']:,}" if isinstance(found["median"], int) else f"{found['median']:g}"
+    known = "" if found["exact"] else f", from {found['samples']:,} samples"
+    return f"|{bars(found['shares'])}|  half up to {middle}{known}"
+
+
+def _dead(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    sure = "" if found["exact"] else f" ({100 * low:.0f} to {100 * high:.0f} %, from {found['samples']:,} samples)"
+    return f"{100 * found['share']:.0f} % of the architectures{sure} have a decision on no path to an output"
 
 
 def _titled(title: str, lines: list[str]) -> Iterator[tuple[str, str]]:
@@ -103,13 +142,16 @@ def _range(bounds: Mapping[str, int | float]) -> str:
 
 def _constraints(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Each constraint as written, and how many architectures it would leave by itself."""
-    return [
-        (c["text"], "" if c["satisfied_by"] is None else f"alone leaves {counted(c['satisfied_by'])}")
-        for c in facts["constraints"]
-    ]
+    return [(c["text"], _left(c["satisfied_by"], facts["count_without_where"])) for c in facts["constraints"]]
 
 
-def _owners(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _left(number: int | None, whole: int | None) -> str:
+    if number is None:
+        return ""
+    return f"alone leaves {counted(number)}" + (f" ({share(number, whole)})" if whole else "")
+
+
+def _owners(facts: Mapping[str, Any], everything: bool) -> list[tuple[str, ...]]:
     """Nothing where ``net`` owns all there is."""
     if all(not owner["kind"] for owner in facts["owners"]):
         return []
@@ -123,12 +165,12 @@ def _owners(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
         )
         for owner in facts["owners"]
     ]
-    if len(rows) <= SHOWN_OWNERS:
+    if everything or len(rows) <= SHOWN_OWNERS:
         return rows
-    return [*rows[:SHOWN_OWNERS], ("…", "", "", "", f"{len(rows) - SHOWN_OWNERS:,} more; --json lists all")]
+    return [*rows[:SHOWN_OWNERS], ("…", "", "", "", f"{len(rows) - SHOWN_OWNERS:,} more; --all lists them")]
 
 
-def _decisions(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _decisions(facts: Mapping[str, Any], everything: bool) -> list[tuple[str, ...]]:
     """One row for each decision, or for a run of :data:`RUN` or more alike that differ in their last place."""
     rows: list[tuple[str, ...]] = []
     for (stem, kind, candidates), run in groupby(facts["decisions"], _alike):
@@ -137,9 +179,9 @@ def _decisions(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
             last = ids[-1].rpartition("[")[2]
             ids = [f"{stem}[{ids[0].rpartition('[')[2][:-1]}..{last}"]
         rows += [(name, kind, candidates) for name in ids]
-    if len(rows) <= SHOWN_DECISIONS:
+    if everything or len(rows) <= SHOWN_DECISIONS:
         return rows
-    return [*rows[:SHOWN_DECISIONS], ("…", "", f"{len(rows) - SHOWN_DECISIONS:,} more rows; --json lists all")]
+    return [*rows[:SHOWN_DECISIONS], ("…", "", f"{len(rows) - SHOWN_DECISIONS:,} more rows; --all lists them")]
 
 
 def _alike(decision: Mapping[str, Any]) -> tuple[str, str, str]:

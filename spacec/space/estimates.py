@@ -44,10 +44,13 @@ class Share:
         return low, whole * self.hits // self.samples, most
 
 
-def free_samples(table: DecisionTable, n: int, seed: int = 0) -> Iterator[dict[str, Value]]:
-    """``n`` uniform and independent architectures before constraints, as the values of their active decisions."""
-    rng, free = Random(seed), algebra(table, where=False)
-    return (uniform(free, rng) for _ in range(n))
+def samples_of(table: DecisionTable, n: int, seed: int = 0, where: bool = True) -> Iterator[dict[str, Value]]:
+    """``n`` uniform and independent architectures, as the values of their active decisions, lazily and without arrays.
+
+    Raises E0510 where they cannot be counted. There must be one.
+    """
+    rng, exact = Random(seed), algebra(table, where)
+    return (uniform(exact, rng) for _ in range(n))
 
 
 def affordable(table: DecisionTable) -> int:
@@ -59,4 +62,4 @@ def share_valid(table: DecisionTable, samples: int | None = None, seed: int = 0)
     """The share of the architectures that satisfy the constraints; by default from as many samples as a few seconds
     allow. Raises E0510 where not even the space without constraints can be counted."""
     samples = samples or affordable(table)
-    return Share(sum(all_satisfied(table, chosen) for chosen in free_samples(table, samples, seed)), samples)
+    return Share(sum(all_satisfied(table, chosen) for chosen in samples_of(table, samples, seed, where=False)), samples)

@@ -6,16 +6,19 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import spacec as package
+from spacec.cli.bars import bars
 from spacec.cli.numbers import counted, rounded, writable
 from tests.cli.running import ROOT, Done
 
 Run = Callable[..., Done]
+GOLDEN = Path(__file__).parent / "golden"
 
 EVERYTHING = """\
 space everything(C = 4, limit = 100K, classes = 10)
@@ -86,12 +89,77 @@ def test_the_numbers_are_those_of_every_architecture(spacec: Run, file: Path) ->
 def test_every_shipped_space_has_its_page(spacec: Run, grammar: Path) -> None:
     done = spacec("info", grammar)
     assert (done.code, done.err) == (0, "")
-    assert len(done.out.splitlines()) < 110
+    page = done.out.partition("\ndecisions\n")[0].splitlines()
+    assert len(page) <= 26
+    assert len(done.out.splitlines()) < len(page) + 30
     facts = json.loads(spacec("info", grammar, "--json").out)
     assert facts["count"] == package.load(grammar).count()
     bounds = facts["costs"]["params"]
     if bounds is not None:
         assert bounds["min"] <= bounds["max"] <= facts["supernet_params"]
+
+
+@pytest.mark.parametrize("grammar", ["darts", "nas_bench_201", "tabular"])
+def test_the_page_as_it_was_read(spacec: Run, grammar: str) -> None:
+    """All but the line that depends on which samples are drawn. To renew: write what the command prints."""
+    lines = spacec("info", ROOT / "grammars" / f"{grammar}.space").out.splitlines(keepends=True)
+    shown = "".join(line for line in lines if not line.startswith("dead "))
+    assert shown == (GOLDEN / f"info_{grammar}.txt").read_text(encoding="utf-8")
+
+
+def test_the_list_is_short_unless_all_is_asked_for(spacec: Run) -> None:
+    file = ROOT / "grammars" / "hierarchical.space"
+    done = spacec("info", file, "-p", "levels=2")
+    assert "more rows; --all lists them" in done.out
+    assert len(done.out.splitlines()) < 50
+    everything = spacec("info", file, "-p", "levels=2", "--all").out
+    assert "--all" not in everything
+    assert len(everything.splitlines()) > 500
+
+
+def test_histograms_are_those_of_every_architecture(spacec: Run) -> None:
+    facts = json.loads(spacec("info", ROOT / "grammars" / "nas_bench_201.space", "--json").out)
+    found, space = facts["histograms"]["params"], package.load(ROOT / "grammars" / "nas_bench_201.space")
+    costs = sorted(73_306 + 243_040 * threes + 28_000 * ones for threes, ones in _kernels(space))
+    assert found["exact"] is True
+    assert found["median"] == costs[(len(costs) - 1) // 2]
+    edges = found["edges"]
+    for k, share in enumerate(found["shares"]):
+        last = k == len(found["shares"]) - 1
+        inside = sum(edges[k] <= c < edges[k + 1] or (last and c == edges[-1]) for c in costs)
+        assert share == pytest.approx(inside / len(costs))
+    low, high = facts["dead"]["interval"]
+    assert facts["dead"]["exact"] is False
+    assert low < 1 - 5_040 / 15_625 < high  # no edge is none, or all that are cut off
+
+
+def _kernels(space: package.Space) -> list[tuple[int, int]]:
+    """Numbers of 3x3 and 1x1 convolutions of every architecture: (a + b + 3)^6, by its coefficients."""
+    assert space.count() == 15_625
+    return [(c.count(0), c.count(1)) for c in product(range(5), repeat=6)]
+
+
+def test_what_is_few_is_compared_in_whole(spacec: Run, tmp_path: Path) -> None:
+    path = tmp_path / "few.space"
+    path.write_text(
+        "space few\ninput x: [4, 8, 8]\noutput y: [4, 8, 8]\nnet = (relu | relu | zero) >> (conv(1) | zero)\n"
+    )
+    facts = json.loads(spacec("info", path, "--json").out)
+    assert facts["count"] == 6
+    assert facts["dead"]["exact"] is True
+    space = package.load(path)
+    assert facts["dead"]["share"] == pytest.approx(sum(bool(space.dead(a)) for a in space.enumerate()) / 6)
+    assert facts["distinct"]["count"] == len({space.canonical(a) for a in space.enumerate()})
+    assert facts["distinct"]["duplicates"] == pytest.approx(1 - facts["distinct"]["count"] / 6)
+    assert "networks: " in spacec("info", path).out
+
+
+def test_bars_fit_what_they_are_printed_to() -> None:
+    shares = [0.0, 0.001, 0.5, 1.0]
+    assert bars(shares, "utf-8") == " ▁▄█"
+    assert bars(shares, "ascii") == " .=@"
+    assert bars([], "utf-8") == ""
+    assert bars([0.0, 0.0], "utf-8") == "  "
 
 
 def test_uses_inside_a_lattice_are_its_calls_and_not_its_paths(spacec: Run) -> None:
