@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spacec.cli.info import _rounded
+from spacec.cli.numbers import rounded
 
 ROUNDED = [
     (1238293455308842925709 * 10**425, "1.24e446"),
@@ -19,4 +19,4 @@ ROUNDED = [
 
 @pytest.mark.parametrize(("number", "text"), ROUNDED)
 def test_two_places_are_the_nearest(number: int, text: str) -> None:
-    assert _rounded(number) == text
+    assert rounded(number) == text
