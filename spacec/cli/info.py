@@ -81,7 +81,7 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "outputs", ", ".join(f"{name}: {type_}" for name, type_ in facts["outputs"].items())
     yield from (("precondition", text) for text in facts["preconditions"])
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in facts["kinds"].items())
-    yield "decisions", f"{len(facts['decisions']):,}" + (f": {kinds}" if kinds else "")
+    yield "decisions", f"{len(facts['decisions']):,}: {kinds}" if len(facts["kinds"]) > 1 else kinds or "none"
     yield "slots", f"{len(facts['slots']):,} with {sum(len(s['labels']) for s in facts['slots']):,} candidates"
     yield "architectures", counted(facts["count"])
     if facts["constraints"]:
