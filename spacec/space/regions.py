@@ -26,7 +26,7 @@ from spacec.space.explore import explore
 from spacec.space.impose import impose
 from spacec.space.planner import plan
 from spacec.space.shorter import shorter
-from spacec.space.skeleton import in_order
+from spacec.space.skeleton import in_order, of_uses
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Problem:
 
     def listed(self) -> tuple[Decision, ...]:
         """The decisions, each after those that it depends on."""
-        active = {name: either(*conditions) for name, conditions in self.active.items()}
+        active = {name: of_uses(name, found) if len(found) > 1 else found[0] for name, found in self.active.items()}
         sizes = {name: len(d.labels) if d else 1 for name, d in self.decisions.items()}
         found: dict[str, Decision] = {}
         for name, d in self.decisions.items():

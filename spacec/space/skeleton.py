@@ -49,7 +49,7 @@ def build_table(
     for place, conditions in walk.tied.values():
         tied_params(walk, place, either(*conditions))
     growth = growth_of_sizes(graph, root.shared)
-    listed = {i: _of_uses(i, found) if len(found) > 1 else found[0] for i, found in walk.active.items()}
+    listed = {i: of_uses(i, found) if len(found) > 1 else found[0] for i, found in walk.active.items()}
     candidates = {i: len(d.labels) for i, (d, _) in walk.decisions.items()}
     active = {i: shorter(condition, candidates, listed) for i, condition in listed.items()}
     decisions = in_order(
@@ -70,7 +70,7 @@ def build_table(
     )
 
 
-def _of_uses(name: str, uses: Iterable[Cond]) -> Cond:
+def of_uses(name: str, uses: Iterable[Cond]) -> Cond:
     """When a decision is asked that has several uses: a use that is there only for some of its values asks nothing."""
     return either(*(without(use, name) if name in mentioned_by(use) else use for use in uses))
 
