@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from fractions import Fraction
+from typing import ClassVar
 
 from spacec.ir.conditions import Cond, decisions, holds
 from spacec.ir.dims import Cases, Dim, Poly, poly
@@ -24,14 +24,20 @@ from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.values import Number, Value, number, symbol_number
 
 
-class Open(Enum):
-    """What stands for the value of a decision that is left open."""
+@dataclass(frozen=True)
+class Open:
+    """Stands for the value of a decision that is left open, among some candidates; of none: among all."""
 
-    HOLE = "hole"
+    candidates: tuple[int, ...] = ()
 
+    HOLE: ClassVar[Open]
+    """Any candidate."""
+
+
+Open.HOLE = Open()
 
 Decide = Callable[[str], "Value | Open | None"]
-"""The value of a decision, ``None`` where it is inactive, or :attr:`Open.HOLE`."""
+"""The value of a decision, ``None`` where it is inactive, or which candidates are left open."""
 
 FOLLOWS = "*"
 """In a label, a size that is not compared."""
@@ -102,9 +108,7 @@ class ChooseCode:
             if not isinstance(picked, tuple) or self.element not in picked:
                 return None
         own = 0 if self.decision is None else decide(self.decision)
-        if isinstance(own, int):
-            return self.alternatives[own + self.shift]
-        return Open.HOLE if own is Open.HOLE else None
+        return self.alternatives[own + self.shift] if isinstance(own, int) else own if isinstance(own, Open) else None
 
 
 @dataclass(slots=True, eq=False)
@@ -118,8 +122,9 @@ class SwitchCode:
     def taken(self, decide: Decide) -> int | None:
         """The node whose condition holds, if it is there."""
         known = {d: decide(d) for d in self.mentions}
-        if Open.HOLE in known.values():
-            raise NotOpen(next(d for d, v in known.items() if v is Open.HOLE))
+        for decision, value in known.items():
+            if isinstance(value, Open):
+                raise NotOpen(decision)
         pairs = zip(self.conditions, self.alternatives, strict=True)
         return next((a for c, a in pairs if holds(c, lambda d: _settled(known[str(d)]))), None)
 
@@ -376,7 +381,7 @@ class _Expansion:
         code.attrs = {k: FOLLOWS if _shares(v, seen) else v for k, v in code.attrs.items()}
         known = self.compiler.table.by_id
         named = {s.name for v in code.attrs.values() for d in _dims(v) for s in d.symbols}
-        if code.laws.identity == "same type":
+        if code.laws.identity == "same type" and not code.apart:
             named |= {s.name for t in (code.type, *code.sources) for s in t.symbols}
         code.mentions = tuple(sorted(n for n in named if n in known))
         dims = (d for t in code.sources for d in t.dims if isinstance(d, Poly) and not _follows(d))

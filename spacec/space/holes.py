@@ -1,7 +1,7 @@
 """Decisions that are left open: what their candidates have in common, so that they are labels of one vertex.
 
-**Holes.** ``decide`` may leave an operation decision open (:attr:`~spacec.space.bodies.Open.HOLE`). It becomes one
-vertex ``hole:…`` that stands for any of its candidates, and :attr:`spacec.space.workshop.Form.holes` says which. So
+**Holes.** ``decide`` may leave an operation decision open (:class:`~spacec.space.bodies.Open`). It becomes one
+vertex ``hole:…`` that stands for any of these candidates, and :attr:`spacec.space.workshop.Form.holes` says which. So
 graphs with holes that are isomorphic are isomorphic with equal candidates filled in, and candidates may be counted as
 labels of vertices. That is sound only where each candidate is a vertex of its own whatever stands around it; else
 :class:`~spacec.space.bodies.NotOpen` is raised. Every candidate must be a chain of ops with one input, all from one
@@ -13,9 +13,10 @@ of the same graph is left to the caller.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacec.space.bodies import Body, ChooseCode, Decide, NotOpen, OpCode, Sizes
+from spacec.space.bodies import Body, ChooseCode, Decide, NotOpen, OpCode, Open, Sizes
 from spacec.space.normal import NormalGraph
 
 
@@ -34,12 +35,16 @@ def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
     assert isinstance(choice, ChooseCode), "a choice is left open"
     decision = choice.decision or ""
     chains = [_chain(body, a) for a in choice.alternatives[choice.shift :]]
-    first = chains[0]
-    source = next((i for i in first if all(i in chain for chain in chains)), None)
+    value = decide(decision)
+    wanted = value.candidates if isinstance(value, Open) else ()
+    opened = [chains[k] for k in wanted] if wanted else chains
+    source = _shared(chains)
+    if source is None and len(opened) > 1:
+        source = _shared(opened)
     if source is None or body.askers[decision] > 1:
         raise NotOpen(decision)
     texts, pure = [], False
-    for chain in chains:
+    for chain in opened:
         codes = [body.nodes[i] for i in chain[: chain.index(source)]]
         ops = [c for c in codes if isinstance(c, OpCode)]
         if not ops or any(not _is_vertex(c, sizes, decide) for c in ops):
@@ -47,6 +52,11 @@ def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
         pure |= not any(c.weights for c in ops)
         texts.append(" < ".join(sizes.label(c, decide) for c in ops))
     return Hole(source, f"hole:{' | '.join(texts)}", pure)
+
+
+def _shared(chains: Sequence[Sequence[int]]) -> int | None:
+    """The first node that all chains pass."""
+    return next((i for i in chains[0] if all(i in chain for chain in chains)), None)
 
 
 def _chain(body: Body, end: int | None) -> list[int]:
