@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from spacec.facade.architectures import Architectures
 from spacec.facade.benchmarks import Benchmarks
 from spacec.facade.costs import Costs
+from spacec.facade.distinctness import Distinctness
 from spacec.facade.distributions import Distributions
 from spacec.facade.encodings import Encodings
 from spacec.facade.formats import Formats
-from spacec.facade.identity import Identity
-from spacec.facade.sampling import Sampling
 from spacec.space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from spacec.lower.supernet import Supernet
 
 
-class Space(Architectures, Benchmarks, Costs, Distributions, Encodings, Formats, Identity, Sampling):
+class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats):
     """One form of a space: its decisions, its sizes, and the networks that can be built from it.
 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.

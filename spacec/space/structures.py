@@ -31,7 +31,7 @@ from spacec.space.values import Value, values
 Chosen = Mapping[str, "Value | Open | None"]
 """Decisions that were read, with their values or what is left open; ``None``: it is inactive."""
 
-PRICE = 200
+PRICE = 50
 """Nodes of a body that are read for one step of work."""
 
 
@@ -48,6 +48,7 @@ class Completions:
     """Whether values of some decisions leave a valid assignment."""
 
     algebra: Algebra
+    by_id: Mapping[str, Decision]
     of: dict[str, Diagram] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,9 +66,11 @@ class Completions:
         """Whether one is left of all decisions."""
         return all(self.leaves(diagram, chosen) for diagram in self.algebra.diagrams)
 
-    @staticmethod
-    def leaves(diagram: Diagram, chosen: Chosen) -> bool:
-        """Whether a path agrees with what is chosen."""
+    def leaves(self, diagram: Diagram, chosen: Chosen) -> bool:
+        """Whether a path agrees with what is chosen, and asks it."""
+        asked = [name for name, value in chosen.items() if isinstance(value, int | tuple)]
+        if any(self.of.get(name) is diagram and self.by_id[name].active != ALWAYS for name in asked):
+            return self._asks(diagram, chosen)
         seen, stack = {diagram.root}, [diagram.root]
         while stack:
             node = stack.pop()
@@ -82,6 +85,20 @@ class Completions:
                     seen.add(child)
                     stack.append(child)
         return False
+
+    @staticmethod
+    def _asks(diagram: Diagram, chosen: Chosen) -> bool:
+        """The same where decisions may be inactive: the most steps that a path agrees with are all there are."""
+        steps = {id(s): s for s in diagram.steps if s is not None and isinstance(chosen.get(s.decision), int | tuple)}
+        most = [0]
+        for node in range(1, len(diagram.steps)):
+            step = diagram.steps[node]
+            assert step is not None, "only the first node asks nothing"
+            free = chosen.get(step.decision) is None
+            children = diagram.children[node] if free else _agreeing(diagram, node, chosen)
+            best = max((most[c] for c in children if c != DEAD), default=-1)
+            most.append(best + (id(step) in steps) if best >= 0 else -1)
+        return diagram.root != DEAD and most[diagram.root] == len(steps)
 
 
 def _agreeing(diagram: Diagram, node: int, chosen: Chosen) -> Iterable[int]:
@@ -167,25 +184,30 @@ class Structures:
     sums: Sums
     closed: frozenset[str] = frozenset()
     """Decisions that are not left open: a caller found that their candidates spell each other."""
+    uses: Mapping[str, int] = field(default_factory=dict)
+    """What stands for the decisions of an owner that the body uses, and how many values it has."""
+    pure: bool = True
+    """Whether candidates without weights are left open too, where they can."""
     menus: dict[str, tuple[int, ...]] = field(default_factory=dict)
     sources: dict[tuple[int, object], int] = field(default_factory=dict)
+    orders: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     price: int = 1
 
     def __post_init__(self) -> None:
         for index, code in enumerate(self.body.nodes):
-            if isinstance(code, ChooseCode) and code.decision is not None:
-                if code.decision not in self.coupled | self.closed:
-                    self.menus[code.decision] = tuple(self._openable(index, code))
+            if isinstance(code, ChooseCode) and code.decision not in self.coupled | self.closed | {None}:
+                self.menus[str(code.decision)] = tuple(self._openable(index, code))
         self.price = 1 + len(self.body.nodes) // PRICE
 
     def _openable(self, index: int, code: ChooseCode) -> Iterator[int]:
         """The candidates of a choice that are vertices of their own."""
         for k in range(len(code.alternatives) - code.shift):
             try:
-                hole_of(self.body, index, self.normaliser.sizes, lambda _, k=k: Open((k,)))  # type: ignore[misc]
+                found = hole_of(self.body, index, self.normaliser.sizes, lambda _, k=k: Open((k,)))  # type: ignore[misc]
             except NotOpen:
                 continue
-            yield k
+            if self.pure or not found.pure:
+                yield k
 
     def find(self) -> Iterator[Structure]:
         """Every structure once. Raises :class:`TooManyStates` where the work passes the limit of the meter."""
@@ -201,6 +223,11 @@ class Structures:
                 if decision is not None:
                     stack.extend(map(reading.having, self.branch(reading.chosen, decision)))
                     continue
+                wrong = {d for d, v in reading.chosen.items() if v is None and self.is_active(d, reading.chosen)}
+                if wrong:  # taken for inactive before what makes it active was read
+                    kept = {d: v for d, v in reading.chosen.items() if d not in wrong}
+                    stack.append(Reading.again(self.body, kept))
+                    continue
                 form = self.normaliser.form(self.body, reading.chosen.get)
             except NotOpen as error:
                 closer = self.closer(reading.chosen, str(error.args[0]))
@@ -212,8 +239,10 @@ class Structures:
                 yield Structure(form, reading.chosen)
 
     def branch(self, chosen: dict[str, Value | Open | None], name: str) -> Iterator[dict[str, Value | Open | None]]:
-        decision = self.table.by_id[name]
-        for value in self.values(decision):
+        if name in self.uses:
+            yield from ({**chosen, name: k} for k in range(self.uses[name]))
+            return
+        for value in self.values(self.table.by_id[name]):
             after = {**chosen, name: value}
             if self.sums.may_hold(after) and (name in self.sums.told or self.completions.any(after, name)):
                 yield after
@@ -249,8 +278,21 @@ class Structures:
                 return hole_of(self.body, index, self.normaliser.sizes, lambda _: Open((candidate,))).pure
         return False
 
+    def asked(self, body: Body) -> tuple[str, ...]:
+        """What must be known of a body that is used."""
+        use = f"use {body.owner}"
+        return (use,) if use in self.uses else self.in_order(body.mentions)
+
+    def in_order(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Decisions after those that their conditions mention."""
+        if names not in self.orders:
+            self.orders[names] = tuple(sorted(names, key=list(self.table.by_id).index))
+        return self.orders[names]
+
     def is_active(self, name: str, chosen: Chosen) -> bool:
         """Whether a decision is asked in architectures that are read so; what other owners decide counts as met."""
+        if name in self.uses:
+            return True
         own = self.body.askers
 
         def value(other: Hashable) -> int | tuple[int, ...] | None:
@@ -322,10 +364,10 @@ class Reading:
             case OutCode():
                 return (code.call,)
             case OpCode() | CallCode():
-                asked = code.mentions if isinstance(code, OpCode) else code.body.mentions
+                asked = of.in_order(code.mentions) if isinstance(code, OpCode) else of.asked(code.body)
                 return self.missing(asked, of) or code.inputs
             case SwitchCode():
-                missing = self.missing(code.mentions, of)
+                missing = self.missing(of.in_order(code.mentions), of)
                 if missing is not None:
                     return missing
                 taken = code.taken(self.chosen.get)
