@@ -102,7 +102,7 @@ class ChooseCode:
     """Alternatives that are chains of ops with one input and no decision: the node they begin from, the ops."""
 
     def taken(self, decide: Decide) -> int | Open | None:
-        """The node that is chosen, if one is; :attr:`Open.HOLE` where the candidate is left open."""
+        """The node that is chosen, if one is, or among which candidates it is left open."""
         if self.pick is not None:
             picked = decide(self.pick)
             if not isinstance(picked, tuple) or self.element not in picked:

@@ -39,7 +39,7 @@ from spacec.space.canonical import TooManyAutomorphisms, automorphisms, certific
 from spacec.space.components import concerns
 from spacec.space.constraints import LinearLimit, linear_limit
 from spacec.space.diagram import Meter, TooManyStates
-from spacec.space.forms import Form, Given, Normaliser, Result
+from spacec.space.forms import Normaliser
 from spacec.space.identity import Networks
 from spacec.space.normal import NormalGraph
 from spacec.space.orbits import HOLE, Labellings, menu_of
@@ -47,11 +47,12 @@ from spacec.space.schedule import IN, Step
 from spacec.space.spelling import Spelling
 from spacec.space.structures import Chosen, Completions, Structure, Structures, removable, sums_of
 from spacec.space.values import Value
+from spacec.space.workshop import Form, Given, Result
 
 _T = TypeVar("_T")
 
-WORK = 400_000
-"""Bodies that one count may read: about a minute on one core."""
+WORK = 1_000_000
+"""Of one count: nodes of bodies that are read, in fifties; about half a minute on one core."""
 
 USE = "use "
 """Begins the name of what stands for all decisions of an owner in the body that uses it."""
@@ -366,7 +367,7 @@ def signature(body: Body, normaliser: Normaliser) -> Hashable:
             case OpCode():
                 attrs = tuple((k, str(v)) for k, v in code.attrs.items())
                 label = labels.setdefault((code.op.spec.name, attrs, code.frozen), len(labels))
-                same = len(code.sources) == 1 and code.sources[0] == code.type
+                same = code.laws.identity == "same type" and code.sources[0] == code.type
                 keeps = tuple(code.attrs[name] == 0 for name in code.laws.unless)
                 order = id(code.op) in normaliser.unordered
                 sized = tuple(str(v) for v in code.attrs.values() if isinstance(v, Poly)) if code.mentions else ()

@@ -15,7 +15,7 @@ from math import comb, prod
 from random import Random
 
 from spacec.space.canonical import Part, Permutation, Symmetry, automorphisms
-from spacec.space.forms import Form
+from spacec.space.workshop import Form
 
 HOLE = "hole:"
 """Begins the labels of vertices that are open."""

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from spacec.space.forms import Form
 from spacec.space.orbits import HOLE
+from spacec.space.workshop import Form
 
 _State = tuple[str, int, int]
 """Label of a vertex, number of its candidate, place in the chain of ops from the output down."""

@@ -23,10 +23,11 @@ from spacec.space.components import concerns
 from spacec.space.constraints import Linear, LinearLimit, linear_parts
 from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.diagram import DEAD, Diagram, Meter
-from spacec.space.forms import ABSENT, Form, Normaliser
+from spacec.space.forms import Normaliser
 from spacec.space.holes import hole_of
 from spacec.space.schedule import IN, OUT
 from spacec.space.values import Value, values
+from spacec.space.workshop import ABSENT, Form
 
 Chosen = Mapping[str, "Value | Open | None"]
 """Decisions that were read, with their values or what is left open; ``None``: it is inactive."""
@@ -212,7 +213,7 @@ class Structures:
     def find(self) -> Iterator[Structure]:
         """Every structure once. Raises :class:`TooManyStates` where the work passes the limit of the meter."""
         found: set[object] = set()
-        stack = [Reading.of(self.body)]
+        stack = [Progress.of(self.body)]
         while stack:
             reading = stack.pop()
             self.meter.spend(self.price)
@@ -226,12 +227,12 @@ class Structures:
                 wrong = {d for d, v in reading.chosen.items() if v is None and self.is_active(d, reading.chosen)}
                 if wrong:  # taken for inactive before what makes it active was read
                     kept = {d: v for d, v in reading.chosen.items() if d not in wrong}
-                    stack.append(Reading.again(self.body, kept))
+                    stack.append(Progress.again(self.body, kept))
                     continue
                 form = self.normaliser.form(self.body, reading.chosen.get)
             except NotOpen as error:
                 closer = self.closer(reading.chosen, str(error.args[0]))
-                stack.extend(Reading.again(self.body, chosen) for chosen in closer)
+                stack.extend(Progress.again(self.body, chosen) for chosen in closer)
                 continue
             key = (form.certificate, form.results)
             if key not in found and ABSENT not in form.results and self.completions.all(reading.chosen):
@@ -314,7 +315,7 @@ def assumed(condition: Cond, met: Callable[[Hashable], bool]) -> Cond:
 
 
 @dataclass(eq=False)
-class Reading:
+class Progress:
     """How far a body is read from its outputs: nodes of which the sources are known, and those that wait."""
 
     chosen: dict[str, Value | Open | None]
@@ -325,20 +326,20 @@ class Reading:
     reached: set[int]
 
     @staticmethod
-    def of(body: Body) -> Reading:
+    def of(body: Body) -> Progress:
         ends = set(body.outputs)
         waiting = [-e for e in ends]
         heapify(waiting)
-        return Reading({}, [], {}, waiting, ends)
+        return Progress({}, [], {}, waiting, ends)
 
-    def having(self, chosen: dict[str, Value | Open | None]) -> Reading:
+    def having(self, chosen: dict[str, Value | Open | None]) -> Progress:
         """As far read, with one more decision."""
-        return Reading(chosen, self.order[:], dict(self.taken), self.waiting[:], set(self.reached))
+        return Progress(chosen, self.order[:], dict(self.taken), self.waiting[:], set(self.reached))
 
     @staticmethod
-    def again(body: Body, chosen: dict[str, Value | Open | None]) -> Reading:
+    def again(body: Body, chosen: dict[str, Value | Open | None]) -> Progress:
         """Read from the start: what was read is decided otherwise."""
-        return replace(Reading.of(body), chosen=chosen)
+        return replace(Progress.of(body), chosen=chosen)
 
     def on(self, body: Body, of: Structures) -> str | None:
         """Read on, up to a decision that is not made; ``None`` where all is read."""
@@ -370,7 +371,8 @@ class Reading:
                 missing = self.missing(of.in_order(code.mentions), of)
                 if missing is not None:
                     return missing
-                taken = code.taken(self.chosen.get)
+                switched = code.taken(self.chosen.get)
+                taken = switched if isinstance(switched, int) else None
             case ChooseCode():
                 if code.pick is not None:
                     if code.pick not in self.chosen:
@@ -381,10 +383,8 @@ class Reading:
                         return ()
                 if code.decision is not None and code.decision not in self.chosen:
                     return code.decision
-                if code.is_open(self.chosen.get):
-                    taken = of.source(index, self.chosen[code.decision or ""])
-                else:
-                    taken = code.taken(self.chosen.get)
+                found = code.taken(self.chosen.get)
+                taken = of.source(index, found) if isinstance(found, Open) else found
         self.taken[index] = taken
         return () if taken is None else (taken,)
 
