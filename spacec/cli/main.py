@@ -24,6 +24,15 @@ from spacec.hooks.host import version
 DEBUG = "SPACEC_DEBUG"
 
 
+GROUPS = {
+    "Write spaces": ("new", "check", "fmt", "diff", "graph", "explain"),
+    "Know spaces": ("info", "count", "sample", "enumerate", "canonical", "encode", "convert", "migrate"),
+    "Costs and results": ("profile", "query"),
+    "Build and search": ("compile", "search", "train", "plugins"),
+}
+"""The host's commands as ``--help`` lists them; those that are in no group come last."""
+
+
 class Commands(click.Group):
     """Subcommands from the ``spacec_commands`` hook; the host's own come through it too."""
 
@@ -58,12 +67,14 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = installed()
         items = [found.entry("spacec_commands", name) for name in found.names("spacec_commands")]
-        own = [(e.item.name, e.item.help) for e in items if e and e.owner.name == "spacec"]
+        own = {e.item.name: e.item.help for e in items if e and e.owner.name == "spacec"}
         others = [(e.item.name, f"{e.item.help} ({e.owner.owner})") for e in items if e and e.owner.name != "spacec"]
-        for title, rows in (("Commands", own), ("Commands of plugins", others)):
+        width = max(len(name) for name in found.names("spacec_commands"))
+        groups = {title: [(n, own.pop(n)) for n in names if n in own] for title, names in GROUPS.items()}
+        for title, rows in {**groups, "Others": list(own.items()), "Commands of plugins": others}.items():
             if rows:
                 with formatter.section(title):
-                    formatter.write_dl(rows)
+                    formatter.write_dl([(name.ljust(width), help) for name, help in rows])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

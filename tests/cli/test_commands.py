@@ -292,8 +292,15 @@ def test_a_users_own_module_is_an_op(spacec: Run, tmp_path: Path) -> None:
     assert spacec("compile", file, "--ops", ops, "--arch", "random:0", "-o", network).code == 0
 
 
+def test_help_is_one_screen_in_groups(spacec: Run) -> None:
+    shown = spacec("--help").out
+    assert len(shown.splitlines()) < 50
+    assert "Others:" not in shown, "a command of the host is in no group of spacec.cli.main.GROUPS"
+    assert {"Write spaces:", "Know spaces:", "Build and search:"} <= set(shown.splitlines())
+
+
 def test_every_command_has_help_with_an_example(spacec: Run) -> None:
-    names = re.findall(r"^  (\w+) {2,}", spacec("--help").out.partition("Commands:")[2], re.MULTILINE)
+    names = re.findall(r"^  (\w+) {2,}", spacec("--help").out.partition("Write spaces:")[2], re.MULTILINE)
     assert {"check", "info", "sample", "compile", "search", "train", "plugins", "explain"} <= set(names)
     for name in names:
         done = spacec(name, "--help")
