@@ -8,7 +8,8 @@ import click
 
 from spacec.cli.output import table, tell, tell_json
 from spacec.cli.spaces import json_option
-from spacec.hooks import HOOKS, Plugin, Registry, installed
+from spacec.hooks import HOOKS, BenchmarkDescriptor, Plugin, Registry, installed
+from spacec.hooks.descriptors import Contribution
 
 
 @click.command()
@@ -30,11 +31,25 @@ def plugins(everything: bool, as_json: bool) -> None:
         tell("no plugins are installed (--all lists what spacec itself registers)")
     for plugin in shown:
         tell(f"{plugin.name} ({plugin.owner})")
-        rows = [(_label(hook), item.name, item.help) for hook in HOOKS for item in plugin.contributions.get(hook, ())]
+        rows = [
+            (_label(hook), item.name, _about(item)) for hook in HOOKS for item in plugin.contributions.get(hook, ())
+        ]
         if rows:
             tell(table(rows))
     for problem in registry.problems:
         tell(f"not used: {problem}")
+
+
+def _about(item: Contribution) -> str:
+    """Its line of help; of a benchmark also the package that pip installs for it, or else the file that a user has."""
+    needs = _needs(item)
+    source = needs.get("extra") or needs.get("files")
+    return f"{item.help}; from {source}" if source else item.help
+
+
+def _needs(item: Contribution) -> dict[str, str]:
+    """What a benchmark is read from: a package to install, files that a user has."""
+    return {"extra": item.extra, "files": item.files} if isinstance(item, BenchmarkDescriptor) else {}
 
 
 def _label(hook: str) -> str:
@@ -49,7 +64,7 @@ def _as_json(registry: Registry, shown: list[Plugin]) -> dict[str, Any]:
                 "distribution": plugin.distribution,
                 "version": plugin.version,
                 "contributions": {
-                    _label(hook): [{"name": item.name, "help": item.help} for item in items]
+                    _label(hook): [{"name": item.name, "help": item.help, **_needs(item)} for item in items]
                     for hook, items in plugin.contributions.items()
                 },
             }

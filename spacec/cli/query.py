@@ -97,8 +97,12 @@ def _answers(benchmark: Benchmark, answers: list[tuple[Architecture, Measured]])
     units = {m.name: m.unit for m in benchmark.metrics}
     blocks = []
     for arch, measured in answers:
-        shown = {name: f"{value:.6g} {units.get(name, '')}".rstrip() for name, value in measured.metrics.items()}
+        shown = {name: f"{_number(v)} {units.get(name, '')}".rstrip() for name, v in measured.metrics.items()}
         if measured.seconds is not None:
             shown["training time"] = f"{measured.seconds:,.0f} s"
         blocks.append(f"{arch.text()}\n{table(list(shown.items()))}")
     return "\n".join(blocks)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.6g}"

@@ -44,11 +44,12 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     here = __name__
     descriptors = [
         BenchmarkDescriptor("convolutions", "counts convolutions", f"{here}:convolutions"),
-        BenchmarkDescriptor("nonsense", "is none", f"{here}:nonsense"),
+        BenchmarkDescriptor("nonsense", "is none", f"{here}:nonsense", "spacec-toy[nonsense]", "nonsense.csv"),
     ]
     module = types.SimpleNamespace(spacec_benchmarks=hookimpl(lambda: descriptors))
     found = load_plugins([Candidate("toy", "spacec-toy", "1.0", lambda: module)])
-    monkeypatch.setattr("spacec.facade.benchmarks.installed", lambda: found)
+    for place in ("spacec.facade.benchmarks", "spacec.cli.plugins"):
+        monkeypatch.setattr(f"{place}.installed", lambda: found)
     return found
 
 
@@ -86,6 +87,13 @@ def test_without_an_architecture_it_says_what_it_has(spacec: Run) -> None:
     text = spacec("query", NB201, "convolutions").out
     assert "any, 1, 3" in text
     assert "min is better" in text
+
+
+def test_plugins_lists_benchmarks_with_what_they_read(spacec: Run) -> None:
+    assert "nonsense      is none; from spacec-toy[nonsense]" in spacec("plugins").out
+    (plugin,) = json.loads(spacec("plugins", "--json").out)["plugins"]
+    listed = plugin["contributions"]["benchmarks"][1]
+    assert (listed["extra"], listed["files"]) == ("spacec-toy[nonsense]", "nonsense.csv")
 
 
 def test_a_file_is_named(spacec: Run, tmp_path: Path) -> None:

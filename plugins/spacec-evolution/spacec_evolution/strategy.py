@@ -53,6 +53,8 @@ class RegularisedEvolution(Strategy):
     population: deque[Member]
     best: Member | None
     proposed: int
+    failure: str = ""
+    """Why the first of the trials that failed did."""
     filled: bool
     """Whether the population was once complete; from then on all proposals are children."""
 
@@ -79,15 +81,15 @@ class RegularisedEvolution(Strategy):
 
     def observe(self, results: Sequence[TrialResult]) -> None:
         for result in results:
+            self.failure = self.failure or result.error
             value = float("nan") if result.failed else float(result.metrics[self.metric.name])
             if value == value:
                 self._add(Member(result.trial.arch, value))
 
     def derive(self) -> Architecture:
         if self.best is None:
-            raise SpacecError(
-                Diagnostic("E0821", f"none of the {self.proposed} trials succeeded, so nothing was found")
-            )
+            headline = f"none of the {self.proposed} trials succeeded, so nothing was found"
+            raise SpacecError(Diagnostic("E0821", headline, notes=(self.failure,) if self.failure else ()))
         return self.best.arch
 
     def state_dict(self) -> dict[str, Any]:

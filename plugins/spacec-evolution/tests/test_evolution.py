@@ -121,8 +121,9 @@ def test_the_answer_is_the_best_ever_rated_not_of_the_last_population() -> None:
 
 
 def test_trials_that_fail_do_not_live() -> None:
-    with pytest.raises(SpacecError, match="none of the 5 trials succeeded"):
+    with pytest.raises(SpacecError, match="none of the 5 trials succeeded") as error:
         run({"population": 3}, 5, table(known=False))
+    assert "does not have the architecture" in error.value.diagnostics[0].notes[0]
     strategy = RegularisedEvolution({"population": 2})
     search(SPACE, strategy, table(), SearchConfig(trials=2))
     before = list(strategy.population)

@@ -43,6 +43,8 @@ class RandomSearch(Strategy):
     first: list[tuple[str, float]]
     final: list[tuple[str, float]]
     failed: int
+    failure: str = ""
+    """Why the first of them did."""
     trials: int | None = None
     """How many the search allows."""
 
@@ -79,6 +81,7 @@ class RandomSearch(Strategy):
         for result in results:
             if result.failed and in_first:
                 self.failed += 1
+                self.failure = self.failure or result.error
                 continue
             value = float("nan") if result.failed else float(result.metrics[metric])
             (self.first if in_first else self.final).append((result.trial.arch.text(), value))
@@ -86,7 +89,8 @@ class RandomSearch(Strategy):
     def derive(self) -> Architecture:
         ranked = self._ranked(self.final) or self._ranked(self.first)
         if not ranked:
-            raise SpacecError(Diagnostic("E0821", f"none of the {self.failed} trials succeeded, so nothing was found"))
+            headline = f"none of the {self.failed} trials succeeded, so nothing was found"
+            raise SpacecError(Diagnostic("E0821", headline, notes=(self.failure,) if self.failure else ()))
         return self.ctx.space.architecture(ranked[0][0])
 
     def state_dict(self) -> dict[str, Any]:

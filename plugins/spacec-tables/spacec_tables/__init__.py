@@ -15,7 +15,7 @@ def spacec_benchmarks() -> list[BenchmarkDescriptor]:
             "15,625 cells on CIFAR-10, CIFAR-100 and ImageNet16-120",
             "spacec_tables.nas_bench_201:open_nas_bench_201",
             "spacec-tables[nas-bench-201]",
-            "or a CSV file with a column arch, or one of NATS-tss-v1_0-3ffb9 and NAS-Bench-201-v1_1-096897.pth",
+            "or a CSV file with a column arch, or NATS-tss-v1_0-3ffb9, or NAS-Bench-201-v1_1-096897.pth",
         ),
         BenchmarkDescriptor(
             "nats-bench-size",
