@@ -19,7 +19,7 @@ from spacec.hooks.descriptors import (
 )
 from spacec.hooks.manager import Plugin, Problem, Registry, installed, load_plugins
 from spacec.hooks.specs import API_VERSION, HOOKS, hookimpl
-from spacec.ir.ops import OPEN, REQUIRED, OpParam, OpResult, Precondition, RuleError
+from spacec.ir.ops import OPEN, REQUIRED, OpLaws, OpParam, OpResult, Precondition, RuleError
 
 __all__ = [
     "API_VERSION",
@@ -32,6 +32,7 @@ __all__ = [
     "ExporterDescriptor",
     "LibraryDescriptor",
     "OpDescriptor",
+    "OpLaws",
     "OpParam",
     "OpResult",
     "PassDescriptor",

@@ -124,10 +124,30 @@ def one_body() -> list[int]:
             return found
 
 
+DAG = "net = dag(x) {{ s = [x]; for i in 1..{} {{ s += sum(from s: e) }}; return s[{}] }}"
+PICKS = "net = dag(x) { s = [x, x >> conv(1)]; for i in 1..2 { s += sum(pick 1..2 from s: e) }; return s[2] + s[3] }"
+CELLS = (
+    "def e = zero | identity | conv(1) | relu | bn\n" + DAG.format(2, 2),
+    "def e = zero | conv(1) >> relu\n" + DAG.format(3, 3),
+    "def e = relu >> conv(1) | identity\n" + PICKS,
+    "def e = conv(1) * {0..2}\nnet = e + (e >> (relu | identity)) + (zero | avg_pool(3) >> e)",
+)
+
+
 @pytest.mark.parametrize("seed", one_body())
-def test_classes(seed: int) -> None:
-    space = spacec.loads(random_space(seed, 12))
-    archs = list(itertools.islice(space.enumerate(), 80))
+def test_random_spaces(seed: int) -> None:
+    assert_classes(spacec.loads(random_space(seed, 12)), 80)
+
+
+@pytest.mark.parametrize("text", CELLS)
+def test_cells(text: str) -> None:
+    found = spacec.loads(f"space s\ninput x: [4, 8, 8]\noutput y: [4, 8, 8]\n{text}\n")
+    assert assert_classes(found, 130) < 0.85
+
+
+def assert_classes(space: Space, most: int) -> float:
+    """Our classes are networkx' classes; how many there are for an architecture."""
+    archs = list(itertools.islice(space.enumerate(), most))
     classes: dict[str, list[networkx.MultiDiGraph]] = {}
     for arch in archs:
         classes.setdefault(space.canonical(arch), []).append(Brute(space, arch).graph())
@@ -135,3 +155,4 @@ def test_classes(seed: int) -> None:
         assert all(same(graphs[0], other) for other in graphs[1:])
     for one, other in itertools.combinations(classes.values(), 2):
         assert not same(one[0], other[0])
+    return len(classes) / len(archs)
