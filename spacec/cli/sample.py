@@ -34,6 +34,7 @@ STREAMED = 1_000
 @click.option(
     "--per-decision", is_flag=True, help="Every decision by itself, all its candidates alike, whatever the priors."
 )
+@click.option("--networks", is_flag=True, help="Uniformly over distinct networks, where all can be compared.")
 @click.option("--stratify", metavar="COST", help="That many of each part of the space by a cost, such as params.")
 @click.option("--bins", type=click.IntRange(min=1), help="Parts equally wide in the cost; 5 by default.")
 @click.option("--quantiles", type=click.IntRange(min=1), help="Parts of about the same size instead.")
@@ -49,6 +50,7 @@ def sample(
     distinct: bool,
     weighted: bool,
     per_decision: bool,
+    networks: bool,
     stratify: str | None,
     bins: int | None,
     quantiles: int | None,
@@ -66,11 +68,11 @@ def sample(
       spacec sample grammars/darts.space --where 'params <= 250K' -n 100 --without-replacement
       spacec sample grammars/darts.space --stratify params --quantiles 4 -n 10
     """
-    if per_decision and (weighted or distinct):
-        raise click.UsageError("--per-decision goes with neither --weighted nor --without-replacement")
+    if (per_decision and (weighted or distinct)) or (networks and (weighted or distinct or per_decision)):
+        raise click.UsageError("--per-decision and --networks are laws of their own")
     if stratify is None and (bins or quantiles or sizes):
         raise click.UsageError("--bins, --quantiles and --size go with --stratify")
-    if stratify is not None and (weighted or per_decision or (bins and quantiles)):
+    if stratify is not None and (weighted or per_decision or networks or (bins and quantiles)):
         raise click.UsageError("--stratify draws uniformly from --bins or from --quantiles")
     space = open_space(file, params, preset, ops)
     if stratify is not None:
@@ -86,7 +88,12 @@ def sample(
         )
         _tell_strata(space, stratify, strata, as_json)
         return
-    drawn = _drawn(space, number, seed, distinct, weighted, per_decision)
+    if networks:
+        drawn: Iterable[Architecture] = space.sample_networks(number, seed)
+    elif per_decision:
+        drawn = space.sample_decisions(number, seed)
+    else:
+        drawn = _drawn(space, number, seed, distinct, weighted)
     if as_json:
         tell_json([space.to_json(arch) for arch in drawn])
         return
@@ -117,11 +124,7 @@ def _number(bound: int | Fraction) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{float(bound):g}"
 
 
-def _drawn(
-    space: Space, number: int, seed: int, distinct: bool, weighted: bool, per_decision: bool
-) -> Iterable[Architecture]:
-    if per_decision:
-        return space.sample_decisions(number, seed)
+def _drawn(space: Space, number: int, seed: int, distinct: bool, weighted: bool) -> Iterable[Architecture]:
     if distinct or number <= STREAMED:
         return space.sample(number, seed, replace=not distinct, weighted=weighted)
     return islice(space.sampler(seed, weighted=weighted), number)

@@ -374,3 +374,20 @@ def test_the_facade() -> None:
     assert space.sample(3, 1, weighted=True) == space.sample_decisions(3, 1)  # there are no priors
     light = space.where("params <= 200K")
     assert all(light.params(a) <= 200_000 for a in light.sampler(replace=False))
+
+
+def test_uniform_over_networks() -> None:
+    """The sum of two of three is one network in either order: nine architectures, six networks."""
+    space = spacec.loads("space s\ninput x: [4]\noutput y: [4]\ndef e = relu | tanh | sigmoid\nnet = e + e\n")
+    firsts = list(space.distinct(space.enumerate()))
+    assert (space.count(), len(firsts)) == (9, 6)
+    observed = Counter(a.choices for a in space.sample_networks(600, 1))
+    assert fits(observed, dict.fromkeys((a.choices for a in firsts), 100.0))
+    assert space.sample_networks(3, 1) == space.sample_networks(600, 1)[:3]
+    assert space.class_size(firsts[1]) == 2
+    with pytest.raises(SpacecError) as caught:
+        spacec.load(Path(__file__).parents[2] / "grammars/darts.space").sample_networks()
+    assert caught.value.diagnostics[0].code == "E0540"
+    with pytest.raises(SpacecError) as caught:
+        space.where("params > 3").sample_networks()
+    assert caught.value.diagnostics[0].code == "E0511"
