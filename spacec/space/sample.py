@@ -18,6 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from spacec.diagnostics.model import Diagnostic, DiagnosticWarning, SpacecError
+from spacec.memory import no_collection
 from spacec.space.algebra import BLOCK, Algebra, algebra
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.constraints import all_satisfied
@@ -99,15 +100,17 @@ def sample(table: DecisionTable, n: int = 1, seed: int = 0, law: Law = UNIFORM) 
     where there are fewer than ``n`` distinct ones. Warns (:class:`RejectionWarning`) where it draws by rejection.
     """
     if n > FEW or n < 0 or law != UNIFORM:
-        return list(sample_batch(table, n, seed, law))
+        found = sample_batch(table, n, seed, law)
+        with no_collection():
+            return list(found)
     compiled, reason = compiled_for(table)
     rng = Random(seed)
     if reason is None:
         return [architecture_of(table, uniform(compiled, rng)) for _ in range(n)]
     tally = Rejection(reason)
-    found = [architecture_of(table, accepted(table, lambda: uniform(compiled, rng), tally)) for _ in range(n)]
+    kept = [architecture_of(table, accepted(table, lambda: uniform(compiled, rng), tally)) for _ in range(n)]
     tally.warn()
-    return found
+    return kept
 
 
 def sample_batch(table: DecisionTable, n: int, seed: int = 0, law: Law = UNIFORM) -> Batch:
