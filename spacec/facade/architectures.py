@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +12,7 @@ from spacec.diagnostics.model import Diagnostic
 from spacec.facade.form import Form
 from spacec.memory import no_collection
 from spacec.source import SourceFile
-from spacec.space import algebra, codec, variation
+from spacec.space import algebra, codec
 from spacec.space.architecture import Architecture
 from spacec.space.derive import derive
 from spacec.space.feasible import infeasible, violated
@@ -88,18 +88,6 @@ class Architectures(Form):
     def violated(self, arch: Architecture) -> tuple[Diagnostic, ...]:
         """Warnings (W0606) for the constraints that ``arch`` does not satisfy: it is built all the same."""
         return violated(self.table, arch.values)
-
-    def mutate(self, arch: Architecture, seed: int = 0) -> Architecture:
-        """A valid architecture that differs in one decision (and what that makes active)."""
-        return variation.mutate(self.table, arch, seed)
-
-    def crossover(self, a: Architecture, b: Architecture, seed: int = 0) -> Architecture:
-        """A valid architecture that takes each decision from one of two parents."""
-        return variation.crossover(self.table, a, b, seed)
-
-    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
-        """Every valid architecture one decision away."""
-        return variation.neighbours(self.table, arch)
 
     def derive(self, probabilities: Mapping[str, Sequence[float]]) -> Architecture:
         """The architecture that slot probabilities stand for (language, rule 7)."""

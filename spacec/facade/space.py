@@ -15,6 +15,7 @@ from spacec.facade.distinctness import Distinctness
 from spacec.facade.distributions import Distributions
 from spacec.facade.encodings import Encodings
 from spacec.facade.formats import Formats
+from spacec.facade.variation import Variation
 from spacec.space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from spacec.lower.supernet import Supernet
 
 
-class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats):
+class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, Variation):
     """One form of a space: its decisions, its sizes, and the networks that can be built from it.
 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.

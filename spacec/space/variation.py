@@ -42,13 +42,13 @@ def mutate(table: DecisionTable, arch: Architecture, rng: Random | int = 0) -> A
 
     def draw() -> dict[str, Value]:
         decision = free[rng.randrange(len(free))]
-        value = _other(decision, arch[decision.id], rng)
+        value = other_value(decision, arch[decision.id], rng)
         return walk(table, _keeping(arch, decision, value, lambda d: draw_value(d, rng)))
 
     def exact(compiled: Algebra) -> dict[str, Value]:
         while free:
             decision = free.pop(rng.randrange(len(free)))
-            near = compiled.restricted(_agreeing(arch, decision))
+            near = compiled.restricted(agreeing(arch, decision))
             if near.total > valid:
                 rank = rng.randrange(near.total - valid)
                 return near.assignment(rank + (valid and rank >= near.rank(arch.values)))
@@ -72,7 +72,7 @@ def crossover(table: DecisionTable, a: Architecture, b: Architecture, rng: Rando
 
     def from_a_parent(step: Step, outcome: int) -> bool:
         found = [p[step.decision] for p in (a, b) if step.decision in p]
-        return not found or any(_agrees(step, outcome, value) for value in found)
+        return not found or any(agrees(step, outcome, value) for value in found)
 
     def exact(compiled: Algebra) -> dict[str, Value]:
         near = compiled.restricted(from_a_parent)
@@ -139,22 +139,24 @@ def _keeping(arch: Architecture, changed: Decision, value: Value, fresh: Fresh) 
     return choose
 
 
-def _other(decision: Decision, value: Value, rng: Random) -> Value:
+def other_value(decision: Decision, value: Value, rng: Random) -> Value:
     """A value other than ``value``, uniformly."""
     index = rng.randrange(decision.cardinality - 1)
     return value_at(decision, index + (index >= position_of(decision, value)))
 
 
-def _agreeing(arch: Architecture, but: Decision) -> Allowed:
+def agreeing(arch: Architecture, but: Decision | None) -> Allowed:
     """Outcomes that agree with ``arch`` wherever it has an answer, but for one decision."""
+    free = None if but is None else but.id
 
     def allowed(step: Step, outcome: int) -> bool:
-        return step.decision == but.id or step.decision not in arch or _agrees(step, outcome, arch[step.decision])
+        return step.decision == free or step.decision not in arch or agrees(step, outcome, arch[step.decision])
 
     return allowed
 
 
-def _agrees(step: Step, outcome: int, value: Value) -> bool:
+def agrees(step: Step, outcome: int, value: Value) -> bool:
+    """Whether an outcome of a step is that of a value of its decision."""
     if step.element is None:
         return step.domain[outcome] == value
     return (outcome == IN) == (isinstance(value, tuple) and step.element in value)
