@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from spacec.facade.form import Form
 from spacec.space import distribution
-from spacec.space.cost import cost
 from spacec.space.diagram import LIMIT
 from spacec.space.factorised import Probabilities
-from spacec.space.sample import sample
+from spacec.space.sample import sample_batch
 from spacec.space.values import Number
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from spacec.space.chances import Chances, Vectors
 
 
-DRAWN = 5_000_000
+DRAWN = 20_000_000
 """Decisions and amounts that an estimate looks at: spaces with very many are judged from fewer samples."""
 LEAST = 100
 """Samples that an estimate draws whatever they cost."""
@@ -92,8 +91,10 @@ class Distributions(Form):
         """
 
         def draw(n: int) -> list[Number]:
+            from spacec.space.cost_batch import costs_of  # numpy, for the estimate only
+
             n = min(n, max(LEAST, DRAWN // (len(self.decisions) + len(self.table.costs[name]) + 1)))
-            return [Fraction(cost(self.table, arch, name, sizes)) for arch in sample(self.table, n, seed)]
+            return [Fraction(x) for x in costs_of(self.table, sample_batch(self.table, n, seed), name, sizes).tolist()]
 
         return distribution.distribution(self.table, name, draw, bins, sizes, samples, work)
 

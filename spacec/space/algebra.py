@@ -8,9 +8,9 @@ depends only on the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from math import prod
@@ -21,10 +21,11 @@ from spacec.memory import no_collection
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.arrange import arranged
 from spacec.space.components import Component, components, concerns
-from spacec.space.constraints import LinearLimit, linear_limit, linear_parts, needed
+from spacec.space.constraints import Linear, LinearLimit, compare, linear_limit, linear_parts, needed
 from spacec.space.decisions import DecisionTable
 from spacec.space.diagram import DEAD, LIMIT, Allowed, Diagram, Meter, TooManyStates, assignment
 from spacec.space.explore import explore
+from spacec.space.extremes import range_of
 from spacec.space.impose import impose
 from spacec.space.planner import plan
 from spacec.space.schedule import IN, OUT, Step
@@ -240,9 +241,32 @@ def _parts(table: DecisionTable, where: bool, owner: str | None) -> list[Compone
     return components(decisions, constraints)
 
 
+def _effective(table: DecisionTable) -> DecisionTable:
+    """The table without the constraints that no architecture can violate, as far as little work tells."""
+    kept = tuple(c for c in table.constraints if not _never_violated(table, linear_limit(table, c)))
+    return table if len(kept) == len(table.constraints) else replace(table, constraints=kept)
+
+
+def _never_violated(table: DecisionTable, limit: LinearLimit) -> bool:
+    if not isinstance(limit, Linear) or limit.op not in ("<=", "<"):
+        return False
+    found = range_of(table, limit.terms)
+    return found is not None and compare(found[1], limit.op, 0)
+
+
 def _compiled(table: DecisionTable, where: bool, owner: str | None, limit: int) -> Algebra:
+    try:
+        return _of_parts(_parts(table, where, owner), limit)
+    except TooManyStates:
+        effective = _effective(table) if where and owner is None else table
+        if effective is table:
+            raise
+        return _of_parts(_parts(effective, where, owner), limit)
+
+
+def _of_parts(parts: Sequence[Component], limit: int) -> Algebra:
     meter = Meter(limit)
-    diagrams = tuple(_diagram(component, meter) for component in _parts(table, where, owner))
+    diagrams = tuple(_diagram(component, meter) for component in parts)
     return Algebra(diagrams, tuple(d.counts() for d in diagrams))
 
 

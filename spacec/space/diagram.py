@@ -19,6 +19,8 @@ DEAD = -1
 END = 0
 LIMIT = 700_000
 """Work that exact counting may do before it gives up: ways from state to state, dear ones counted several times."""
+QUICK = 60_000
+"""Steps of counting that a look at a space may cost: a fraction of a second."""
 
 Delta = tuple[int | Fraction | None, ...]
 """Per constraint, what is added on the way; ``None``: from here on the constraint holds vacuously."""

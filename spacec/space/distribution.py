@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
-from math import ceil, sqrt
+from math import ceil
 
 from spacec.diagnostics.model import SpacecError
 from spacec.space.algebra import count
@@ -20,14 +20,12 @@ from spacec.space.cost import check_sizes
 from spacec.space.costed import Costed, costed
 from spacec.space.decisions import DecisionTable
 from spacec.space.diagram import DEAD, LIMIT, Diagram, TooManyStates
+from spacec.space.estimates import Share
 from spacec.space.extent import path_extent
 from spacec.space.measures import at_sizes
 from spacec.space.sample import no_architecture
 from spacec.space.spread import spread
 from spacec.space.values import Number
-
-CONFIDENT = 1.96
-"""Standard deviations on either side that hold 95 % of a normal distribution."""
 
 SampleCosts = Callable[[int], Sequence[Number]]
 """The costs of so many uniform samples."""
@@ -149,7 +147,7 @@ def _described(
     shares = tuple(n / upto[-1] for n in found)
     if samples:
         counts = tuple(None if total is None else round(Fraction(n, samples) * total) for n in found)
-        intervals = tuple(_wilson(n, samples) for n in found)
+        intervals = tuple(Share(n, samples).interval for n in found)
     else:
         counts, intervals, total = tuple(found), tuple((s, s) for s in shares), upto[-1]
     return Distribution(
@@ -221,15 +219,6 @@ def _moments_of(support: Sequence[Number], ways: Sequence[int]) -> _Moments:
     mean = sum((Fraction(x) * k for x, k in zip(support, ways, strict=True)), start=Fraction(0)) / n
     square = sum((Fraction(x) ** 2 * k for x, k in zip(support, ways, strict=True)), start=Fraction(0)) / n
     return _Moments(support[0], support[-1], mean, square - mean * mean)
-
-
-def _wilson(hits: int, tries: int) -> tuple[float, float]:
-    """Wilson's interval for a share (Wilson, 1927)."""
-    z = CONFIDENT**2
-    share = hits / tries
-    middle = (share + z / (2 * tries)) / (1 + z / tries)
-    reach = CONFIDENT * sqrt(share * (1 - share) / tries + z / (4 * tries * tries)) / (1 + z / tries)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _plain(number: Number) -> Number:

@@ -21,10 +21,9 @@ from spacec.space.components import components, concerns
 from spacec.space.constraints import Linear, LinearLimit, linear_limit, linear_parts, needed
 from spacec.space.cost import check_sizes, free_sizes
 from spacec.space.decisions import CostTerm, Decision, DecisionTable
-from spacec.space.diagram import DEAD, LIMIT, Diagram, Meter, TooManyStates, assignment
+from spacec.space.diagram import DEAD, LIMIT, QUICK, Diagram, Meter, TooManyStates, assignment
 from spacec.space.eliminate import Best, eliminate
 from spacec.space.explore import explore
-from spacec.space.feasible import QUICK
 from spacec.space.impose import impose
 from spacec.space.measures import at_sizes
 from spacec.space.planner import plan, told_apart
@@ -78,6 +77,15 @@ def extreme(
     if found is None:
         raise SpacecError(Diagnostic("E0511", "no architecture satisfies the constraints"))
     return architecture_of(table, found.attained(table, ("min", "max").index(end)))
+
+
+def range_of(table: DecisionTable, terms: tuple[CostTerm, ...], limit: int = QUICK) -> tuple[Number, Number] | None:
+    """Least and largest sum of terms before constraints; ``None`` where finding them takes over ``limit`` steps."""
+    try:
+        found = _solve(table, terms, False, limit)
+    except TooManyStates:
+        return None
+    return None if found is None else (found.least, found.most)
 
 
 @dataclass(frozen=True)

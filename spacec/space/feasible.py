@@ -9,12 +9,9 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.space.algebra import algebra
 from spacec.space.constraints import constraint_text
 from spacec.space.decisions import DecisionTable
-from spacec.space.diagram import TooManyStates
+from spacec.space.diagram import QUICK, TooManyStates
 from spacec.space.validate import violations
 from spacec.space.values import Value
-
-QUICK = 60_000
-"""Steps of counting that a look at a space may cost: a fraction of a second."""
 
 
 def count_within(table: DecisionTable, where: bool = True, limit: int = QUICK) -> int | None:

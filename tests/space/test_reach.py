@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import spacec
+from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import decisions as mentioned_by
 from spacec.space.algebra import algebra
 from spacec.space.arrange import arranged
@@ -49,6 +50,13 @@ def test_a_limit_that_nothing_violates_costs_no_more_than_none() -> None:
     space = spacec.load("grammars/ofa.space")
     table = space.where("params <= 1000M").table
     assert algebra(table, limit=2_000).total == space.count()
+
+
+def test_a_limit_that_nothing_violates_is_none_where_its_sums_are_too_many() -> None:
+    space = spacec.load("grammars/auto_deeplab.space")
+    assert space.count(where="params <= 100M") == space.count()
+    with pytest.raises(SpacecError, match="E0510"):
+        space.count(where="params <= 1M")
 
 
 def test_one_sum_over_many_copies_is_split() -> None:
