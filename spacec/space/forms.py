@@ -11,19 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.ops import DROPS_ABSENT, AttrValue
-from spacec.space.bodies import (
-    Body,
-    CallCode,
-    ChooseCode,
-    Decide,
-    InputCode,
-    NotOpen,
-    OpCode,
-    OutCode,
-    Sizes,
-    SwitchCode,
-)
+from spacec.space.bodies import Body, CallCode, ChooseCode, Decide, InputCode, NotOpen, OpCode, OutCode, SwitchCode
 from spacec.space.holes import Hole, check_apart, hole_of
+from spacec.space.labels import Sizes
 from spacec.space.reading import Reading
 from spacec.space.workshop import ABSENT, ZERO, Form, Given, Workshop
 

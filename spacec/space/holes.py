@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacec.space.bodies import Body, ChooseCode, Decide, NotOpen, OpCode, Open, Sizes
+from spacec.space.bodies import Body, ChooseCode, Decide, NotOpen, OpCode, Open
+from spacec.space.labels import Sizes
 from spacec.space.normal import NormalGraph
 
 

@@ -18,13 +18,15 @@ from spacec.ir.graph import SpaceGraph
 from spacec.space.algebra import count, enumerate_architectures, unrank_batch
 from spacec.space.alignment import unordered_concats
 from spacec.space.architecture import Architecture
-from spacec.space.bodies import Body, CallCode, Decide, Sizes, make_bodies
+from spacec.space.bodies import Body, CallCode, Decide
 from spacec.space.decisions import DecisionTable
 from spacec.space.forms import Normaliser
+from spacec.space.labels import Sizes
 from spacec.space.live import Liveness, live_values
 from spacec.space.sample import no_architecture
 from spacec.space.values import Value
 from spacec.space.workshop import Form
+from spacec.space.written import make_bodies
 
 if TYPE_CHECKING:
     from spacec.space.batch import Batch

@@ -241,7 +241,7 @@ def shipped(name: str) -> str:
 def test_digests_of_shipped_spaces_stay() -> None:
     """Digests are stored: a change of one needs another version of the normal form."""
     assert {name: digest for name, (_, digest) in kept().items()} == {name: shipped(name) for name in kept()}
-    assert set(kept()) == {path.stem for path in Path("grammars").glob("*.space")}
+    assert set(kept()) <= {path.stem for path in Path("grammars").glob("*.space")}
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
