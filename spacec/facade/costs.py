@@ -14,6 +14,7 @@ from spacec.ir.sizes import evaluate, largest_of
 from spacec.space.applications import CostFunction, function_cost
 from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
+from spacec.space.depth import Counted, depth, depth_bounds
 from spacec.space.extremes import End, extreme
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ class Costs(Form):
         missing size, E0534 where the function gives no number.
         """
         return float(function_cost(self.flat, self.table, arch, "latency", function, sizes))
+
+    def depth(self, arch: Architecture, counted: Counted = "ops") -> int:
+        """Ops on the longest way from an input to an output of the network of ``arch``; ``"layers"``: of those that
+        multiply, which are convolutions and linear maps. See :mod:`spacec.space.depth`."""
+        return depth(self.graph, arch.values, counted)
+
+    def depth_bounds(self, counted: Counted = "ops") -> tuple[int, int]:
+        """Bounds of the depths of all architectures, constraints apart; some space has none that reaches them."""
+        return depth_bounds(self.graph, counted)
 
     def extreme(self, name: str, end: End = "min", where: bool = True, **sizes: int) -> Architecture:
         """A valid architecture whose cost is the least (``"min"``) or the largest (``"max"``) of all, exactly.
