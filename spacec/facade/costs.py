@@ -15,7 +15,9 @@ from spacec.space.applications import CostFunction, function_cost
 from spacec.space.architecture import Architecture
 from spacec.space.cost import cost, expected_cost
 from spacec.space.depth import Counted, depth, depth_bounds
+from spacec.space.expectation import mean_cost
 from spacec.space.extremes import End, extreme
+from spacec.space.factorised import Probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +80,16 @@ class Costs(Form):
         """Bounds of the depths of all architectures, constraints apart; some space has none that reaches them."""
         return depth_bounds(self.graph, counted)
 
+    def peak_activations(self, arch: Architecture, **sizes: int) -> int:
+        """The most numbers that are held at a time while the network of ``arch`` runs on one sample, op by op.
+
+        A value is held from the op that makes it to the last op that reads it, inputs included. Raises
+        :class:`SpacecError`: E0512 for a missing size, E0905 where an output is absent.
+        """
+        from spacec.lower.memory import peak_activations  # what runs, and in which order, the back end knows
+
+        return peak_activations(self.flat, self.table, arch, sizes)
+
     def extreme(self, name: str, end: End = "min", where: bool = True, **sizes: int) -> Architecture:
         """A valid architecture whose cost is the least (``"min"``) or the largest (``"max"``) of all, exactly.
 
@@ -89,6 +101,15 @@ class Costs(Form):
     def expected_cost(self, mask: Mapping[str, Any], name: str, **sizes: int) -> Any:
         """The cost expected under independent soft masks; tensors pass through, so it is differentiable in them."""
         return expected_cost(self.table, mask, name, sizes)
+
+    def mean_cost(self, name: str, probabilities: Probabilities | None = None, **sizes: int) -> Any:
+        """The cost expected where every active decision is drawn by its own ``probabilities``, constraints apart.
+
+        They are given by id. A vector is of the candidates in order, or of the elements of a subset (coins, given
+        that its bounds are met); a decision without one is uniform. Exact, and differentiable in tensors. See
+        :mod:`spacec.space.expectation`.
+        """
+        return mean_cost(self.table, name, probabilities, sizes)
 
     def supernet_params(self) -> int:
         """Number of weights of the supernet, without building it."""

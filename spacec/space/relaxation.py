@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add, mul
 from typing import Any
@@ -58,14 +58,22 @@ class Relaxation:
         for node in pool.nodes:
             match node.kind:
                 case "is":
-                    slot = self.of_decision.get(node.decision)
-                    found.append(slot is not None and self.takes(slot, {c + slot.absent for c in node.candidates}))
+                    found.append(self.chosen(node.decision, node.candidates))
                 case "has":
-                    slot = self.of_element.get((node.decision, node.element))
-                    found.append(slot is None or self.takes(slot, set(range(slot.absent, slot.size))))
+                    found.append(self.picked(node.decision, node.element))
                 case _:
                     found.append(joint(node.kind == "all", (found[c] for c in node.children)))
         return found
+
+    def chosen(self, decision: str, candidates: Iterable[int]) -> Event:
+        """The event that a decision takes one of these candidates."""
+        slot = self.of_decision.get(decision)
+        return slot is not None and self.takes(slot, {c + slot.absent for c in candidates})
+
+    def picked(self, decision: str, element: int) -> Event:
+        """The event that a subset decision picks an element."""
+        slot = self.of_element.get((decision, element))
+        return slot is None or self.takes(slot, set(range(slot.absent, slot.size)))
 
     def takes(self, slot: Slot, candidates: set[int]) -> Event:
         if slot.id in self.settled:

@@ -47,6 +47,33 @@ def made_by(network: nn.Module, inputs: dict[str, Any]) -> list[tuple[int, ...]]
     return shapes
 
 
+def peak_of(network: nn.Module, inputs: dict[str, Any]) -> int:
+    """The most elements of one sample that are alive at a time, by the text of the forward pass: names and when each is
+    read or written again."""
+    program = network.design.program  # type: ignore[union-attr]  # a Network, built by its space
+    rows = [line.strip() for line in program.text().splitlines()[1:]]
+    shapes = iter(made_by(network, inputs))
+    given = [x[0] if isinstance(x, tuple) else x for x in inputs.values()]
+    held = {name: prod(x.shape[1:]) for name, x in zip(program.parameters, given, strict=True)}
+    graphs = [n for n, x in zip(program.parameters, inputs.values(), strict=True) if isinstance(x, tuple)]
+    peak = sum(held.values())
+    for k, row in enumerate(rows):
+        target = TARGET.match(row)
+        if target is None or row.endswith(".x"):
+            continue
+        own = prod(next(shapes))
+        peak = max(peak, sum(held.values()) + own)
+        held[target[1]] = own
+        for name in list(held):
+            later = rows[k + 1 :]
+            written = next((j for j, r in enumerate(later) if (t := TARGET.match(r)) and t[1] == name), len(later))
+            reads = (re.sub(r"^x\d+(, extra)? = ", "", r) for r in later[: written + 1])
+            features = rf"\b{name}\.x\b" if name in graphs else rf"\b{name}\b"
+            if not any(re.search(features, r) for r in reads):
+                del held[name]
+    return peak
+
+
 def handed_on(space: spacec.Space, arch: Architecture, sizes: dict[str, int]) -> list[int]:
     """Elements of the ops that are there and that the network does not run: unread ones, and sums of one term."""
     chosen, numbers = architecture_mask(space.table, arch), {**architecture_sizes(space.table, arch), **sizes}
@@ -79,6 +106,8 @@ def test_results_are_those_of_real_networks(name: str) -> None:
     for arch in space.sample(3, seed=5):
         network = space.network(arch, seed=0).eval()
         shapes, rest = made_by(network, example_inputs(space, BATCH)), handed_on(space, arch, free)
+        peak = space.peak_activations(arch, **free)
+        assert peak == peak_of(network, example_inputs(space, BATCH))
         assert space.cost(arch, "nodes") == len(shapes) + len(rest)
         assert space.cost(arch, "activations", **sizes) == sum(map(prod, shapes)) + sum(rest)
 
