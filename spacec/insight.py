@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
 from spacec.space.architecture import architecture_of
 from spacec.space.cost import free_sizes
@@ -35,11 +36,11 @@ class Effort:
     drawn: int
     """Architectures that are looked at for dead decisions."""
     listed: int
-    """Architectures of a space that are all compared."""
+    """Architectures of a space that are all compared with each other, before anything cleverer is tried."""
 
 
 GLANCE = Effort(bounded=5_000, spread=2_000, work=15_000, samples=200, drawn=100, listed=300)
-DEEP = Effort(bounded=1_000_000, spread=1_000_000, work=LIMIT, samples=10_000, drawn=1_000, listed=20_000)
+DEEP = Effort(bounded=1_000_000, spread=1_000_000, work=LIMIT, samples=10_000, drawn=1_000, listed=300)
 
 
 def extent(space: Space) -> int:
@@ -94,10 +95,18 @@ def dead(space: Space, count: int, effort: Effort) -> dict[str, Any] | None:
 
 
 def distinct(space: Space, count: int, effort: Effort) -> dict[str, Any] | None:
-    """How many networks the architectures are, where they are few enough to compare them all."""
-    if count > effort.listed:
+    """How many networks the architectures are, where they are few enough to compare them all, or where it is known."""
+    if count <= effort.listed:
+        networks = sum(1 for _ in space.distinct(space.enumerate()))
+    elif effort is DEEP:
+        try:
+            networks = space.count(distinct=True)
+        except SpacecError as error:
+            if error.diagnostics[0].code != "E0514":
+                raise
+            return None
+    else:
         return None
-    networks = sum(1 for _ in space.distinct(space.enumerate()))
     return {"notion": "networks", "count": networks, "duplicates": 1 - networks / count, "exact": True}
 
 

@@ -42,6 +42,12 @@ def far(tmp_path: Path) -> Path:
         (["nas_bench_201.space", "--where", "params <= 500K"], "10,240 architectures"),
         (["tabular.space"], "856 architectures"),
         (["hierarchical.space", "-p", "levels=1"], None),
+        (["two_modality.space", "--distinct"], "1,476 different networks"),
+        (
+            ["two_modality.space", "--distinct", "live"],
+            f"{package.load(GRAMMARS / 'two_modality.space').count(distinct='live'):,} "
+            "architectures that differ in what is on a path from input to output",
+        ),
     ],
 )
 def test_counts(spacec: Run, arguments: list[str], line: str | None) -> None:
@@ -72,6 +78,17 @@ def test_where_exact_is_out_of_reach_it_is_an_estimate_and_says_so(spacec: Run, 
     assert facts["exact"] is False
     assert facts["interval"][0] <= facts["count"] <= facts["interval"][1] <= 5**26
     assert facts["samples"] == 2_000
+
+
+def test_networks_that_are_not_counted_are_bounded(spacec: Run) -> None:
+    facts = json.loads(spacec("count", GRAMMARS / "darts.space", "--distinct", "--json").out)
+    assert (facts["count"], facts["exact"], facts["notion"]) == (None, False, "networks")
+    low, high = facts["interval"]
+    assert 1 < low <= high == package.load(GRAMMARS / "darts.space").count()
+    assert spacec("count", GRAMMARS / "darts.space", "--distinct").out.startswith(f"from {low} to 1.08e18 different")
+    done = spacec("count", GRAMMARS / "darts.space", "--distinct", "--owner", "normal")
+    assert done.code == 1
+    assert "E0514" in done.err
 
 
 def test_intervals_hold_the_true_share_as_often_as_they_say() -> None:
