@@ -108,7 +108,12 @@ def _stratum(
         size = None
     if size == 0:
         return Stratum(*bounds, 0, Batch.of(table, []))
-    source = draws(part, seed, law)
+    try:
+        source = draws(part, seed, law)
+    except SpacecError as error:  # a part that cannot be counted, in a wider set that has nothing
+        if error.diagnostics[0].code != "E0511":
+            raise
+        return Stratum(*bounds, 0, Batch.of(table, []))
     try:
         drawn = source.take(n, exactly=False)
     except SpacecError as error:
