@@ -56,6 +56,23 @@ class Distinctness(Architectures, Identity, Sampling):
 
         return bounds(self.distinct_networks, samples)
 
+    def sample(
+        self, n: int = 1, seed: int = 0, *, replace: bool = True, weighted: bool = False, distinct: bool = False
+    ) -> list[Architecture]:
+        """``n`` valid architectures, uniform and independent; with ``distinct`` those of :meth:`sample_networks`.
+
+        ``replace=False``: all different, every ordered choice of ``n`` alike; E0521 where there are fewer.
+        ``weighted``: with a probability proportional to the product of the prior weights of what is decided (without
+        priors: all candidates of a decision alike); together with ``replace=False`` each next one among those not
+        drawn yet. E0514 where ``distinct`` is combined with these.
+        """
+        from spacec.space.notions import refuse_part
+
+        if not distinct:
+            return super().sample(n, seed, replace=replace, weighted=weighted)
+        refuse_part(weighted or not replace)
+        return self.sample_networks(n, seed)
+
     def sample_networks(self, n: int = 1, seed: int = 0) -> list[Architecture]:
         """``n`` architectures whose networks are independent and uniform over the different networks of the space.
 

@@ -86,8 +86,14 @@ class _Walk(Reading):
         return (taken,) if known is None else (known[0],)
 
     def open(self, index: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
-        self.hollow[index] = hole_of(self.body, index, self.owner.sizes, self.decide)
-        return (self.hollow[index].source,)
+        value = self.decide(code.decision or "") if isinstance(code, ChooseCode) else None
+        known = self.graph.hollow.get((index, value))
+        if known is None:
+            known = hole_of(self.body, index, self.owner.sizes, self.decide)
+            if not known.sized:
+                self.graph.hollow[index, value] = known
+        self.hollow[index] = known
+        return (known.source,)
 
     def value(self, index: int) -> int:
         code = self.body.nodes[index]

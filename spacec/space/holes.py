@@ -23,11 +23,15 @@ from spacec.space.normal import NormalGraph
 
 @dataclass(frozen=True)
 class Hole:
-    """What a decision that is left open reads, and the label of its vertex. ``pure``: a candidate has no weights."""
+    """What a decision that is left open reads, and the label of its vertex.
+
+    ``pure``: a candidate has no weights. ``sized``: other decisions enter the label.
+    """
 
     source: int
     label: str
     pure: bool
+    sized: bool
 
 
 def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
@@ -44,15 +48,16 @@ def hole_of(body: Body, index: int, sizes: Sizes, decide: Decide) -> Hole:
         source = _shared(opened)
     if source is None or body.askers[decision] > 1:
         raise NotOpen(decision)
-    texts, pure = [], False
+    texts, pure, sized = [], False, False
     for chain in opened:
         codes = [body.nodes[i] for i in chain[: chain.index(source)]]
         ops = [c for c in codes if isinstance(c, OpCode)]
         if not ops or any(not _is_vertex(c, sizes, decide) for c in ops):
             raise NotOpen(decision)
         pure |= not any(c.weights for c in ops)
+        sized |= any(c.mentions for c in ops)
         texts.append(" < ".join(sizes.label(c, decide) for c in ops))
-    return Hole(source, f"hole:{' | '.join(texts)}", pure)
+    return Hole(source, f"hole:{' | '.join(texts)}", pure, sized)
 
 
 def _shared(chains: Sequence[Sequence[int]]) -> int | None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 
-from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either, holds
+from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, Lookup, both, either, holds
 from spacec.ir.ops import DROPS_ABSENT
 from spacec.space.algebra import Algebra
 from spacec.space.bodies import Body, CallCode, ChooseCode, InputCode, NotOpen, OpCode, Open, OutCode, SwitchCode
@@ -126,18 +126,30 @@ class Sums:
 
     parts: tuple[tuple[int, Mapping[str, tuple[tuple[Is | Has, int], ...]]], ...]
     told: frozenset[str]
+    known: dict[tuple[int, str, Value], int] = field(default_factory=dict, compare=False)
+    """What a value adds to a sum."""
 
     def may_hold(self, chosen: Chosen) -> bool:
         """Whether no sum is too large already."""
-        for constant, terms in self.parts:
+        for k, (constant, terms) in enumerate(self.parts):
             total = constant
-            for name, amounts in terms.items():
-                value = chosen.get(name)
-                if value is not None and not isinstance(value, Open):
-                    total += sum(amount for when, amount in amounts if holds(when, lambda _, v=value: v))  # type: ignore[misc]  # bound at once
+            for name in terms.keys() & chosen.keys():
+                value = chosen[name]
+                if not isinstance(value, int | tuple):
+                    continue
+                found = self.known.get((k, name, value))
+                if found is None:
+                    found = sum(amount for when, amount in terms[name] if holds(when, _is(value)))
+                    self.known[k, name, value] = found
+                total += found
             if total > 0:
                 return False
         return True
+
+
+def _is(value: Value) -> Lookup:
+    """Every decision that is asked about has this value."""
+    return lambda _: value
 
 
 def sums_of(limits: Iterable[LinearLimit], table: DecisionTable) -> Sums:
@@ -229,6 +241,7 @@ class Structures:
                     kept = {d: v for d, v in reading.chosen.items() if d not in wrong}
                     stack.append(Progress.again(self.body, kept))
                     continue
+                self.meter.spend(4 * self.price)  # a form costs several readings
                 form = self.normaliser.form(self.body, reading.chosen.get)
             except NotOpen as error:
                 closer = self.closer(reading.chosen, str(error.args[0]))
@@ -245,7 +258,8 @@ class Structures:
             return
         for value in self.values(self.table.by_id[name]):
             after = {**chosen, name: value}
-            if self.sums.may_hold(after) and (name in self.sums.told or self.completions.any(after, name)):
+            free = isinstance(value, Open) or name in self.sums.told
+            if self.sums.may_hold(after) and (free or self.completions.any(after, name)):
                 yield after
 
     def values(self, decision: Decision) -> Iterator[Value | Open]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spacec.space.canonical import certificate_by_order
+from spacec.space.holes import Hole
 from spacec.space.normal import NormalGraph, Vertex, expression, named_by
 
 ZERO: Final = -1
@@ -68,6 +69,8 @@ class Workshop:
     """What a node gives on values, where no decision enters."""
     steps: dict[tuple[int, int], int] = field(default_factory=dict)
     """What the chain that ends in a node gives on a value."""
+    hollow: dict[tuple[int, object], Hole] = field(default_factory=dict)
+    """Holes that no other decision enters, by node and what is left open."""
     cuts: dict[tuple[int, ...], Form] = field(default_factory=dict)
     drawn: dict[tuple[object, ...], bytes] = field(default_factory=dict)
     """Certificates of graphs by what they look like, vertices in the order of their names."""
