@@ -108,13 +108,13 @@ def test_intervals_at_the_ends() -> None:
 
 def test_distinct_networks_are_counted_or_bounded(spacec: Run, tmp_path: Path) -> None:
     small = str(GRAMMARS / "nas_bench_201.space")
-    assert spacec("count", small, "--preset", "tiny", "--distinct").stdout == "5,485 distinct networks\n"
-    known = json.loads(spacec("count", small, "--preset", "tiny", "--distinct", "--json").stdout)
+    assert spacec("count", small, "--preset", "tiny", "--distinct").out == "5,485 distinct networks\n"
+    known = json.loads(spacec("count", small, "--preset", "tiny", "--distinct", "--json").out)
     assert (known["distinct"], known["exact"], known["count"]) == ("networks", True, 5485)
     path = tmp_path / "coupled.space"
     twelve = "(conv(1) | conv(3)) * 12"
     net = f"let a = {twelve}\nlet b = {twelve}\nnet = a >> b\nwhere params <= 2000"
     path.write_text(f"space s\ninput x: [4, 8, 8]\noutput y: [4, 8, 8]\n{net}\n")
-    found = json.loads(spacec("count", str(path), "--distinct", "--json").stdout)
+    found = json.loads(spacec("count", str(path), "--distinct", "--json").out)
     assert found["exact"] is False
     assert 1 < found["interval"][0] <= 300 < found["interval"][1]
