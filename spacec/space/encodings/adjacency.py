@@ -107,8 +107,10 @@ class _Layout:
             for k, label in enumerate(self.table.decisions[place].labels):
                 told[column + k] = f"{vertex.name} = {label}"
         yield from (told[column] for column in sorted(told))
+        taken = set(told.values())
         for place in self.rest.places:
-            yield from candidate_names(self.table.decisions[place])
+            names = candidate_names(self.table.decisions[place])  # a vertex of this decision may be absent at times
+            yield from (f"{name} (decided)" if name in taken else name for name in names)
 
     def fill(self, codes: NDArray[Any], rows: NDArray[Any]) -> None:
         there = self.presence.of(codes)
