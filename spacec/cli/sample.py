@@ -29,12 +29,12 @@ STREAMED = 1_000
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed; the same seed gives the same architectures."
 )
-@click.option("--without-replacement", "distinct", is_flag=True, help="Draw every architecture at most once.")
+@click.option("--without-replacement", "once", is_flag=True, help="Draw every architecture at most once.")
 @click.option("--weighted", is_flag=True, help="By the product of the prior weights instead of uniformly.")
 @click.option(
     "--per-decision", is_flag=True, help="Every decision by itself, all its candidates alike, whatever the priors."
 )
-@click.option("--networks", is_flag=True, help="Uniformly over distinct networks, where all can be compared.")
+@click.option("--distinct", is_flag=True, help="Uniformly over different networks, where these can be counted.")
 @click.option("--stratify", metavar="COST", help="That many of each part of the space by a cost, such as params.")
 @click.option("--bins", type=click.IntRange(min=1), help="Parts equally wide in the cost; 5 by default.")
 @click.option("--quantiles", type=click.IntRange(min=1), help="Parts of about the same size instead.")
@@ -47,10 +47,10 @@ def sample(
     ops: tuple[str, ...],
     number: int,
     seed: int,
-    distinct: bool,
+    once: bool,
     weighted: bool,
     per_decision: bool,
-    networks: bool,
+    distinct: bool,
     stratify: str | None,
     bins: int | None,
     quantiles: int | None,
@@ -68,11 +68,11 @@ def sample(
       spacec sample grammars/darts.space --where 'params <= 250K' -n 100 --without-replacement
       spacec sample grammars/darts.space --stratify params --quantiles 4 -n 10
     """
-    if (per_decision and (weighted or distinct)) or (networks and (weighted or distinct or per_decision)):
-        raise click.UsageError("--per-decision and --networks are laws of their own")
+    if (per_decision and (weighted or once)) or (distinct and (weighted or once or per_decision)):
+        raise click.UsageError("--per-decision and --distinct are laws of their own")
     if stratify is None and (bins or quantiles or sizes):
         raise click.UsageError("--bins, --quantiles and --size go with --stratify")
-    if stratify is not None and (weighted or per_decision or networks or (bins and quantiles)):
+    if stratify is not None and (weighted or per_decision or distinct or (bins and quantiles)):
         raise click.UsageError("--stratify draws uniformly from --bins or from --quantiles")
     space = open_space(file, params, preset, ops)
     if stratify is not None:
@@ -83,17 +83,17 @@ def sample(
             bins=0 if quantiles else bins or 5,
             quantiles=quantiles or 0,
             seed=seed,
-            replace=not distinct,
+            replace=not once,
             **input_sizes(space, sizes),
         )
         _tell_strata(space, stratify, strata, as_json)
         return
-    if networks:
-        drawn: Iterable[Architecture] = space.sample_networks(number, seed)
+    if distinct:
+        drawn: Iterable[Architecture] = space.sample(number, seed, distinct=True)
     elif per_decision:
         drawn = space.sample_decisions(number, seed)
     else:
-        drawn = _drawn(space, number, seed, distinct, weighted)
+        drawn = _drawn(space, number, seed, once, weighted)
     if as_json:
         tell_json([space.to_json(arch) for arch in drawn])
         return
@@ -124,7 +124,7 @@ def _number(bound: int | Fraction) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{float(bound):g}"
 
 
-def _drawn(space: Space, number: int, seed: int, distinct: bool, weighted: bool) -> Iterable[Architecture]:
-    if distinct or number <= STREAMED:
-        return space.sample(number, seed, replace=not distinct, weighted=weighted)
+def _drawn(space: Space, number: int, seed: int, once: bool, weighted: bool) -> Iterable[Architecture]:
+    if once or number <= STREAMED:
+        return space.sample(number, seed, replace=not once, weighted=weighted)
     return islice(space.sampler(seed, weighted=weighted), number)

@@ -10,6 +10,7 @@ from spacec.facade.architectures import Architectures
 from spacec.facade.identity import Identity
 from spacec.facade.sampling import Sampling
 from spacec.space.architecture import Architecture
+from spacec.space.sample import compiled_for
 
 if TYPE_CHECKING:
     from spacec.space.distinct import Distinct
@@ -59,25 +60,21 @@ class Distinctness(Architectures, Identity, Sampling):
     def sample(
         self, n: int = 1, seed: int = 0, *, replace: bool = True, weighted: bool = False, distinct: bool = False
     ) -> list[Architecture]:
-        """``n`` valid architectures, uniform and independent; with ``distinct`` those of :meth:`sample_networks`.
+        """``n`` valid architectures, uniform and independent; with ``distinct`` uniform over different networks.
 
         ``replace=False``: all different, every ordered choice of ``n`` alike; E0521 where there are fewer.
         ``weighted``: with a probability proportional to the product of the prior weights of what is decided (without
         priors: all candidates of a decision alike); together with ``replace=False`` each next one among those not
-        drawn yet. E0514 where ``distinct`` is combined with these.
+        drawn yet. ``distinct``: the networks of the architectures are independent and uniform over those that
+        :meth:`canonical` tells apart. Raises :class:`SpacecError`: E0511 where there is no valid architecture, E0514
+        where networks are not counted exactly, or where ``distinct`` is combined with the others.
         """
-        from spacec.space.notions import refuse_part
+        from spacec.space.notions import draw_networks, refuse_part
 
         if not distinct:
             return super().sample(n, seed, replace=replace, weighted=weighted)
         refuse_part(weighted or not replace)
-        return self.sample_networks(n, seed)
-
-    def sample_networks(self, n: int = 1, seed: int = 0) -> list[Architecture]:
-        """``n`` architectures whose networks are independent and uniform over the different networks of the space.
-
-        Raises :class:`SpacecError` (E0514) where these are not counted exactly.
-        """
-        from spacec.space.notions import draw_networks
-
+        if n < 0:
+            raise ValueError(f"{n} networks cannot be drawn")
+        compiled_for(self.table)  # refuses a space without architectures
         return draw_networks(self.distinct_networks, n, Random(seed))

@@ -50,14 +50,6 @@ class Identity(Form):
         """
         return self.networks.class_size(arch)
 
-    def sample_networks(self, n: int = 1, seed: int = 0) -> list[Architecture]:
-        """``n`` networks, uniform over the distinct ones, independent, each as the first of its architectures.
-
-        Where :meth:`sample` favours networks that many architectures denote, this does not. Raises as
-        :meth:`class_size`.
-        """
-        return list(self.networks.sample(n, seed))
-
     def live(self, arch: Architecture) -> tuple[tuple[str, Value], ...]:
         """The live form of an architecture: decisions on a path from an input to an output, with their values.
 

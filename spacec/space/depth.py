@@ -15,13 +15,13 @@ from typing import Literal
 from spacec.ir.conditions import ALWAYS, Cond, holds
 from spacec.ir.graph import CallNode, ChooseNode, DecisionDecl, Node, OpNode, Ref, Region, SpaceGraph, SwitchNode
 from spacec.ir.naming import Place, root_place
+from spacec.ir.ops import DROPS_ABSENT
 from spacec.space.values import Value
 
 Counted = Literal["ops", "layers"]
 
 STARTS = frozenset(("zero", "noise"))
 """Ops that read no more than the type of their input."""
-DROPS_ABSENT = frozenset(("sum", "concat"))
 
 Length = int | None
 """``None``: absent."""

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from math import log10
-from typing import TYPE_CHECKING
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.graph import SpaceGraph
-from spacec.space.algebra import count, enumerate_architectures, unrank_batch
+from spacec.space.algebra import count, enumerate_architectures
 from spacec.space.alignment import unordered_concats
 from spacec.space.architecture import Architecture
 from spacec.space.bodies import Body, CallCode, Decide
@@ -23,15 +22,9 @@ from spacec.space.decisions import DecisionTable
 from spacec.space.forms import Normaliser
 from spacec.space.labels import Sizes
 from spacec.space.live import Liveness, live_values
-from spacec.space.sample import no_architecture
 from spacec.space.values import Value
 from spacec.space.workshop import Form
 from spacec.space.written import make_bodies
-
-if TYPE_CHECKING:
-    from spacec.space.batch import Batch
-
-    pass
 
 VERSION = 1
 """Of the normal form: it changes where digests do, and is part of them."""
@@ -52,8 +45,6 @@ class Networks:
     table: DecisionTable
     sizes: dict[str, int] = field(default_factory=dict, init=False)
     """Architectures by network, once they are compared."""
-    firsts: list[int] = field(default_factory=list, init=False)
-    """The rank of the first architecture of each network, likewise."""
 
     @cached_property
     def body(self) -> Body:
@@ -107,30 +98,13 @@ class Networks:
         self._compare()
         return self.sizes[self.canonical(arch)]
 
-    def sample(self, n: int, seed: int) -> Batch:
-        """``n`` networks, uniform and independent, each as the first of its architectures.
-
-        Raises as :meth:`class_size`, and E0511 where there is none.
-        """
-        from spacec.space.streams import RankStream  # numpy is needed once there is something to draw
-
-        if n < 0:
-            raise ValueError(f"{n} networks cannot be drawn")
-        self._compare()
-        if not self.firsts:
-            raise SpacecError(no_architecture(self.table, "no architecture satisfies the constraints"))
-        drawn = RankStream(len(self.firsts), seed).take(n)
-        return unrank_batch(self.table, [self.firsts[place] for place in drawn])
-
     def _compare(self) -> None:
         """Find the network of every architecture, once."""
         if self.sizes:
             return
         self._check(count(self.table), sum(len(b.nodes) for b in _bodies(self.body)))
-        for rank, arch in enumerate(enumerate_architectures(self.table)):
+        for arch in enumerate_architectures(self.table):
             network = self.canonical(arch)
-            if network not in self.sizes:
-                self.firsts.append(rank)
             self.sizes[network] = self.sizes.get(network, 0) + 1
 
     def _check(self, architectures: int, nodes: int) -> None:

@@ -38,10 +38,11 @@ def test_laws(spacec: Run, tmp_path: Path) -> None:
     short = spacec("sample", file, "-n", "4", "--without-replacement")
     assert (short.code, short.out) == (1, "")
     assert "error[E0521]: 4 distinct architectures of few were asked for; 3 were found" in short.err
-    for wrong in (["--per-decision", "--weighted"], ["--networks", "--weighted"], ["--networks", "--per-decision"]):
+    for wrong in (["--per-decision", "--weighted"], ["--distinct", "--weighted"], ["--distinct", "--per-decision"]):
         assert spacec("sample", NB201, *wrong).code == 2
     few = library.load(file)
-    assert spacec("sample", file, "-n", "5", "--networks").out.split() == [a.text() for a in few.sample_networks(5)]
+    drawn = few.sample(5, distinct=True)
+    assert spacec("sample", file, "-n", "5", "--distinct").out.split() == [a.text() for a in drawn]
 
 
 def test_many_are_printed_while_they_are_drawn(spacec: Run) -> None:

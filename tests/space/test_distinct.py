@@ -65,7 +65,7 @@ def test_networks_are_counted_as_brute_force_does(text: str) -> None:
 def test_networks_are_drawn_uniformly(text: str) -> None:
     found = space(text)
     total = found.count(distinct=True)
-    drawn = found.sample_networks(60 * total, seed=5)
+    drawn = found.sample(60 * total, seed=5, distinct=True)
     for arch in drawn[:20]:
         found.validate(arch)
     counts = Counter(map(found.canonical, drawn))
@@ -98,7 +98,7 @@ def test_nas_bench_201_by_every_notion() -> None:
 
 def test_draws_of_networks_are_repeatable() -> None:
     found = spacec.load("grammars/nas_bench_201.space", preset="tiny")
-    assert found.sample_networks(5, seed=3) == found.sample_networks(5, seed=3)
+    assert found.sample(5, seed=3, distinct=True) == found.sample(5, seed=3, distinct=True)
 
 
 def test_what_is_not_counted_says_so_and_is_bounded() -> None:

@@ -381,13 +381,13 @@ def test_uniform_over_networks() -> None:
     space = spacec.loads("space s\ninput x: [4]\noutput y: [4]\ndef e = relu | tanh | sigmoid\nnet = e + e\n")
     firsts = list(space.distinct(space.enumerate()))
     assert (space.count(), len(firsts)) == (9, 6)
-    observed = Counter(a.choices for a in space.sample_networks(600, 1))
-    assert fits(observed, dict.fromkeys((a.choices for a in firsts), 100.0))
-    assert space.sample_networks(3, 1) == space.sample_networks(600, 1)[:3]
+    drawn = space.sample(600, 1, distinct=True)
+    assert fits(Counter(map(space.canonical, drawn)), dict.fromkeys(map(space.canonical, firsts), 100.0))
+    assert space.sample(3, 1, distinct=True) == drawn[:3]
     assert space.class_size(firsts[1]) == 2
     with pytest.raises(SpacecError) as caught:
-        spacec.load(Path(__file__).parents[2] / "grammars/darts.space").sample_networks()
-    assert caught.value.diagnostics[0].code == "E0540"
+        space.sample(2, distinct=True, weighted=True)
+    assert caught.value.diagnostics[0].code == "E0514"
     with pytest.raises(SpacecError) as caught:
-        space.where("params > 3").sample_networks()
+        space.where("params > 3").sample(distinct=True)
     assert caught.value.diagnostics[0].code == "E0511"
