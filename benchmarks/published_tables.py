@@ -8,7 +8,6 @@ tables themselves are not part of spacec. A run is recorded in TABLES.md beside 
 
 from __future__ import annotations
 
-import ast
 import csv
 import gzip
 import json
@@ -19,7 +18,6 @@ from typing import Any
 
 import spacec
 from benchmarks.report import ROOT, machine, publish
-from spacec.space.architecture import architecture_of
 
 Row = tuple[int, int]
 """Published weights, counted weights."""
@@ -37,83 +35,32 @@ def read(file: Path) -> Any:
 
 # ------------------------------------------------------------ NAS-Bench-101 (Ying et al., ICML 2019)
 
-NB101_CANDIDATES = {4: 0, 3: 1, 2: 2}
-"""The file's operations (pool 2, 1x1 3, 3x3 4) as candidates of the grammar's ``op``."""
-
-
-def pruned(matrix: Sequence[Sequence[int]]) -> tuple[list[list[int]], set[int]]:
-    """The matrix without vertices that lie on no path from input to output, and those that are left.
-
-    The benchmark takes them out before it builds a cell.
-    """
-    last = len(matrix) - 1
-    reached, leading = {0}, {last}
-    for v in range(1, last + 1):
-        if any(matrix[u][v] and u in reached for u in range(v)):
-            reached.add(v)
-    for v in range(last - 1, -1, -1):
-        if any(matrix[v][t] and t in leading for t in range(v + 1, last + 1)):
-            leading.add(v)
-    kept = reached & leading
-    every = range(last + 1)
-    return [[int(matrix[u][v] and u in kept and v in kept) for v in every] for u in every], kept
-
 
 def nas_bench_101(file: Path) -> Iterator[Row]:
     """NASLib's sample (NAS-Bench-Suite-Zero): a key is an adjacency matrix of 7 x 7, then 7 operations."""
     space = shipped("nas_bench_101")
     for key, found in read(file)["nasbench101"]["cifar10"].items():
-        numbers = ast.literal_eval(key)
-        matrix, kept = pruned([numbers[7 * i : 7 * i + 7] for i in range(7)])
-        chosen: dict[str, int | tuple[int, ...]] = {
-            f"cell.pick[{v - 1}]": tuple(u for u in range(v) if matrix[u][v]) for v in range(1, 7)
-        }
-        chosen.update({f"cell.op[{v - 1}]": NB101_CANDIDATES[numbers[49 + v]] for v in range(1, 6) if v in kept})
-        arch = architecture_of(space.table, chosen)
-        space.validate(arch)
-        yield round(found["params"] * 1e6), space.params(arch)
+        yield round(found["params"] * 1e6), space.params(space.read(key, "naslib"))
 
 
 # --------------------------------------------------------- TransNAS-Bench-101 (Duan et al., CVPR 2021)
 
-MODULES = ("same", "wide", "down", "both")
 
-
-def transnas(file: Path, grammar: str, text: Callable[[spacec.Space, tuple[int, ...]], str]) -> Iterator[Row]:
+def transnas(file: Path, grammar: str) -> Iterator[Row]:
     """NASLib's sample, task class_object (100 classes); weights are given in millions."""
     space = shipped(grammar, classes=100)
     for key, found in read(file)["class_object"].items():
-        arch = space.architecture(text(space, ast.literal_eval(key)))
-        yield round(found["params"]["score"] * 1e6), space.params(arch)
-
-
-def micro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
-    return f"{space.digest}:cell=" + ",".join(("none", "skip", "conv1", "conv3")[c] for c in code)
-
-
-def macro_text(space: spacec.Space, code: tuple[int, ...]) -> str:
-    """Modules of kinds 1 to 4 (2 and 4 double the channels, 3 and 4 halve the map); zeros fill up."""
-    kinds = [k for k in code if k]
-    known = {d.owner for d in space.decisions}
-    parts = [f"net={('four', 'five', 'six')[len(kinds) - 4]}"]
-    left, wide, down = len(kinds), 0, 0
-    for kind in kinds:
-        if f"walk[{left},{wide},{down}]" in known:  # a module that could be of one kind only is no decision
-            parts.append(f"walk@{left}.{wide}.{down}={MODULES[kind - 1]}")
-        left, wide, down = left - 1, wide + (kind in (2, 4)), down + (kind in (3, 4))
-    return ":".join((space.digest, *parts))
+        yield round(found["params"]["score"] * 1e6), space.params(space.read(key, "naslib"))
 
 
 # ------------------------------------------------------------- NAS-Bench-Macro (Su et al., CVPR 2021)
-
-NB_MACRO_LABELS = ("identity", "mb3_k3", "mb6_k5")
 
 
 def nas_bench_macro(file: Path) -> Iterator[Row]:
     """A path is one digit for each of eight layers. Weights and multiplies must both agree; weights are returned."""
     space = shipped("nas_bench_macro")
     for path, row in read(file).items():
-        arch = space.architecture(f"{space.digest}:net=" + ",".join(NB_MACRO_LABELS[int(c)] for c in path))
+        arch = space.read(path, "nas-bench-macro")
         same = space.macs(arch) == row["flops"]
         yield row["params"], space.params(arch) if same else -1
 
@@ -140,11 +87,11 @@ TABLES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
     "NAS-Bench-101": ("naslib_zc_nasbench101_500.json.gz", nas_bench_101),
     "TransNAS-Bench-101 macro": (
         "naslib_zc_transbench101_macro.json.gz",
-        lambda file: transnas(file, "transnas_macro", macro_text),
+        lambda file: transnas(file, "transnas_macro"),
     ),
     "TransNAS-Bench-101 micro": (
         "naslib_zc_transbench101_micro.json.gz",
-        lambda file: transnas(file, "transnas_micro", micro_text),
+        lambda file: transnas(file, "transnas_micro"),
     ),
     "NAS-Bench-Macro, with multiplies": ("nas-bench-macro_cifar10.json", nas_bench_macro),
     "Accel-NASBench": ("accel_nasbench_5138.csv.gz", accel_nasbench),

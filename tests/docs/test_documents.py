@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import runpy
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from spacec import Space
 from tests.docs.blocks import in_order, matches, read_blocks
 from tests.docs.workplace import ROOT, Workplace
 
@@ -31,6 +33,16 @@ def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_reference_lists_all_that_a_space_can_be_asked() -> None:
+    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| [a-z ]+ \| (`.*) \|$", text.split("## What a space can be asked")[1].split("\n## ")[0], re.M
+    )
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    public = {name for name in {*dir(Space), *(f.name for f in fields(Space))} if not name.startswith("_")}
+    assert sorted(listed) == sorted(public)
 
 
 def test_only_make_and_pip_are_skipped() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import spacec
-from benchmarks.published_tables import NB_MACRO_LABELS, accel
+from benchmarks.published_tables import accel
 from tests.grammars.record import GRAMMARS
 
 ACCEL_TABLE = {
@@ -71,7 +71,7 @@ def test_elastic_depths_of_cream_count_prefixes() -> None:
 def test_nas_bench_macro(path: str) -> None:
     """Su et al. (CVPR 2021)."""
     space = spacec.load(GRAMMARS / "nas_bench_macro.space")
-    arch = chosen(space, "net", [NB_MACRO_LABELS[int(c)] for c in path])
+    arch = space.read(path, "nas-bench-macro")
     assert (space.params(arch), space.macs(arch)) == MACRO_TABLE[path]
 
 

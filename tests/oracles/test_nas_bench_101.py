@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
 import spacec
-from benchmarks.published_tables import pruned
 from spacec.space.architecture import architecture_of
 from tests.lower.helpers import count_parameters
 
@@ -22,6 +22,24 @@ KERNEL = {0: 3, 1: 1}
 """Of the candidates of ``op`` that convolve; the third is a pool."""
 
 Matrix = list[list[int]]
+
+
+def pruned(matrix: Sequence[Sequence[int]]) -> tuple[list[list[int]], set[int]]:
+    """The matrix without vertices that lie on no path from input to output, and those that are left.
+
+    The benchmark takes them out before it builds a cell.
+    """
+    last = len(matrix) - 1
+    reached, leading = {0}, {last}
+    for v in range(1, last + 1):
+        if any(matrix[u][v] and u in reached for u in range(v)):
+            reached.add(v)
+    for v in range(last - 1, -1, -1):
+        if any(matrix[v][t] and t in leading for t in range(v + 1, last + 1)):
+            leading.add(v)
+    kept = reached & leading
+    every = range(last + 1)
+    return [[int(matrix[u][v] and u in kept and v in kept) for v in every] for u in every], kept
 
 
 def conv_bn(kernel: int, c_in: int, c_out: int) -> int:
