@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spacec.cli.files import write_whole
 from spacec.cli.output import tell
 from spacec.cli.spaces import file_argument, named_architecture, open_space, read_params, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
@@ -83,7 +84,7 @@ def encode(
         raise SpacecError(Diagnostic("E0624", headline, help="write them with -o graphs.npz or -o graphs.json"))
     data = {".csv": _csv, ".json": _json, ".npz": _npz}[suffix](arrays, chosen, scheme)
     if output:
-        Path(output).write_bytes(data)
+        write_whole(Path(output), data)
     else:
         tell(data.decode().rstrip("\n"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from spacec.cli.output import tell_json, tell_lines
+from spacec.cli.output import tell_json_list, tell_lines
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 
@@ -38,6 +38,6 @@ def enumerate_(
     stop = None if limit is None else min(start + limit, space.count())
     found = enumerate(space.enumerate(start=start, stop=stop), start)
     if as_json:
-        tell_json([{"rank": rank, **space.to_json(arch)} for rank, arch in found])
+        tell_json_list({"rank": rank, **space.to_json(arch)} for rank, arch in found)
         return
     tell_lines(f"{rank} {arch.text()}" for rank, arch in found)

@@ -51,8 +51,8 @@ def read_source(name: str) -> SourceFile:
     return decoded(STDIN_NAME, data)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file, keeping its permissions; whatever stops this, the old or the new text is there.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replace a file, keeping its permissions; whatever stops this, the old or the new content is there.
 
     A link stays a link: the file it leads to is replaced.
     """
@@ -60,7 +60,7 @@ def write_whole(path: Path, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, target.stat().st_mode & 0o7777 if target.exists() else 0o644)

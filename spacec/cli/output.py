@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TextIO
 
 import click
@@ -96,6 +96,23 @@ def tell_lines(lines: Iterable[str]) -> None:
 def tell_json(facts: Any) -> None:
     """Facts as JSON on standard output; integers stay exact."""
     tell(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+def tell_json_list(items: Iterable[Any]) -> None:
+    """A list as :func:`tell_json` prints it, while its items are found."""
+    waiting = iter(items)
+    first = list(islice(waiting, 1))
+    if not first:
+        tell("[]")
+        return
+    whole = (json.dumps(item, indent=2, ensure_ascii=False) for item in chain(first, waiting))
+    shown = (text.replace("\n", "\n  ") for text in whole)  # a line break inside a text is written as \\n
+    click.echo("[", nl=False)
+    before = "\n  "
+    for text in shown:
+        click.echo(before + text, nl=False)
+        before = ",\n  "
+    tell("\n]")
 
 
 def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:

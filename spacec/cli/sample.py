@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spacec.cli.output import tell, tell_json, tell_lines
+from spacec.cli.output import tell, tell_json, tell_json_list, tell_lines
 from spacec.cli.spaces import file_argument, input_sizes, json_option, open_space, space_options
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from spacec.driver import Space
     from spacec.space.architecture import Architecture
     from spacec.space.strata import Stratum
+
+PARTS = 1_000
+"""Parts that a space is cut into, at most; each is counted by itself."""
 
 STREAMED = 1_000
 """Architectures beyond which they are drawn while they are printed."""
@@ -36,8 +39,8 @@ STREAMED = 1_000
 )
 @click.option("--distinct", is_flag=True, help="Uniformly over different networks, where these can be counted.")
 @click.option("--stratify", metavar="COST", help="That many of each part of the space by a cost, such as params.")
-@click.option("--bins", type=click.IntRange(min=1), help="Parts equally wide in the cost; 5 by default.")
-@click.option("--quantiles", type=click.IntRange(min=1), help="Parts of about the same size instead.")
+@click.option("--bins", type=click.IntRange(1, PARTS), help="Parts equally wide in the cost; 5 by default.")
+@click.option("--quantiles", type=click.IntRange(1, PARTS), help="Parts of about the same size instead.")
 @click.option("--size", "sizes", multiple=True, metavar="NAME=N", help="A free input size, for the cost (H=64).")
 @json_option
 def sample(
@@ -95,7 +98,7 @@ def sample(
     else:
         drawn = _drawn(space, number, seed, once, weighted)
     if as_json:
-        tell_json([space.to_json(arch) for arch in drawn])
+        tell_json_list(space.to_json(arch) for arch in drawn)
         return
     tell_lines(arch.text() for arch in drawn)
 

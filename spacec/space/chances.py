@@ -20,9 +20,9 @@ from spacec.diagnostics.model import SpacecError
 from spacec.space.algebra import Algebra, algebra
 from spacec.space.architecture import Architecture
 from spacec.space.batch import INACTIVE, Batch, code_type
-from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.decisions import DecisionTable
 from spacec.space.diagram import DEAD, END, Diagram
-from spacec.space.factorised import Factorised, Probabilities, factorised, own_chances
+from spacec.space.factorised import Factorised, Probabilities, factorised, factors, own_chances
 from spacec.space.layers import Layers, layers
 from spacec.space.sample import no_architecture
 from spacec.space.schedule import IN, Step
@@ -123,16 +123,9 @@ class Chances:
         """log P(arch | V). Raises where ``arch`` is not valid, and ``ValueError`` where it has no probability."""
         validate(self.table, arch)
         self._some()
-        return sum(log(w) for d in self.table.decisions if d.id in arch for w in self._factors(d, arch)) - log(
-            self.probability
-        )
-
-    def _factors(self, decision: Decision, arch: Architecture) -> list[Any]:
-        value, vector = arch[decision.id], self.distribution.vectors[decision.id]
-        if not isinstance(value, tuple):
-            return [vector[value]]
-        coins = [p if e in value else 1 - p for e, p in enumerate(vector)]
-        return [*coins, 1 / self.distribution.bounded.get(decision.id, 1)]
+        active = (d for d in self.table.decisions if d.id in arch)
+        taken = (log(w) for d in active for w in factors(d, arch[d.id], self.distribution))
+        return sum(taken) - log(self.probability)
 
     def score(self, arch: Architecture) -> Vectors:
         """The gradient of log P(arch | V) in the logits (as :attr:`log_gradient`): what REINFORCE multiplies."""

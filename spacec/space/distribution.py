@@ -27,6 +27,9 @@ from spacec.space.sample import no_architecture
 from spacec.space.spread import spread
 from spacec.space.values import Number
 
+BINS = 100_000
+"""Bins that a number may ask for."""
+
 SampleCosts = Callable[[int], Sequence[Number]]
 """The costs of so many uniform samples."""
 
@@ -181,8 +184,8 @@ def _edges(low: Number, high: Number, bins: int | Sequence[Number]) -> tuple[Num
         if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
             raise ValueError("edges of bins: two or more numbers, ascending")
         return edges
-    if bins < 1:
-        raise ValueError("at least one bin")
+    if not 1 <= bins <= BINS:
+        raise ValueError(f"from one bin to {BINS:,}")
     if low == high:
         return low, high
     return tuple(_plain(low + (high - low) * Fraction(k, bins)) for k in range(bins + 1))

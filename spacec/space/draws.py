@@ -21,12 +21,16 @@ from spacec.space.constraints import LinearLimit, linear_limit, needed, satisfie
 from spacec.space.cost_batch import satisfying
 from spacec.space.decisions import DecisionTable, Limit
 from spacec.space.diagram import TooManyStates
+from spacec.space.rest import LISTED, Rest, row_key
 from spacec.space.sample import TRIES, Law, Rejection, compiled_for, none_accepted, too_few
 from spacec.space.streams import DistinctStream, RankStream, Stream
 from spacec.space.unrank import Unranker, unranker
 from spacec.space.weighted import WeightedRows, of_priors, weighted_value
 
 _Rows = NDArray[Any]
+
+MOST_ROWS = 1 << 31
+"""Rows beyond which no array is tried: they would not fit, and numbers of rows would overflow."""
 
 
 class Source(Protocol):
@@ -65,7 +69,10 @@ def make_draws(table: DecisionTable, seed: int, law: Law) -> Draws:
             raise
         return Draws(table, WalkedRows(table, seed, law.priors), error, law.distinct)
     if law.weighted:
-        return Draws(table, WeightedRows(table, compiled, seed, of_priors(table, law.priors)), reason, law.distinct)
+        chances = of_priors(table, law.priors)
+        listed = law.distinct and reason is None and compiled.total <= LISTED
+        rest = Rest(table, compiled, chances, seed) if listed else None
+        return Draws(table, WeightedRows(table, compiled, seed, chances), reason, law.distinct, rest)
     exactly_new = law.distinct and reason is None
     stream = DistinctStream(compiled.total, seed) if exactly_new else RankStream(compiled.total, seed)
     return Draws(table, RankedRows(unranker(table, compiled), stream), reason, law.distinct and not exactly_new)
@@ -74,12 +81,16 @@ def make_draws(table: DecisionTable, seed: int, law: Law) -> Draws:
 class Draws:
     """The rows of a source; with a ``reason`` for rejection only valid ones; with ``new`` each only once."""
 
-    def __init__(self, table: DecisionTable, source: Source, reason: SpacecError | None, new: bool) -> None:
+    def __init__(
+        self, table: DecisionTable, source: Source, reason: SpacecError | None, new: bool, rest: Rest | None = None
+    ) -> None:
         self.table = table
         self.source = source
         self.rejection = None if reason is None else Rejection(reason)
         self.seen: set[bytes] | None = set() if new else None
         self.waiting = np.zeros((0, len(table.decisions)), dtype=code_type(table))
+        self.rest = rest
+        """What goes on where :data:`TRIES` rows on end bring nothing new; ``None`` where that is the end."""
         self.failures = 0
         """Rows since the last one that was kept."""
 
@@ -88,6 +99,8 @@ class Draws:
 
         Raises E0511 where :data:`TRIES` rows on end violate the constraints, E0521 where there are too few.
         """
+        if count > MOST_ROWS:
+            raise MemoryError(f"{count:,} architectures at a time")
         found = self._kept(count) if self.rejection or self.seen is not None else self.source.rows(count)
         if len(found) < count and (exactly or len(found) == 0):
             self._short(count, len(found), exactly)
@@ -97,7 +110,7 @@ class Draws:
         if self.rejection is not None and (self.seen is None or self.rejection.accepted == 0):
             raise SpacecError(none_accepted(self.table))
         if exactly:
-            tried = "" if self.seen is None else f" in {TRIES:,} further tries"
+            tried = "" if self.seen is None or self.rest is not None else f" in {TRIES:,} further tries"
             headline = f"{count:,} distinct architectures of {self.table.space} were asked for; {found:,} were found"
             raise SpacecError(too_few(self.table, headline + tried))
 
@@ -110,6 +123,8 @@ class Draws:
             rows = self.source.rows(size)
             parts.append(rows[self._mask(rows)])
             have += len(parts[-1])
+        if have < count and self.rest is not None and self.seen is not None:
+            parts.append(self.rest.rows(count - have, self.seen))
         found = np.concatenate(parts)
         self.waiting = found[count:]
         return found[:count]
@@ -129,7 +144,7 @@ class Draws:
             self.rejection.accepted += int(keep.sum())
         if self.seen is not None:
             for place in np.flatnonzero(keep).tolist():
-                key = rows[place].tobytes() if rows.dtype != object else repr(rows[place].tolist()).encode()
+                key = row_key(rows[place])
                 keep[place] = key not in self.seen
                 self.seen.add(key)
         kept = np.flatnonzero(keep)

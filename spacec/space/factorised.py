@@ -20,6 +20,7 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.space.decisions import Decision, DecisionTable
 from spacec.space.schedule import IN, Step
+from spacec.space.values import Value
 
 Probabilities = Mapping[str, Sequence[Any]]
 """By decision: of its candidates in order, or of the elements of a subset. One that is not named is uniform."""
@@ -69,6 +70,15 @@ def factorised(table: DecisionTable, given: Probabilities | None = None, exact: 
             full[d.id] = tuple(float(n) if isinstance(n, Real) else n for n in found)
     bounded = {d.id: _met(d, full[d.id]) for d in table.decisions if d.kind == "subset" and _binding(d)}
     return Factorised(full, bounded, exact, plain)
+
+
+def factors(decision: Decision, value: Value, distribution: Factorised) -> list[Any]:
+    """What an active decision that takes ``value`` multiplies the chance of an architecture with."""
+    vector = distribution.vectors[decision.id]
+    if not isinstance(value, tuple):
+        return [vector[value]]
+    coins = [p if e in value else 1 - p for e, p in enumerate(vector)]
+    return [*coins, 1 / distribution.bounded.get(decision.id, 1)]
 
 
 def own_chances(decision: Decision, distribution: Factorised) -> tuple[Any, ...]:

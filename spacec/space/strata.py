@@ -29,6 +29,9 @@ from spacec.space.values import Number
 if TYPE_CHECKING:
     from spacec.space.batch import Batch
 
+MOST = 1_000
+"""Strata that a number may ask for."""
+
 PILOT = 1_000
 """Random architectures whose costs place the bounds, where the extremes of a cost cannot be found or do not say."""
 
@@ -65,10 +68,12 @@ def sample_stratified(
     cost; or about ``quantiles`` parts of about the same size, by the costs of :data:`PILOT` random architectures (and
     so are bins, where the extremes take too long to find). Without replacement a smaller part gives all it has. Raises
     :class:`SpacecError`: E0511, and E0512 for an unknown cost or a missing size; ``ValueError`` unless one
-    of the three is given.
+    of the three is given, and for more than :data:`MOST` strata.
     """
     if (cuts is not None) + (bins > 0) + (quantiles > 0) != 1:
         raise ValueError("strata are given by cuts, by a number of bins, or by a number of quantiles")
+    if max(bins, quantiles) > MOST:
+        raise ValueError(f"at most {MOST:,} strata, each of which is counted by itself")
     if cost in table.costs and sizes:
         table = replace(table, costs=Deferred.over(table.costs, {cost: at_sizes(table.costs[cost], sizes)}))
     inner = sorted(set(cuts)) if cuts is not None else _cuts(table, cost, bins, quantiles, seed)

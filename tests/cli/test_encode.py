@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from spacec import load
 from tests.cli.running import ROOT
@@ -50,3 +53,15 @@ def test_options_and_refusals(spacec: Any, tmp_path: Path) -> None:
     assert "E0624" in spacec("encode", CELL, "-n", "1", "--scheme", "graph").err
     assert spacec("encode", CELL, "-n", "1", "-o", str(tmp_path / "x.txt")).code == 2
     assert spacec("encode", CELL).code == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of file sizes as Linux has them")
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("mine", encoding="utf-8")
+    command = f"ulimit -f 2; {sys.executable} -m spacec.cli encode {CELL} -n 2000 -o {path}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the disk is full" in done.stderr
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert list(tmp_path.iterdir()) == [path]

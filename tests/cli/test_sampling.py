@@ -104,3 +104,10 @@ def test_strata(spacec: Run) -> None:
     for wrong in (["--bins", "2"], ["--stratify", "params", "--weighted"], ["--stratify", "params", "--size", "n=3"]):
         assert spacec("sample", NB201, *wrong).code == 2
     assert "E0512" in spacec("sample", NB201, "--stratify", "colour").err
+
+
+def test_json_of_many_is_one_list(spacec: Run) -> None:
+    space = library.load(ROOT / NB201)
+    for n in (0, 1, 3):
+        found = spacec("sample", NB201, "-n", str(n), "--json").out
+        assert found == json.dumps([space.to_json(a) for a in space.sample(n)], indent=2, ensure_ascii=False) + "\n"

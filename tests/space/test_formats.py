@@ -233,3 +233,10 @@ def test_the_twelve_vertices_of_e2nas() -> None:
     (types,) = dvae_types(Subject(space.table, space.graph), space.batch([arch])).tolist()
     assert types == [5, 6, 3, 6, 2, 0, 6, 1, 4, 3, 6, 7]
     assert len(DVAE_WIRES) == 14
+
+
+def test_a_space_that_decides_nothing_has_no_numbers() -> None:
+    space = spacec.loads("space s\ninput x: [4]\noutput y: [4]\nnet = relu")
+    arch = space.unrank(0)
+    assert "nats-bench-size" not in space.formats()
+    assert all(space.read(space.write(arch, name), name) == arch for name in space.formats())

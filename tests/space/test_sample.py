@@ -297,7 +297,7 @@ def test_weighted_without_replacement() -> None:
     assert fits(first, {k: 2_000 * p for k, p in expected.items()})
     with_all = sample.sample(two, len(expected), 3, law)
     assert {a.choices for a in with_all} == set(expected)
-    with pytest.raises(SpacecError, match="in 10,000 further tries"):
+    with pytest.raises(SpacecError, match="5 distinct architectures of uneven were asked for; 4 were found"):
         sample.sample(two, len(expected) + 1, 3, law)
 
 
@@ -378,7 +378,7 @@ def test_the_facade() -> None:
 
 def test_uniform_over_networks() -> None:
     """The sum of two of three is one network in either order: nine architectures, six networks."""
-    space = spacec.loads("space s\ninput x: [4]\noutput y: [4]\ndef e = relu | tanh | sigmoid\nnet = e + e\n")
+    space = spacec.spacec.loads("space s\ninput x: [4]\noutput y: [4]\ndef e = relu | tanh | sigmoid\nnet = e + e\n")
     firsts = list(space.distinct(space.enumerate()))
     assert (space.count(), len(firsts)) == (9, 6)
     drawn = space.sample(600, 1, distinct=True)
@@ -391,3 +391,32 @@ def test_uniform_over_networks() -> None:
     with pytest.raises(SpacecError) as caught:
         space.where("params > 3").sample(distinct=True)
     assert caught.value.diagnostics[0].code == "E0511"
+
+
+def test_weighted_without_replacement_to_the_end() -> None:
+    """What has hardly any weight is drawn all the same, once the rest is; by weight, in one sequence."""
+    space = spacec.loads(
+        "space s\ninput x: [4, 8, 8]\noutput y: [4, 8, 8]\n"
+        "net = (relu @ 1000000000 | bn) >> (relu @ 3 | bn @ 1) >> (relu @ 0 | bn | identity)"
+    )
+    everything = {a for a in space.enumerate() if a.text().split("=")[1].split(",")[2] != "relu"}
+    assert len(everything) == 8
+    last = Counter()
+    for seed in range(300):
+        drawn = space.sample(8, seed, replace=False, weighted=True)
+        assert set(drawn) == everything
+        assert all(a.text().split("=")[1].startswith("relu") for a in drawn[:4])
+        last[drawn[4].text().split("=")[1].split(",")[1]] += 1
+        again = space.sampler(seed, replace=False, weighted=True)
+        assert [next(again) for _ in range(8)] == drawn
+        assert list(space.sample_batch(8, seed, replace=False, weighted=True)) == drawn
+            [next(again) for _ in range(8)] == drawn == list(space.sample_batch(8, seed, replace=False, weighted=True))
+        )
+    assert 190 < last["relu"] < 255  # three quarters of 300
+    with pytest.raises(SpacecError, match="9 distinct"):
+        space.sample(9, replace=False, weighted=True)
+
+
+def test_more_rows_than_any_array_has() -> None:
+    with pytest.raises(MemoryError):
+        spacec.loads("space s\ninput x: [4]\noutput y: [4]\nnet = relu | identity").sample(10**32)

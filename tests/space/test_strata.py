@@ -115,3 +115,9 @@ def test_what_is_asked_for_wrongly() -> None:
     with pytest.raises(SpacecError) as caught:
         sample_stratified(tabular(), 1, "colour", bins=2)
     assert caught.value.diagnostics[0].code == "E0512"
+
+
+def test_more_strata_than_are_counted() -> None:
+    for asked in ({"bins": 10**32}, {"quantiles": 10**32}):
+        with pytest.raises(ValueError, match="at most 1,000 strata"):
+            sample_stratified(tabular(), 1, "params", **asked)

@@ -40,8 +40,10 @@ def bind_macro(subject: Subject) -> Bound:
 
 
 def bind_size(subject: Subject) -> Bound:
-    """Whole numbers, each of which is always chosen."""
+    """Whole numbers, one or more, each of which is always chosen."""
     table = subject.table
+    if not table.decisions:
+        raise misfit(SIZE, table, "nothing is decided")
     for d in table.decisions:
         if d.kind != "value" or d.active != ALWAYS or not all(type(v) is int for v in d.values):
             raise misfit(SIZE, table, f"{d.id} is no whole number that is always chosen")
