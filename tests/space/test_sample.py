@@ -410,8 +410,6 @@ def test_weighted_without_replacement_to_the_end() -> None:
         again = space.sampler(seed, replace=False, weighted=True)
         assert [next(again) for _ in range(8)] == drawn
         assert list(space.sample_batch(8, seed, replace=False, weighted=True)) == drawn
-            [next(again) for _ in range(8)] == drawn == list(space.sample_batch(8, seed, replace=False, weighted=True))
-        )
     assert 190 < last["relu"] < 255  # three quarters of 300
     with pytest.raises(SpacecError, match="9 distinct"):
         space.sample(9, replace=False, weighted=True)
