@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.dims import Atom, Cases, Poly, Symbol, poly, symbols
 from spacec.ir.sizes import evaluate
-from spacec.space.activity import ConditionPool
 from spacec.space.batch import Batch
 from spacec.space.constraints import Linear, LinearLimit, linear_parts
 from spacec.space.cost import CompiledCost, check_sizes, compiled_cost, grouped
 from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.truths import has_element, has_taken, truths_of
 from spacec.space.values import Number, number
 
 WORK = 1 << 25
@@ -84,7 +84,7 @@ class _Chunk:
 
     def scaled(self, compiled: CompiledCost, scale: int) -> NDArray[Any]:
         """The sums times ``scale``, which makes every coefficient a whole number."""
-        truths = self.truths(compiled.pool)
+        truths = truths_of(compiled.pool, self.table, self.code, self.length)
         bound, additions = 0, list[tuple[NDArray[np.bool_], int | _Column]]()
         for place, constant, polys in compiled.groups:
             if constant:
@@ -102,36 +102,6 @@ class _Chunk:
             else:
                 total += there * value if exact else there.astype(object) * value
         return total
-
-    def truths(self, pool: ConditionPool) -> list[NDArray[np.bool_]]:
-        """Of every condition of a pool, whether it holds in each row."""
-        found: list[NDArray[np.bool_]] = []
-        for node in pool.nodes:
-            match node.kind:
-                case "is":
-                    found.append(self.takes(self.table.by_id.get(node.decision), node.candidates))
-                case "has":
-                    found.append(self.picks(self.table.by_id.get(node.decision), node.element))
-                case _:
-                    join = np.logical_and if node.kind == "all" else np.logical_or
-                    truth = np.full(self.length, node.kind == "all")
-                    for child in node.children:
-                        join(truth, found[child], out=truth)
-                    found.append(truth)
-        return found
-
-    def takes(self, decision: Decision | None, candidates: frozenset[int]) -> NDArray[np.bool_]:
-        if decision is None or decision.kind == "subset":
-            return np.zeros(self.length, bool)
-        truth = [k in candidates for k in range(len(decision.labels))]
-        return np.array([*truth, False])[self.code(decision)]  # an inactive decision's -1 is the last entry
-
-    def picks(self, decision: Decision | None, element: int) -> NDArray[np.bool_]:
-        if decision is None or decision.kind != "subset":
-            return np.zeros(self.length, bool)
-        code = self.code(decision)
-        picked: NDArray[np.bool_] = ((code >> element) & 1).astype(bool) & (code >= 0).astype(bool)
-        return picked
 
     def satisfy(self, limit: LinearLimit, compiled: Mapping[int, CompiledCost]) -> NDArray[np.bool_]:
         """In which rows a limit holds; a comparison that names an inactive decision does."""
@@ -223,10 +193,9 @@ class _Chunk:
         if decision is None:
             return np.full(self.length, self.sizes[symbol.name])
         if symbol.part is not None:
-            part = symbol.part
-            picked = (
-                self.picks(decision, part) if decision.kind == "subset" else self.takes(decision, frozenset((part,)))
-            )
+            codes, part = self.code(decision), symbol.part
+            subset = decision.kind == "subset"
+            picked = has_element(codes, part) if subset else has_taken(codes, len(decision.labels), (part,))
             return picked.astype(np.int64)
         if decision.kind == "subset":
             return np.array([int(code).bit_count() if code >= 0 else 0 for code in self.code(decision).tolist()])

@@ -5,7 +5,7 @@ Assumes codes as :class:`spacec.space.batch.Batch` has them; imports numpy, so i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacec.ir.conditions import Cond
-from spacec.space.activity import ConditionPool, Node
-from spacec.space.decisions import DecisionTable
+from spacec.space.activity import ConditionPool
+from spacec.space.decisions import Decision, DecisionTable
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,40 @@ class Conditions:
 
     def hold(self, codes: NDArray[Any]) -> list[NDArray[np.bool_]]:
         """Whether each condition holds in each row of ``codes``: arrays of shape [rows]."""
-        truths: list[NDArray[np.bool_]] = []
-        for node in self.pool.nodes:
-            truths.append(self._truth(node, codes, truths))
+        truths = truths_of(self.pool, self.table, lambda d: codes[:, self.columns[d.id]], len(codes))
         return [truths[root] for root in self.roots]
 
-    def _truth(self, node: Node, codes: NDArray[Any], known: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+
+def truths_of(
+    pool: ConditionPool, table: DecisionTable, column: Callable[[Decision], NDArray[Any]], rows: int
+) -> list[NDArray[np.bool_]]:
+    """Whether each condition of a pool holds in each row: arrays of shape [rows].
+
+    ``column`` gives the codes of a decision; one that the table does not have is inactive.
+    """
+    truths: list[NDArray[np.bool_]] = []
+    for node in pool.nodes:
+        decision = table.by_id.get(node.decision)
         match node.kind:
+            case "all" | "any":
+                join = np.logical_and if node.kind == "all" else np.logical_or
+                truth = np.full(rows, node.kind == "all")
+                for child in node.children:
+                    join(truth, truths[child], out=truth)
+                truths.append(truth)
+            case _ if decision is None or (decision.kind == "subset") != (node.kind == "has"):
+                truths.append(np.zeros(rows, dtype=bool))
             case "is":
-                column = self.columns[node.decision]
-                wanted = np.zeros(self.table.decisions[column].cardinality + 1, dtype=bool)
-                wanted[sorted(node.candidates)] = True  # the last place is that of -1, inactive
-                return wanted[codes[:, column].astype(np.int64)]
+                truths.append(has_taken(column(decision), len(decision.labels), node.candidates))
             case "has":
-                return has_element(codes[:, self.columns[node.decision]], node.element)
-            case "all":
-                truth = np.ones(len(codes), dtype=bool)
-                for child in node.children:
-                    truth &= known[child]
-            case "any":
-                truth = np.zeros(len(codes), dtype=bool)
-                for child in node.children:
-                    truth |= known[child]
-        return truth
+                truths.append(has_element(column(decision), node.element))
+    return truths
+
+
+def has_taken(codes: NDArray[Any], size: int, candidates: Collection[int]) -> NDArray[np.bool_]:
+    """Whether each code of a decision of ``size`` candidates is one of some of them; an inactive one is not."""
+    wanted = [k in candidates for k in range(size)]
+    return np.array([*wanted, False])[codes.astype(np.int64, copy=False)]  # the last entry is that of -1, inactive
 
 
 def has_element(masks: NDArray[Any], element: int) -> NDArray[np.bool_]:
