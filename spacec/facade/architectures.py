@@ -65,8 +65,8 @@ class Architectures(Form):
         Raises :class:`SpacecError` where it does not belong to this space, naming what differs.
         """
         if isinstance(spec, str):
-            from spacec.space.formats.model import Subject
             from spacec.space.formats.registry import native, read
+            from spacec.space.subject import Subject
 
             if native(spec):
                 return read(Subject(self.table, self.graph), spec)

@@ -52,7 +52,7 @@ class Encodings(Form):
         Options: of ``path`` ``length``, ``keep`` (with ``samples``, ``seed``) and ``hashed``; of ``graph`` ``joins``,
         ``compact`` and ``labels``.
         """
-        from spacec.space.encodings.model import Subject
         from spacec.space.encodings.registry import encoding_of
+        from spacec.space.subject import Subject
 
         return encoding_of(Subject(self.table, self.graph), scheme, options)

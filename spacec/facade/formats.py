@@ -17,8 +17,8 @@ class Formats(Form):
         ``nas-bench-macro``, ``nats-bench-size``, ``naslib``, ``nni``. Raises :class:`SpacecError`: E0630 for an unknown
         one, E0631 where this space has not its shape, E0632 for a text that is not of it.
         """
-        from spacec.space.formats.model import Subject
         from spacec.space.formats.registry import read
+        from spacec.space.subject import Subject
 
         return read(Subject(self.table, self.graph), text, format)
 
@@ -28,15 +28,15 @@ class Formats(Form):
         Raises :class:`SpacecError`: E0630 for an unknown one, E0631 where this space has not its shape, E0633 for
         an architecture that it cannot say.
         """
-        from spacec.space.formats.model import Subject
         from spacec.space.formats.registry import write
+        from spacec.space.subject import Subject
 
         validate(self.table, arch, where=False)
         return write(Subject(self.table, self.graph), arch, format)
 
     def formats(self) -> tuple[str, ...]:
         """The formats whose shape this space has."""
-        from spacec.space.formats.model import Subject
         from spacec.space.formats.registry import fitting
+        from spacec.space.subject import Subject
 
         return fitting(Subject(self.table, self.graph))

@@ -28,7 +28,8 @@ notion of paths. Counting them: ``holes`` (what is left open), ``structures``, `
 puts them together, ``notions`` is the way in.
 
 **Seen from outside.** ``encodings`` (arrays; ``encodings.wiring`` is the graph of decisions that ``edit_distance`` and
-some formats read too), ``formats`` (other projects' texts), ``benchmark`` (others' measurements), ``distance``.
+some formats read too), ``formats`` (other projects' texts), ``benchmark`` (others' measurements), ``distance``;
+``subject`` is what the first two are bound to.
 
 Three walks of the graph stand beside each other, for they keep different things: ``walk`` every decision and amount
 with when it is there, ``written`` what computes, ``encodings.wiring`` what decides.

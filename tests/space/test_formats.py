@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import spacec
 from spacec.diagnostics.model import SpacecError
-from spacec.space.formats.model import Subject
 from spacec.space.formats.nas_bench_101 import on_paths
 from spacec.space.formats.nas_bench_201 import DVAE_WIRES, dvae_types, unique_string
+from spacec.space.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAMMARS = ROOT / "grammars"

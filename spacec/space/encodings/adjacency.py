@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from spacec.ir.conditions import Cond, Has, both, conjuncts
 from spacec.space.decisions import Decision, DecisionTable
-from spacec.space.encodings.model import Encoding, Subject, candidate_names, one
+from spacec.space.encodings.model import Encoding, candidate_names, one
 from spacec.space.encodings.onehot import Blocks
 from spacec.space.encodings.presence import Presence
 from spacec.space.encodings.wiring import Wiring, wirings
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from spacec.space.batch import code_type, elements_of
 from spacec.space.decisions import Decision
-from spacec.space.encodings.model import Encoding, Subject
+from spacec.space.encodings.model import Encoding
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 

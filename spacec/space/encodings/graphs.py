@@ -22,10 +22,11 @@ from spacec.ir.conditions import Has, conjuncts
 from spacec.space.batch import Batch
 from spacec.space.decisions import DecisionTable
 from spacec.space.encodings.adjacency import gating
-from spacec.space.encodings.model import CHUNK, Subject, candidate_names, unfit
+from spacec.space.encodings.model import CHUNK, candidate_names, unfit
 from spacec.space.encodings.onehot import Blocks
 from spacec.space.encodings.presence import Presence
 from spacec.space.encodings.wiring import wirings
+from spacec.space.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.graph import SpaceGraph
 from spacec.space.activity import walk
 from spacec.space.architecture import Architecture
 from spacec.space.batch import Batch, mask_of
@@ -34,14 +33,6 @@ Fill = Callable[[NDArray[Any], NDArray[Any]], None]
 
 Reader = Callable[[NDArray[Any]], Callable[[Decision], "Value | None"]]
 """What a row says of each decision; ``None`` where it says nothing that the decision can take."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is encoded: a table, and the graph that says where its decisions stand."""
-
-    table: DecisionTable
-    graph: SpaceGraph
 
 
 @dataclass(frozen=True)

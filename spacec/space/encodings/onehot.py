@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacec.space.decisions import Decision, DecisionTable
-from spacec.space.encodings.model import Encoding, Subject, candidate_names, elements, one, width_of
+from spacec.space.encodings.model import Encoding, candidate_names, elements, one, width_of
+from spacec.space.subject import Subject
 from spacec.space.truths import has_element
 from spacec.space.values import Value
 

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.conditions import both
 from spacec.space.batch import Batch
-from spacec.space.encodings.model import CHUNK, Encoding, Subject, unfit
+from spacec.space.encodings.model import CHUNK, Encoding, unfit
 from spacec.space.encodings.wiring import Wire, Wiring, wirings
 from spacec.space.sample import sample
+from spacec.space.subject import Subject
 from spacec.space.truths import Conditions
 
 COLUMNS = 1 << 18

@@ -11,10 +11,11 @@ from spacec.diagnostics.suggest import nearest
 from spacec.space.encodings.adjacency import adjacency
 from spacec.space.encodings.categorical import categorical
 from spacec.space.encodings.graphs import GraphEncoding, graph
-from spacec.space.encodings.model import Encoding, Subject
+from spacec.space.encodings.model import Encoding
 from spacec.space.encodings.onehot import onehot
 from spacec.space.encodings.paths import path
 from spacec.space.encodings.tokens import tokens
+from spacec.space.subject import Subject
 
 SCHEMES: dict[str, Callable[..., Encoding | GraphEncoding]] = {
     "onehot": onehot,

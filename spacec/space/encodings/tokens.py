@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacec.space.decisions import Decision, DecisionTable
-from spacec.space.encodings.model import Encoding, Subject
+from spacec.space.encodings.model import Encoding
+from spacec.space.subject import Subject
 from spacec.space.truths import has_element
 from spacec.space.values import Value
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from spacec.ir.conditions import ALWAYS, Has
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision
-from spacec.space.formats.model import Names, Subject, misfit, only_ops
+from spacec.space.formats.model import Names, misfit, only_ops
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

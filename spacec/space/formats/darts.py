@@ -11,7 +11,8 @@ from typing import Any
 
 from spacec.space.architecture import Architecture
 from spacec.space.formats.cells import CELLS, Pair, darts_cells
-from spacec.space.formats.model import LONGEST, Bound, Format, Subject, reject
+from spacec.space.formats.model import LONGEST, Bound, Format, reject
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 NAME = "darts"

@@ -13,22 +13,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
-from spacec.ir.graph import SpaceGraph
 from spacec.source import SourceFile, Span
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, DecisionTable
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 LONGEST = 20_000
 """Characters of a text that is read."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A space as formats see it."""
-
-    table: DecisionTable
-    graph: SpaceGraph
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from spacec.space.formats.model import (
     Bound,
     Format,
     Names,
-    Subject,
     candidate,
     literal,
     misfit,
     reject,
     unsaid,
 )
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 NAME = "nas-bench-101"

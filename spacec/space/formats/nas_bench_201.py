@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from spacec.space.architecture import Architecture
 from spacec.space.formats.cells import EDGES, complete_cell
-from spacec.space.formats.model import Bound, Format, Names, Subject, candidate, reject
+from spacec.space.formats.model import Bound, Format, Names, candidate, reject
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 if TYPE_CHECKING:

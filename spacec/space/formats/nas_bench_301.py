@@ -11,7 +11,8 @@ import json
 
 from spacec.space.architecture import Architecture
 from spacec.space.formats.cells import CELLS, darts_cells
-from spacec.space.formats.model import Bound, Format, Subject, literal, reject
+from spacec.space.formats.model import Bound, Format, literal, reject
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 NAME = "nas-bench-301"

@@ -18,7 +18,8 @@ from math import isqrt
 from spacec.space.architecture import Architecture
 from spacec.space.formats import nas_bench_101, nas_bench_201, transnas
 from spacec.space.formats.cells import CELLS, EDGES, OPERATIONS, Pair, complete_cell, darts_cells
-from spacec.space.formats.model import Bound, Format, Names, Subject, candidate, integers, literal, reject, unsaid
+from spacec.space.formats.model import Bound, Format, Names, candidate, integers, literal, reject, unsaid
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 NAME = "naslib"

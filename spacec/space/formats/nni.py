@@ -20,7 +20,8 @@ from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision
 from spacec.space.formats import nas_bench_201
 from spacec.space.formats.cells import CELLS, EDGES, complete_cell, darts_cells
-from spacec.space.formats.model import Bound, Format, Names, Subject, candidate, reject
+from spacec.space.formats.model import Bound, Format, Names, candidate, reject
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 NAME = "nni"

@@ -11,7 +11,8 @@ import re
 
 from spacec.ir.conditions import ALWAYS
 from spacec.space.architecture import Architecture
-from spacec.space.formats.model import Bound, Format, Names, Subject, candidate, misfit, only_ops, reject
+from spacec.space.formats.model import Bound, Format, Names, candidate, misfit, only_ops, reject
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 MACRO, SIZE = "nas-bench-macro", "nats-bench-size"

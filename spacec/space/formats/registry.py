@@ -6,7 +6,8 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.space.architecture import Architecture, architecture_of
 from spacec.space.formats import darts, nas_bench_101, nas_bench_201, nas_bench_301, naslib, nni, numbers, transnas
-from spacec.space.formats.model import Bound, Format, Subject
+from spacec.space.formats.model import Bound, Format
+from spacec.space.subject import Subject
 from spacec.space.validate import findings
 
 FORMATS: dict[str, Format] = {

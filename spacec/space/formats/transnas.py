@@ -15,7 +15,8 @@ from spacec.diagnostics.model import SpacecError
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision
 from spacec.space.formats.cells import complete_cell
-from spacec.space.formats.model import Bound, Format, Names, Subject, candidate, misfit, reject
+from spacec.space.formats.model import Bound, Format, Names, candidate, misfit, reject
+from spacec.space.subject import Subject
 from spacec.space.values import Value
 
 NAME = "transnas-bench-101"
