@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from spacec.cli.files import lines_of
 from spacec.cli.output import tell_json, tell_lines
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 if TYPE_CHECKING:
     from spacec.facade import Space
     from spacec.space.architecture import Architecture
-
-STDIN = "-"
 
 
 @click.command()
@@ -63,8 +61,7 @@ def canonical(
 
 def _read(space: Space, specs: Iterable[str]) -> Iterator[Architecture]:
     for spec in specs:
-        lines = (line.strip() for line in sys.stdin) if spec == STDIN else (spec,)
-        yield from (space.architecture(line) for line in lines if line)
+        yield from map(space.architecture, lines_of(spec))
 
 
 def _line(space: Space, arch: Architecture, size: bool) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import click
 
+from spacec.cli.files import lines_of
 from spacec.cli.output import tell, tell_json
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
@@ -30,7 +33,8 @@ def convert(
 ) -> None:
     """Rewrite architectures, one line each; without ARCH, name the formats that the space has the shape of.
 
-    ARCH is in spacec's own forms or in one of the formats.
+    ARCH is in spacec's own forms or in one of the formats, or - for one on each line of standard input. Without
+    --from it may also be a file with one of them.
 
     \b
     Example:
@@ -41,7 +45,8 @@ def convert(
     if not archs:
         told = [OWN, *space.formats()]
     else:
-        chosen = [space.read(arch, source) if source not in (None, OWN) else space.architecture(arch) for arch in archs]
+        given = chain.from_iterable(lines_of(arch) for arch in archs)
+        chosen = [space.read(arch, source) if source not in (None, OWN) else space.architecture(arch) for arch in given]
         told = [arch.text() if target == OWN else space.write(arch, target) for arch in chosen]
     if as_json:
         tell_json(told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
@@ -68,3 +68,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def lines_of(name: str) -> Iterator[str]:
+    """What an argument names: itself, or for ``-`` the lines of standard input that are not empty."""
+    lines = (line.strip() for line in sys.stdin) if name == STDIN else (name,)
+    return (line for line in lines if line)

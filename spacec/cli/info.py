@@ -100,7 +100,7 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         title, spread = "weights" if cost == "params" else cost, facts["histograms"].get(cost)
         if bounds is not None:
             sizes = bounds.get("sizes")
-            told = f"depend on {', '.join(sizes)}" if sizes else f"{_range(bounds)} in a network"
+            told = f"depend on {', '.join(sizes)}" if sizes else f"{_range(bounds)}{_unit(cost)} in a network"
             yield title, told
         if spread is not None:
             yield title if bounds is None else "", _histogram(spread)
@@ -138,6 +138,10 @@ def _shown(value: object) -> str:
 def _range(bounds: Mapping[str, int | float]) -> str:
     low, high = (f"{n:,}" if isinstance(n, int) else f"{n:g}" for n in (bounds["min"], bounds["max"]))
     return low if low == high else f"{low} to {high}"
+
+
+def _unit(cost: str) -> str:
+    return " ms" if cost.startswith("latency(") else ""
 
 
 def _constraints(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:

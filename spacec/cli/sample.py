@@ -111,7 +111,7 @@ def _tell_strata(space: Space, cost: str, strata: tuple[Stratum, ...], as_json: 
         low = "" if stratum.low is None else f"{_number(stratum.low)} <= "
         high = "" if stratum.high is None else f" < {_number(stratum.high)}"
         size = "an unknown number of" if stratum.size is None else f"{stratum.size:,}"
-        tell(f"# {low}{cost}{high}: {size} architectures")
+        tell(f"# {low}{cost}{high}: {size} architecture{'' if stratum.size == 1 else 's'}")
         tell_lines(arch.text() for arch in stratum.drawn)
 
 

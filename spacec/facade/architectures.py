@@ -58,19 +58,22 @@ class Architectures(Form):
         with no_collection():
             return count_by_regions(self.graph)
 
-    def architecture(self, spec: str | Path | Mapping[str, Any]) -> Architecture:
+    def architecture(self, spec: str | Path | Mapping[str, Any] | Sequence[Any]) -> Architecture:
         """An architecture from its one-line text, from JSON (data or a file's name), or ``random:SEED``.
 
-        A text that is plainly of another project (a genotype, ``|op~0|+…``) is read as :meth:`Formats.read` does.
+        What is plainly of another project (a genotype, ``|op~0|+…``; as a value, as text or in a file) is read as
+        :meth:`Formats.read` does.
         Raises :class:`SpacecError` where it does not belong to this space, naming what differs.
         """
-        if isinstance(spec, str):
-            from spacec.space.formats.registry import native, read
-            from spacec.space.subject import Subject
+        from spacec.space.formats.registry import native, read, text_of
+        from spacec.space.subject import Subject
 
-            if native(spec):
-                return read(Subject(self.table, self.graph), spec)
-        return codec.read_architecture(self.table, spec)
+        def of_others(text: str) -> Architecture | None:
+            return read(Subject(self.table, self.graph), text) if native(text) else None
+
+        return codec.read_architecture(
+            self.table, spec if isinstance(spec, Path | Mapping) else text_of(spec), of_others
+        )
 
     def to_json(self, arch: Architecture) -> dict[str, Any]:
         """An architecture as plain data; :meth:`architecture` reads it back."""

@@ -147,6 +147,8 @@ class Registry:
         notes = [f"installed: {', '.join(names)}" if names else f"no {kind} is installed"]
         if hook == "spacec_strategies" and not near:
             notes.append("strategies come with plugins, which pip installs: see `spacec explain E0710`")
+        if hook == "spacec_benchmarks" and not near:
+            notes.append("benchmarks come with plugins, which pip installs: see `spacec explain E0712`")
         notes.extend(str(p) for p in self.problems if name in (p.plugin, p.distribution.removeprefix("spacec-")))
         help = f"did you mean '{near}'?" if near else ""
         headline = f"{kind} '{name}' is not installed"

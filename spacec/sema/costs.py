@@ -21,6 +21,9 @@ MEASURED: tuple[Kind, ...] = ("params", "macs", "activations", "nodes", "latency
 ADDED: tuple[Kind, ...] = ("picks", "depth", "count")
 """Costs that add up over the decisions of a let, or of the whole space."""
 
+_ALSO_CALLED = {"weights": "params", "parameters": "params", "multiplies": "macs", "multiplications": "macs"}
+"""What costs are called where they are told, and elsewhere."""
+
 SIGNATURES = (
     '`params`, `macs`, `activations`, `nodes`, `latency("FILE.csv")`, '
     '`picks(let)`, `depth(let)` and `count(let, "label")`'
@@ -48,7 +51,7 @@ class Costs:
         if name in self.m.costs:
             kind = "own"
         if kind is None:
-            close = nearest(name, [*MEASURED, *ADDED, *sorted(self.m.costs)])
+            close = _ALSO_CALLED.get(name) or nearest(name, [*MEASURED, *ADDED, *sorted(self.m.costs)])
             self._fail(
                 expr.span,
                 f"`{name}`{' (…)' if args else ''} is no cost of this space".replace("` (…)", "(…)`"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +53,25 @@ def to_json(arch: Architecture) -> str:
     return json.dumps(data, indent=2) + "\n"
 
 
-def read_architecture(table: DecisionTable, spec: str | Path | Mapping[str, Any]) -> Architecture:
+Native = Callable[[str], Architecture | None]
+"""The architecture of a text that is plainly another project's; ``None`` for any other text."""
+
+
+def read_architecture(
+    table: DecisionTable, spec: str | Path | Mapping[str, Any], native: Native = lambda text: None
+) -> Architecture:
     """The architecture that a person names: ``random:SEED``, the text form, JSON (text or data), or a file of either.
+
+    ``native`` is asked first, for the text itself and for that of a file.
 
     Raises :class:`SpacecError` (E0601 to E0605, or E0511 for a random one of an empty space).
     """
-    if isinstance(spec, Mapping):
-        return from_json(table, json.dumps(spec))
     if isinstance(spec, Path):
-        return _read_file(table, spec)
-    spec = spec.strip()
+        return _read_file(table, spec, native)
+    spec = (json.dumps(spec) if isinstance(spec, Mapping) else spec).strip()
+    found = native(spec)
+    if found is not None:
+        return found
     if spec.startswith("random:"):
         seed = _RANDOM.fullmatch(spec)
         if seed is None:
@@ -72,16 +81,19 @@ def read_architecture(table: DecisionTable, spec: str | Path | Mapping[str, Any]
         return from_json(table, spec)
     if not spec.endswith((".json", ".txt")) and ("=" in spec or _DIGEST.fullmatch(spec)):
         return from_text(table, spec)
-    return _read_file(table, Path(spec))
+    return _read_file(table, Path(spec), native)
 
 
-def _read_file(table: DecisionTable, path: Path) -> Architecture:
+def _read_file(table: DecisionTable, path: Path, native: Native) -> Architecture:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not a text file"
         note = "an architecture is its text form, a file of it or of JSON, or random:SEED"
         raise SpacecError(_malformed(f"cannot read the architecture {str(path)!r}: {reason}", None, note)) from None
+    found = native(text)
+    if found is not None:
+        return found
     if text.lstrip().startswith("{") or path.suffix == ".json":
         return from_json(table, text, str(path))
     return from_text(table, text, str(path))

@@ -121,10 +121,16 @@ def check_sizes(table: DecisionTable, name: str, sizes: Mapping[str, int]) -> No
         )
 
 
+_NO_SUMS = ("depth", "peak_activations")
+"""What a space tells of an architecture without adding it up over its ops."""
+
+
 def _check_name(table: DecisionTable, name: str) -> None:
     if name not in table.costs:
         known = ", ".join(sorted(table.costs)) or "none"
-        raise SpacecError(Diagnostic("E0512", f"there is no cost {name!r}: the costs of {table.space} are {known}"))
+        told = f"there is no cost {name!r}: the costs of {table.space} are {known}"
+        help = f"`space.{name}` tells it: it is no sum over ops" if name in _NO_SUMS else ""
+        raise SpacecError(Diagnostic("E0512", told, help=help))
 
 
 def compiled_cost(table: DecisionTable, name: str) -> CompiledCost:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Literal, get_args
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.dims import Dim, Poly
@@ -72,6 +72,8 @@ def extreme(
     Raises :class:`SpacecError`: E0510 where finding it takes more than ``limit`` steps of work, E0511 where there is
     no valid architecture, E0512 for an unknown cost or a missing size.
     """
+    if end not in get_args(End):
+        raise ValueError(f"an end is 'min' or 'max', not {end!r}")
     check_sizes(table, cost, sizes or {})
     found = _solved(table, cost, where, limit, sizes or {})
     if found is None:

@@ -68,8 +68,13 @@ def _mark(networks: Networks, arch: Architecture, notion: str) -> Hashable:
     return networks.canonical(arch) if notion == "networks" else expression(networks.form(arch.get))
 
 
+def _long(number: int) -> str:
+    """A number in full, or where that takes a line or more a power of ten below it."""
+    return f"{number:,}" if number < 10**30 else f"over 10^{int((number.bit_length() - 1) * 0.30102999)}"
+
+
 def not_counted(notion: str, why: str, size: int) -> SpacecError:
-    notes = (why, f"{size:,} architectures are too many to be listed one by one")
+    notes = (why, f"{_long(size)} architectures are too many to be listed one by one")
     help = "`space.distinct_bounds()` gives two numbers that it is between" if notion == "networks" else ""
     return SpacecError(
         Diagnostic("E0514", f"the distinct architectures ({notion}) are not counted exactly", notes=notes, help=help)
@@ -95,7 +100,9 @@ def bounds(found: Distinct, samples: int) -> Interval:
     drawn = sample(found.table, samples)
     low = len({found.networks.canonical(arch) for arch in drawn})
     return Interval(
-        low, high, f"{low:,} of {samples:,} drawn architectures have different certificates; there are {high:,} in all"
+        low,
+        high,
+        f"{low:,} of {samples:,} drawn architectures have different certificates; there are {_long(high)} in all",
     )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.cli.running import ROOT
 
@@ -23,6 +27,18 @@ def test_there_and_back(spacec: Any) -> None:
 
 def test_named_architectures_are_read(spacec: Any) -> None:
     assert spacec("encode", CELL, TEXT, "--scheme", "categorical").out.splitlines()[1].endswith(",3,3,0,1,4,2")
+
+
+def test_files_and_standard_input_hold_texts_of_other_projects(
+    spacec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cell.txt").write_text(TEXT + "\n")
+    own = "5d01f23b:cell=conv3,conv3,none,skip,pool,conv1"
+    assert spacec("convert", CELL, str(tmp_path / "cell.txt")).out.strip() == own
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEXT}\n\n{own}\n"))
+    assert spacec("convert", CELL, "-").out.split() == [own, own]
+    monkeypatch.setattr("sys.stdin", io.StringIO(TEXT))
+    assert spacec("convert", CELL, "-", "--from", "nas-bench-201").out.strip() == own
 
 
 def test_mistakes(spacec: Any) -> None:

@@ -101,3 +101,8 @@ def test_trees_vanish() -> None:
     table = DecisionTable("s", "0", decisions, (), {"params": tuple(terms)})
     listed = [cost(table, a, "params") for a in algebra.enumerate_architectures(table)]
     assert (min(listed), max(listed)) == (3, 10)
+
+
+def test_an_end_is_least_or_largest() -> None:
+    with pytest.raises(ValueError, match="'min' or 'max', not 'largest'"):
+        extreme(tabular(), "params", "largest")  # type: ignore[arg-type]  # a user's mistake

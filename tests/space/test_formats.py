@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+from collections import namedtuple
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def codes_of(make: object) -> list[str]:
     with pytest.raises(SpacecError) as caught:
         make()  # type: ignore[operator]  # a thunk
     return [d.code for d in caught.value.diagnostics]
+
+
+def test_values_and_files_are_read_as_their_texts(tmp_path: Path) -> None:
+    genotype = namedtuple("Genotype", "normal normal_concat reduce reduce_concat")  # as DARTS has it
+    space = shipped("darts")
+    arch = space.read(DARTS_V2)
+    value = eval(DARTS_V2, {"Genotype": genotype})  # a constant of this file
+    assert space.read(value) == space.architecture(value) == arch
+    assert space.architecture(ast.literal_eval(space.write(arch, "naslib"))) == arch
+    assert space.read(json.loads(space.write(arch, "nas-bench-301"))) == arch
+    assert space.architecture(json.loads(space.write(arch, "nni"))) == arch
+    assert space.architecture(space.to_json(arch)) == arch
+    (tmp_path / "genotype.txt").write_text(DARTS_V2 + "\n")
+    (tmp_path / "arch.json").write_text(space.write(arch, "nas-bench-301"))
+    assert space.architecture(tmp_path / "genotype.txt") == space.architecture(tmp_path / "arch.json") == arch
+    assert codes_of(lambda: space.read([1, 2])) == ["E0632"]
 
 
 @pytest.mark.parametrize("path", sorted(GRAMMARS.glob("*.space")), ids=lambda p: p.stem)

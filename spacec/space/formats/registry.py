@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.space.architecture import Architecture, architecture_of
@@ -53,6 +57,13 @@ def _bound_or_none(subject: Subject, name: str) -> Bound | None:
         if any(d.code not in ("E0631", "E0623") for d in error.diagnostics):
             raise
     return None
+
+
+def text_of(given: str | Mapping[str, Any] | Sequence[Any]) -> str:
+    """The text that a value of another project is known by: of a mapping its JSON, else what Python prints."""
+    if isinstance(given, str):
+        return given
+    return json.dumps(given) if isinstance(given, Mapping) else repr(given)
 
 
 def read(subject: Subject, text: str, name: str | None = None) -> Architecture:
