@@ -113,7 +113,7 @@ class Session:
             return Form(graph, build_table(graph, found.limits, self._dormant(file, imports, found)))
 
         def table() -> DecisionTable:
-            return with_costs(form(found, graph), found.measures, Path(source.name).parent, other, self.costs)
+            return with_costs(form(found, graph), found.measures, Path(source.name).parent, other, self.costs, where)
 
         limited = bool(found.limits)
         eager = limited or may_have_too_many(graph)  # what is wrong with it shows here

@@ -16,6 +16,7 @@ from spacec.diagnostics.suggest import nearest
 from spacec.ir.flatten import flatten
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.sizes import evaluate
+from spacec.source import SourceFile
 from spacec.space.applications import CostFunction, function_terms
 from spacec.space.compare import compare_decisions
 from spacec.space.constraints import check_symbols
@@ -50,9 +51,17 @@ Forms = Callable[[Mapping[str, object]], Form]
 
 
 def with_costs(
-    loaded: Form, measures: Sequence[Measure], folder: Path, forms: Forms, own: Mapping[str, OwnCost]
+    loaded: Form,
+    measures: Sequence[Measure],
+    folder: Path,
+    forms: Forms,
+    own: Mapping[str, OwnCost],
+    added: Sequence[SourceFile] = (),
 ) -> DecisionTable:
     """The table with the terms of every measured cost; ``folder`` is where paths of tables begin.
+
+    Paths in ``added`` texts, which are no part of the space's file, begin in the working directory; what is not there
+    is looked for in the folder.
 
     ``own`` are the user's costs, by name; each is among the costs of the table, whether it is measured or not.
 
@@ -69,7 +78,8 @@ def with_costs(
             continue
         if measure.form not in known:
             known[measure.form] = _form(loaded.table, measure, forms)
-        costs[measure.name] = _measured(known[measure.form], measure, folder, own)
+        within = [Path(), folder] if measure.span is not None and measure.span.source in added else [folder]
+        costs[measure.name] = _measured(known[measure.form], measure, within, own)
     made = Deferred.over(loaded.table.costs, costs)
     makers = {name: functools.partial(_own, loaded, name, cost) for name, cost in own.items() if name not in costs}
     table = replace(loaded.table, costs=made.later(makers))
@@ -83,7 +93,9 @@ def _own(form: Form, name: str, cost: OwnCost) -> dict[str, tuple[CostTerm, ...]
     return {name: function_terms(flat, form.table.by_id, name, cost.function, cost.sizes)}
 
 
-def _measured(form: Form, measure: Measure, folder: Path, own: Mapping[str, OwnCost]) -> tuple[CostTerm, ...]:
+def _measured(
+    form: Form, measure: Measure, folders: Sequence[Path], own: Mapping[str, OwnCost]
+) -> tuple[CostTerm, ...]:
     sizes = dict(measure.sizes)
     for needed in form.graph.root.preconditions:
         free = {s.name for s in getattr(needed.dim, "symbols", ())}
@@ -97,22 +109,25 @@ def _measured(form: Form, measure: Measure, folder: Path, own: Mapping[str, OwnC
     if measure.kind != "latency":
         return at_sizes(form.table.costs[measure.kind], sizes)
     try:
-        source = source_from_path(folder / measure.path)
+        there = (folder / measure.path for folder in folders)
+        source = source_from_path(next((path for path in there if path.exists()), folders[0] / measure.path))
     except SpacecError as error:
-        raise SpacecError(_unreadable(measure, folder, error.diagnostics[0])) from None
+        raise SpacecError(_unreadable(measure, folders, error.diagnostics[0])) from None
     table = read_latencies(source, measure.span)
     return latency_terms(flatten(form.graph, full=True), form.table.by_id, table, sizes, measure.span)
 
 
-def _unreadable(measure: Measure, folder: Path, why: Diagnostic) -> Diagnostic:
-    beside = (folder / measure.path).parent
-    names = sorted(p.name for p in beside.glob("*.csv")) if beside.is_dir() else []
+def _unreadable(measure: Measure, folders: Sequence[Path], why: Diagnostic) -> Diagnostic:
+    beside = [(folder / measure.path).parent for folder in folders]
+    names = sorted(p.name for place in beside if place.is_dir() for p in place.glob("*.csv"))
     close = nearest(Path(measure.path).name, names)
     return Diagnostic(
         "E0530",
         f"the latency table cannot be read: {why.headline}",
         measure.span,
-        notes=("its path is relative to the grammar's file",),
+        notes=(
+            f"its path is relative to {'the working directory, or else to ' * (len(folders) > 1)}the grammar's file",
+        ),
         help=f"did you mean `{Path(measure.path).parent / close}`?" if close else "",
     )
 

@@ -109,10 +109,24 @@ def decision_facts(d: Decision) -> dict[str, Any]:
 # ----------------------------------------------------------------- forms, owners
 
 
-def preset_forms(file: ast.File) -> dict[str, dict[str, str]]:
-    """What each preset sets, as written."""
+def preset_forms(file: ast.File) -> dict[str, dict[str, Any]]:
+    """What each preset sets: numbers, texts and lists of these; what has to be computed as it is written."""
     presets = [item for item in file.items if isinstance(item, ast.Preset)]
-    return {p.name: {a.name: format_expression(a.value) for a in p.args if a.name} for p in presets}
+    return {p.name: {a.name: stated(a.value) for a in p.args if a.name} for p in presets}
+
+
+def stated(expr: ast.Expr) -> Any:
+    """The value that is written, or the text of what has to be computed."""
+    match expr:
+        case ast.Number(value=value, unit=""):
+            return value
+        case ast.String(value=text):
+            return text
+        case ast.Unary(op="-", operand=ast.Number(value=value, unit="")):
+            return -value
+        case ast.ListOf(items=items) if not any(isinstance(item, ast.Range) for item in items):
+            return [stated(item) for item in items]
+    return format_expression(expr)
 
 
 def owner_facts(space: Space) -> list[dict[str, Any]]:

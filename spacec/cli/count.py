@@ -86,10 +86,9 @@ def found(space: Space, owner: str | None) -> dict[str, Any]:
     except SpacecError as error:
         if error.diagnostics[0].code not in UNCOUNTABLE or owner is not None or not space.limited:
             raise
-    from spacec.space.estimates import share_valid  # only here
+    from spacec.space.estimates import count_valid  # only here
 
-    whole, share = space.count(where=False), share_valid(space.table)
-    low, middle, high = share.of(whole)
+    share, (low, middle, high) = count_valid(space.table)
     return {"count": middle, "exact": False, "interval": [low, high], "samples": share.samples}
 
 

@@ -17,7 +17,7 @@ SHOWN_LABELS = 90
 """Characters of a list of candidates before it is cut."""
 SHOWN_DECISIONS = 24
 """Rows of decisions that are listed before the rest is counted."""
-SHOWN_OWNERS = 6
+SHOWN_OWNERS = 5
 SHOWN_FORMS = 4
 """Presets with what they set; of more, the last line has the names."""
 RUN = 3
@@ -169,7 +169,7 @@ def _owners(facts: Mapping[str, Any], everything: bool) -> list[tuple[str, ...]]
         )
         for owner in facts["owners"]
     ]
-    if everything or len(rows) <= SHOWN_OWNERS:
+    if everything or len(rows) <= SHOWN_OWNERS + 1:  # the last row tells one owner as well as how many are left
         return rows
     return [*rows[:SHOWN_OWNERS], ("…", "", "", "", f"{len(rows) - SHOWN_OWNERS:,} more; --all lists them")]
 

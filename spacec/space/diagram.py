@@ -19,6 +19,11 @@ DEAD = -1
 END = 0
 LIMIT = 700_000
 """Work that exact counting may do before it gives up: ways from state to state, dear ones counted several times."""
+UNDER_LIMITS = (
+    "architectures are sampled all the same, some of them rejected; without the constraint `count(where=False)` is the "
+    "count, and `spacec count` estimates the one under it"
+)
+"""What is to be done where constraints are too much for a diagram."""
 QUICK = 60_000
 """Steps of counting that a look at a space may cost: a fraction of a second."""
 
@@ -40,6 +45,7 @@ class TooManyStates(SpacecError):
                 "E0510",
                 f"counting this space{under} exactly takes more than {limit:,} steps",
                 notes=("decisions far apart are coupled by their conditions, or by too many different partial costs",),
+                help=UNDER_LIMITS if text else "",
             )
         )
 

@@ -1,15 +1,16 @@
 """The least and the largest cost over all valid architectures, and architectures that have them, exactly.
 
 Decisions that depend on nothing but their being asked are settled first (:mod:`spacec.space.eliminate`); what is
-left falls into components, each of which is searched by its decision diagram. All within a bounded amount of work.
+left falls into components, each of which is searched by its decision diagram. Where that takes too long, the
+architectures of a small space are all listed. All within a bounded amount of work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.dims import Dim, Poly
@@ -29,6 +30,9 @@ from spacec.space.measures import at_sizes
 from spacec.space.planner import plan, told_apart
 from spacec.space.schedule import Step
 from spacec.space.values import Number, Value
+
+if TYPE_CHECKING:
+    from spacec.space.listed import Listed
 
 End = Literal["min", "max"]
 
@@ -75,7 +79,17 @@ def extreme(
     if end not in get_args(End):
         raise ValueError(f"an end is 'min' or 'max', not {end!r}")
     check_sizes(table, cost, sizes or {})
-    found = _solved(table, cost, where, limit, sizes or {})
+    try:
+        found = _solved(table, cost, where, limit, sizes or {})
+    except TooManyStates as error:
+        word = "least" if end == "min" else "largest"
+        raise SpacecError(
+            replace(
+                error.diagnostics[0],
+                headline=f"finding the {word} {cost} exactly takes more than {limit:,} steps",
+                help=f'`space.distribution("{cost}")` tells how it spreads, from uniform samples',
+            )
+        ) from None
     if found is None:
         raise SpacecError(Diagnostic("E0511", "no architecture satisfies the constraints"))
     return architecture_of(table, found.attained(table, ("min", "max").index(end)))
@@ -141,7 +155,7 @@ class _Solved:
     parts: tuple[_Part, ...]
     best: dict[str, Best]
 
-    def attained(self, table: DecisionTable, end: int) -> dict[str, Value]:
+    def attained(self, table: DecisionTable, end: int) -> Mapping[str, Value]:
         chosen: dict[str, Value] = {}
         for part in self.parts:
             chosen.update(part.path(end))
@@ -153,7 +167,9 @@ class _Solved:
         return walk(table, choose)
 
 
-def _solved(table: DecisionTable, cost: str, where: bool, limit: int, sizes: Mapping[str, int]) -> _Solved | None:
+def _solved(
+    table: DecisionTable, cost: str, where: bool, limit: int, sizes: Mapping[str, int]
+) -> _Solved | Listed | None:
     """The extremes with what attains them, found once for each question."""
     key = ("extremes", cost, where and bool(table.constraints), limit, tuple(sorted(sizes.items())))
     if key not in table.memo:
@@ -161,8 +177,10 @@ def _solved(table: DecisionTable, cost: str, where: bool, limit: int, sizes: Map
             with no_collection():
                 table.memo[key] = _solve(table, at_sizes(table.costs[cost], sizes), where, limit)
         except TooManyStates as error:
-            table.memo[key] = error.text
-    found: _Solved | str | None = table.memo[key]
+            from spacec.space.listed import listed  # numpy, and what counts with the help of this module
+
+            table.memo[key] = listed(table, cost, where, limit, sizes) or error.text
+    found: _Solved | Listed | str | None = table.memo[key]
     if isinstance(found, str):
         raise TooManyStates(limit, found)
     return found

@@ -50,7 +50,7 @@ def test_the_page_shows_every_construct(spacec: Run, file: Path) -> None:
     squeezed = [re.sub(" +", " ", line).strip() for line in done.out.splitlines()]
     for line in (
         "parameters C = 4, limit = 100000, classes = 10",
-        "presets tiny(C = 2, limit = 1K)",
+        "presets tiny(C = 2, limit = 1000)",
         "inputs image: [3, 2*H, W]",
         "macs depend on H, W",
         "recursion deep (3 instances)",

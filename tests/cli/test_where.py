@@ -6,12 +6,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import spacec as package
 from tests.cli.running import Done
 
 Run = Callable[..., Done]
 
 NB201 = "grammars/nas_bench_201.space"
+TIMED = """\
+space s
+input  image: [3, 8, 8]
+output label: [3, 8, 8]
+net = conv(3) | conv(1)
+"""
 LIGHT = ("--where", "params <= 300K", "--where", 'count("conv3") <= 1, count("none") == 0')
 
 
@@ -44,3 +52,26 @@ def test_training_a_random_one_takes_it_from_what_is_left(spacec: Run, tmp_path:
     assert done.code == 0, done.err
     arch = package.load(NB201, preset="tiny").where(LIGHT[3]).architecture("random:1")
     assert arch.text() in "".join(p.read_text() for p in (tmp_path / "run").glob("*.py"))
+
+
+def test_a_latency_table_is_looked_for_where_one_stands_and_then_beside_the_file(
+    spacec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = "op,input,attributes,ms\nconv,*,kernel=3,1.0\nconv,*,kernel=1,0.5\n"
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "here").mkdir()
+    path = tmp_path / "beside" / "s.space"
+    path.write_text(TIMED)
+    (tmp_path / "here" / "t.csv").write_text(table)
+    monkeypatch.chdir(tmp_path / "here")
+    constraint = ("--where", 'latency("t.csv") <= 0.75ms')
+    assert spacec("count", path, *constraint).out == "1 architectures\n"
+    assert package.load(path).where(constraint[1]).count() == 1
+    (tmp_path / "beside" / "t.csv").write_text(table.replace("1.0", "0.25"))
+    assert spacec("count", path, *constraint).out == "1 architectures\n"
+    (tmp_path / "here" / "t.csv").unlink()
+    assert spacec("count", path, *constraint).out == "2 architectures\n"
+    done = spacec("count", path, "--where", 'latency("u.csv") <= 1ms')
+    assert done.code == 1
+    assert "relative to the working directory, or else to the grammar's file" in done.err
+    assert "did you mean `t.csv`?" in done.err

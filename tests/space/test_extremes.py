@@ -10,10 +10,12 @@ import spacec
 from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import Has, Is, both
 from spacec.space import algebra
+from spacec.space.architecture import architecture_of
 from spacec.space.cost import cost, evaluate_cost
 from spacec.space.decisions import CostTerm, Decision, DecisionTable
 from spacec.space.eliminate import eliminate
 from spacec.space.extremes import extreme, extremes
+from spacec.space.listed import listed
 from spacec.space.validate import validate
 from spacec.testing.generate import random_space
 from tests.grammars.record import GRAMMARS, NAMES
@@ -43,6 +45,19 @@ def test_the_limit_of_a_constraint_bounds_the_cost() -> None:
     assert found is not None
     assert found[1] <= 41_153 < (extremes(tabular(), "params", where=False) or (0, 0))[1]
     assert extremes(tabular(), "params", limit=10) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_listing_finds_the_same_extremes(table: DecisionTable) -> None:
+    found = {where: listed(table, "params", where, 10**6, {}) for where in (True, False)}
+    assert {w: f and (f.least, f.most) for w, f in found.items()} == {w: extremes(table, "params", w) for w in found}
+    for where, each in found.items():
+        for end, ends in enumerate((each.least, each.most) if each else ()):
+            assert each is not None
+            arch = architecture_of(table, each.attained(table, end))
+            validate(table, arch, where)
+            assert evaluate_cost(table, "params", arch.values) == ends
 
 
 @settings(max_examples=60, deadline=None)
