@@ -14,7 +14,8 @@ count, rank, unrank, enumerate; ``unrank`` does so in bulk. ``regions`` counts l
 **Sampling.** ``sample`` is the way in, ``draws`` the sequences behind it: from ranks (``streams``), by prior weights,
 exactly (``weighted``, to the end by ``rest``), from a wider set with rejection (``wide``). ``strata``: by cost.
 ``factorised`` distributions under the constraints, with gradients and in floating point, are ``chances`` (over
-``layers``). ``estimates``: what samples say where nothing exact can. ``variation`` (mutate, crossover, neighbours) and ``mutation`` (several changes).
+``layers``). ``estimates``: what samples say where nothing exact can. ``variation`` (mutate, crossover,
+neighbours) and ``mutation`` (several changes).
 
 **Costs.** ``cost`` (one architecture; soft masks of a supernet, over ``relaxation`` and ``events``), ``cost_batch``
 (many), ``expectation`` (factorised distributions). What is added up: ``applications`` and ``latency`` (ops as applied;
