@@ -35,7 +35,7 @@ Decide = Callable[[str], "Value | Open | None"]
 
 
 class NotOpen(Exception):
-    """A decision (its id) was left open whose candidates are not vertices of their own."""
+    """A decision (its id) was left open whose candidates are not alike; groups of those that are, if known."""
 
 
 def _settled(value: Value | Open | None) -> Value | None:

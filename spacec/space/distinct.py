@@ -2,7 +2,8 @@
 
 Architectures are one network where their normal forms are isomorphic (:mod:`spacec.space.normal`). The body of the
 whole space and those of the lets and tieds that it uses are taken apart: the structures of each
-(:mod:`spacec.space.structures`), times the labellings of their holes (:mod:`spacec.space.orbits`), give its networks,
+(:mod:`spacec.space.structures`), times the labellings of their holes (:mod:`spacec.space.orbits`), give its networks
+(or skeletons with erased labels, :mod:`spacec.space.skeletons`, where decisions enter labels otherwise),
 and a structure of the whole space stands for as many networks as the owners that live in it have together.
 
 Exact, or refused (:class:`NotCounted`): every assumption is checked. Owners share no decision and no constraint; all
@@ -39,11 +40,13 @@ from spacec.space.canonical import TooManyAutomorphisms, automorphisms, certific
 from spacec.space.components import concerns
 from spacec.space.constraints import LinearLimit, linear_limit
 from spacec.space.diagram import Meter, TooManyStates
+from spacec.space.erased import ErasedLabels, Unlisted, labellings_of
 from spacec.space.forms import Normaliser
 from spacec.space.identity import Networks
 from spacec.space.normal import NormalGraph
 from spacec.space.orbits import HOLE, Labellings, menu_of
 from spacec.space.schedule import IN, Step
+from spacec.space.skeletons import Skeleton, Skeletons
 from spacec.space.spelling import Spelling
 from spacec.space.structures import Chosen, Completions, Structure, Structures, removable, sums_of
 from spacec.space.values import Value
@@ -67,7 +70,7 @@ class Class:
     """The networks of one structure."""
 
     structure: Structure
-    labellings: Labellings
+    labellings: Labellings | ErasedLabels
 
     @cached_property
     def total(self) -> int:
@@ -217,10 +220,42 @@ class Distinct:
         return OwnerClasses(name, {kind: tuple(classes) for kind, classes in kinds.items()})
 
     def _classes(self, body: Body, normaliser: Normaliser, uses: Mapping[str, int]) -> list[Class]:
-        """The structures of one body; holes whose candidates may spell others are closed, and all is done again."""
+        """The networks of one body, as structures with labellings."""
+        coupled = frozenset(d for limit in self.limits for d in concerns(limit, self.table.by_id))
+        return self._erased(body, normaliser, uses, coupled) or self._holed(body, normaliser, uses, coupled)
+
+    def _erased(
+        self, body: Body, normaliser: Normaliser, uses: Mapping[str, int], coupled: frozenset[str]
+    ) -> list[Class]:
+        """The skeletons of one body, where decisions enter labels otherwise than by holes; else, or in vain, none."""
+        search = Skeletons(
+            replace(normaliser, walker=Skeleton, known={}, shops={}),
+            body,
+            self.table,
+            Completions(self.algebra, self.table.by_id),
+            coupled,
+            frozenset(),
+            Meter(self.work),
+            sums_of(self.limits, self.table),
+            uses=uses,
+        )
+        if search.free <= {d for d, menu in search.menus.items() if menu}:
+            return []
+        try:
+            labels = labellings_of(list(search.find()), body, self.table, normaliser.sizes)
+        except (Unlisted, TooManyStates, TooManyAutomorphisms):
+            return []
+        return [Class(x.structure, x) for x in labels]
+
+    def _holed(
+        self, body: Body, normaliser: Normaliser, uses: Mapping[str, int], coupled: frozenset[str]
+    ) -> list[Class]:
+        """The structures of one body, operations left open as holes.
+
+        Holes whose candidates may spell others are closed, and all is done again.
+        """
         closed: frozenset[str] = frozenset()
         pure = True
-        coupled = frozenset(d for limit in self.limits for d in concerns(limit, self.table.by_id))
         while True:
             search = Structures(
                 normaliser,
@@ -266,11 +301,15 @@ class Distinct:
         if len(self.owners) < 2 or not found:
             return
         seen: dict[bytes, str] = {}
+        all_classes = [c for o in self.owners.values() for classes in o.kinds.values() for c in classes]
+        erased = any(isinstance(c.labellings, ErasedLabels) for c in all_classes)
+        if erased and any(c.structure.form.holes for c in all_classes) and _may_exchange_any(found):
+            raise NotCounted("lets or tieds whose networks are counted in two ways may stand for each other")
         for name, owner in self.owners.items():
-            plain = {_plain(c.structure.form) for classes in owner.kinds.values() for c in classes}
+            plain = {_plain(c.structure.form, erased) for classes in owner.kinds.values() for c in classes}
             for mark in plain:
                 other = seen.setdefault(mark, name)
-                if other != name and (len(found) > 1 or _may_exchange(found[0].own.structure.form)):
+                if other != name and _may_exchange_any(found):
                     raise NotCounted(f"`{other}` and `{name}` have a network in common, and may stand for each other")
 
     # ------------------------------------------------------------ drawing
@@ -289,15 +328,19 @@ class Distinct:
                     totals = [c.total for c in among]
                     point = rng.randrange(sum(totals)) if name in whole.live else 0
                     classes.append(_drawn(among, totals, point))
+            labels = dict([pair for c in classes for pair in _labels(c, rng)])
+            parts = [c.structure.chosen for c in classes]
+            if any(isinstance(c.labellings, ErasedLabels) for c in classes):  # other decisions may depend on these
+                yield architecture_of(self.table, self._completed(parts, labels))
+                continue
             key = tuple(map(id, classes))
             if key not in known:
-                known[key] = self._completed([c.structure.chosen for c in classes])
-            labels = [pair for c in classes for pair in _labels(c, rng)]
-            yield architecture_of(self.table, {**known[key], **dict(labels)})
+                known[key] = self._completed(parts, {})
+            yield architecture_of(self.table, {**known[key], **labels})
 
-    def _completed(self, parts: list[Chosen]) -> dict[str, Value]:
-        """A whole assignment out of what was read; what is open takes its first candidate."""
-        chosen = {d: v for part in parts for d, v in part.items() if v is not None}
+    def _completed(self, parts: list[Chosen], drawn: Mapping[str, Value]) -> dict[str, Value]:
+        """A whole assignment out of what was read and drawn; what is open else takes its first candidate."""
+        chosen = {**{d: v for part in parts for d, v in part.items() if v is not None}, **drawn}
 
         def allowed(step: Step, outcome: int) -> bool:
             value = chosen.get(step.decision)
@@ -334,6 +377,9 @@ def _drawn(among: Sequence[_T], totals: Sequence[int], point: int) -> _T:
 def _labels(found: Class, rng: Random) -> Iterator[tuple[str, Value]]:
     """A candidate for each hole of a structure."""
     form, chosen = found.structure.form, found.structure.chosen
+    if isinstance(found.labellings, ErasedLabels):
+        yield from found.labellings.values(rng)
+        return
     drawn = found.labellings.draw(rng)
     for v, decision in form.holes:
         label = form.graph.vertices[v].label
@@ -343,10 +389,15 @@ def _labels(found: Class, rng: Random) -> Iterator[tuple[str, Value]]:
         yield decision, value.candidates[place] if isinstance(value, Open) and value.candidates else place
 
 
-def _plain(form: Form) -> bytes:
-    """The certificate of a form whatever its holes may take."""
-    vertices = (replace(v, label=HOLE) if v.label.startswith(HOLE) else v for v in form.graph.vertices)
+def _plain(form: Form, erased: bool) -> bytes:
+    """The certificate of a form whatever its holes may take; with labels ``erased``, whatever its labels are."""
+    vertices = (replace(v, label=HOLE) if erased or v.label.startswith(HOLE) else v for v in form.graph.vertices)
     return certificate(NormalGraph(tuple(vertices), form.graph.outputs)) + repr(form.results).encode()
+
+
+def _may_exchange_any(found: Sequence[Whole]) -> bool:
+    """Whether structures of the whole, or calls in one, could be exchanged."""
+    return len(found) > 1 or _may_exchange(found[0].own.structure.form)
 
 
 def _may_exchange(form: Form) -> bool:

@@ -7,7 +7,7 @@ once for each set of values of the decisions that they depend on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.ops import DROPS_ABSENT, AttrValue
@@ -31,6 +31,8 @@ class Normaliser:
     unordered: frozenset[int] = frozenset()
     """Concats (by the identity of their node in a region) whose terms may come in any order."""
     known: dict[tuple[object, ...], Form] = field(default_factory=dict)
+    walker: Callable[..., Walk] = field(default_factory=lambda: Walk)
+    """What builds the graph of a body: a :class:`Walk`, or one that does more with what is left open."""
     shops: dict[int, Workshop] = field(default_factory=dict)
     """What was made of each body, by its identity."""
 
@@ -49,22 +51,22 @@ class Normaliser:
         shop = self.shops.get(id(body))
         if shop is None or len(shop.vertices) > MAX_VERTICES:
             shop = self.shops[id(body)] = Workshop()
-        walk = _Walk(body, decide, owner=self, given=given, graph=shop)
+        walk = self.walker(body, decide, owner=self, given=given, graph=shop)
         ends = [body.outputs[k] for k in wanted]
         walk.run(ends)
         form = shop.cut(tuple([walk.values[e] for e in ends]))
         if not walk.called and not walk.holes:
-            return form
+            return walk.finished(form)
         place = {v: k for k, v in enumerate(form.kept)}
         holes = tuple((place[v], d) for v, d in walk.holes.items() if v in place)
         if walk.pure_holes:
             check_apart(form.graph, {place[v] for v in walk.pure_holes if v in place}, dict(holes))
         calls = tuple((place[v], callee) for callee, _, v in walk.called.values() if v in place)
-        return replace(form, holes=holes, calls=calls)
+        return walk.finished(replace(form, holes=holes, calls=calls))
 
 
 @dataclass(eq=False, kw_only=True)
-class _Walk(Reading):
+class Walk(Reading):
     """``values`` are vertices, :data:`ZERO` or :data:`ABSENT`, by node."""
 
     owner: Normaliser
@@ -80,6 +82,10 @@ class _Walk(Reading):
     def run(self, ends: Sequence[int]) -> None:
         for index in reversed(self.read(ends)):
             self.values[index] = self.value(index)
+
+    def finished(self, form: Form) -> Form:
+        """The form with what else was found."""
+        return form
 
     def source(self, taken: int, code: ChooseCode | SwitchCode) -> tuple[int, ...]:
         known = code.chains.get(taken) if type(code) is ChooseCode else None
@@ -99,7 +105,7 @@ class _Walk(Reading):
         code = self.body.nodes[index]
         match code:
             case ChooseCode() | SwitchCode():
-                if index in self.hollow:
+                if index not in self.chosen:
                     return self.hole(index, code)
                 taken = self.chosen[index]
                 return ABSENT if taken is None else self.chain(taken, code)

@@ -13,12 +13,68 @@ of the same graph is left to the caller.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from spacec.space.bodies import Body, ChooseCode, Decide, NotOpen, OpCode, Open
 from spacec.space.labels import Sizes
 from spacec.space.normal import NormalGraph
+
+
+@dataclass(frozen=True)
+class OpLabel:
+    """The label of an op that decisions enter."""
+
+    code: OpCode
+
+    @property
+    def mentions(self) -> frozenset[str]:
+        return frozenset(self.code.mentions)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset({self.code.op.spec.name})
+
+    def text(self, sizes: Sizes, decide: Decide) -> str:
+        return sizes.label(self.code, decide)
+
+
+@dataclass(frozen=True)
+class ChosenLabel:
+    """One of several labels, by the candidate of a decision."""
+
+    decision: str
+    labels: Mapping[int, Label]
+
+    @cached_property
+    def mentions(self) -> frozenset[str]:
+        """Every decision that it may depend on."""
+        inner = (x.mentions for x in self.labels.values() if not isinstance(x, str))
+        return frozenset({self.decision}).union(*inner)
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The ops that it may name."""
+        return frozenset[str]().union(*map(kinds_of, self.labels.values()))
+
+    def text(self, sizes: Sizes, decide: Decide) -> str:
+        value = decide(self.decision)
+        assert isinstance(value, int), "a label is asked for under all decisions"
+        return text_of(self.labels[value], sizes, decide)
+
+
+Label = str | OpLabel | ChosenLabel
+
+
+def text_of(label: Label, sizes: Sizes, decide: Decide) -> str:
+    """A label as text, under decisions."""
+    return label if isinstance(label, str) else label.text(sizes, decide)
+
+
+def kinds_of(label: Label) -> frozenset[str]:
+    """The ops that a label may name."""
+    return frozenset({label.split("(")[0]}) if isinstance(label, str) else label.kinds
 
 
 @dataclass(frozen=True)

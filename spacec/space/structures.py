@@ -244,7 +244,7 @@ class Structures:
                 self.meter.spend(4 * self.price)  # a form costs several readings
                 form = self.normaliser.form(self.body, reading.chosen.get)
             except NotOpen as error:
-                closer = self.closer(reading.chosen, str(error.args[0]))
+                closer = self.closer(reading.chosen, *error.args)
                 stack.extend(Progress.again(self.body, chosen) for chosen in closer)
                 continue
             key = (form.certificate, form.results)
@@ -268,7 +268,9 @@ class Structures:
             yield Open(menu)
         yield from (v for v in values(decision) if v not in menu)
 
-    def closer(self, chosen: dict[str, Value | Open | None], name: str) -> Iterator[dict[str, Value | Open | None]]:
+    def closer(
+        self, chosen: dict[str, Value | Open | None], name: str, groups: Iterable[tuple[int, ...]] = ()
+    ) -> Iterator[dict[str, Value | Open | None]]:
         """What was left open, told apart further: candidates without weights first, then all."""
         value = chosen[name]
         assert isinstance(value, Open), "only what is open is not open"
@@ -279,6 +281,10 @@ class Structures:
             return
         yield {**chosen, name: Open(kept)}
         yield from ({**chosen, name: k} for k in sorted(pure))
+
+    def opened(self, index: int, code: ChooseCode, value: Open) -> tuple[int, ...]:
+        """The nodes that an open choice reads."""
+        return (self.source(index, value),)
 
     def source(self, index: int, value: object) -> int:
         """What a hole reads."""
@@ -398,7 +404,11 @@ class Progress:
                 if code.decision is not None and code.decision not in self.chosen:
                     return code.decision
                 found = code.taken(self.chosen.get)
-                taken = of.source(index, found) if isinstance(found, Open) else found
+                if isinstance(found, Open):
+                    read = of.opened(index, code, found)
+                    self.taken[index] = read[0]
+                    return read
+                taken = found
         self.taken[index] = taken
         return () if taken is None else (taken,)
 

@@ -6,12 +6,12 @@ that agree in a part of their network have that part in common, and each part is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from spacec.space.canonical import certificate_by_order
-from spacec.space.holes import Hole
+from spacec.space.holes import Hole, Label
 from spacec.space.normal import NormalGraph, Vertex, expression, named_by
 
 ZERO: Final = -1
@@ -47,6 +47,8 @@ class Form:
     """Those that are its outputs."""
     holes: tuple[tuple[int, str], ...] = ()
     calls: tuple[tuple[int, Form], ...] = ()
+    erased: tuple[tuple[int, Label], ...] = ()
+    """Vertices whose labels depend on decisions that are left open."""
 
     @property
     def graph(self) -> NormalGraph:
@@ -61,7 +63,7 @@ class Workshop:
     vertices: list[Vertex] = field(default_factory=list)
     names: list[bytes] = field(default_factory=list)
     """What each computes (:func:`spacec.space.normal.expression`)."""
-    known: dict[tuple[str, tuple[int, ...], bool, int | None], int] = field(default_factory=dict)
+    known: dict[tuple[str, tuple[int, ...], bool, Hashable], int] = field(default_factory=dict)
     terms: dict[int, tuple[int, ...]] = field(default_factory=dict)
     inputs: dict[int, int] = field(default_factory=dict)
     """Vertices of inputs, and their places."""
@@ -81,7 +83,7 @@ class Workshop:
         inputs: tuple[int, ...],
         ordered: bool = True,
         weights: str = "",
-        own: int | None = None,
+        own: Hashable = None,
     ) -> int:
         """A vertex; an equal one where there is one. One that is not pure is its ``own`` node's alone."""
         key = (label, inputs, ordered, own)

@@ -55,10 +55,52 @@ CELLS = {
 }
 
 
+BLOCK = "def block(k, e) = dag(x) { return x + (x >> conv(1, 4 * e) >> bn >> relu >> conv(k, 4) >> bn) }\n"
+ERASED = {
+    "blocks in a row": BLOCK + "def op = block(1, 1) | block(3, 1) | block(3, 2)\nnet = op >> relu >> op",
+    "blocks that are equal": BLOCK + "def op = block(1, 1) | block(3, 1) | block(3, 1)\nnet = op >> relu >> op",
+    "blocks and nothing": BLOCK + "def op = skip | block(1, 1) | block(3, 1) | zero\nnet = conv(1) >> op >> relu >> op",
+    "blocks side by side": BLOCK + "def op = block(1, 1) | block(3, 1) | block(3, 2)\n"
+    "net = dag(x) { return (x >> op) + (x >> op) + (x >> op) }",
+    "a block beside a fixed one": BLOCK + "def op = block(1, 1) | block(3, 1) | block(3, 2)\n"
+    "net = dag(x) { return (x >> op) + (x >> block(1, 1)) + (x >> conv(3)) }",
+    "depths of blocks": BLOCK + "net = (block(1, 1) | block(3, 1) | block(3, 2)) * {1..3}",
+    "elastic kernels and widths": "def op = conv(elastic {1, 3}, elastic {2, 3, 4}) >> bn >> relu\n"
+    "net = op >> op >> conv(1, 4)",
+    "an elastic width inside a candidate": BLOCK + "net = (block(1, elastic {1, 2, 3}) | block(3, 2) | block(3, 3))"
+    " >> relu >> (block(1, 1) | block(elastic {1, 3}, 2))",
+    "products of widths": "let a = elastic {1, 2, 4}\nlet b = elastic {1, 2}\n"
+    "net = conv(1, a) >> bn >> conv(3, a * b) >> bn >> conv(1, b) >> relu >> conv(1, 4)",
+    "one decision at two places": "let k = {1, 3}\nlet w = elastic {2, 4}\n"
+    "net = dag(x) { return (x >> conv(k, w) >> bn >> conv(1, 4)) + (x >> conv(k, w) >> relu >> conv(3, 4)) }",
+    "candidates without weights": BLOCK + "def act = relu | tanh | sigmoid\n"
+    "net = dag(x) { return (x >> act >> conv(3)) + (x >> act >> block(1, 1)) + (x >> (block(1, 1) | block(3, 1))) }",
+    "owners of blocks": BLOCK + "let a = block(1, 1) | block(3, 1) | block(3, 2)\nlet b = block(1, 1) | block(3, 1)\n"
+    "net = dag(x) { return (x >> a) + (x >> b >> a) }",
+    "some decisions under a limit": BLOCK + "def op = block(1, 1) | block(3, 1) | block(3, 2)\n"
+    "let k = {1, 2, 3}\nnet = op >> conv(k) >> op\nwhere k >= 2",
+}
+CELLS |= ERASED
+
+
 @pytest.mark.parametrize("text", CELLS.values(), ids=CELLS.keys())
 def test_networks_are_counted_as_brute_force_does(text: str) -> None:
     found = space(text)
     assert found.count(distinct=True) == found.count(distinct="networks") == brute(found)
+
+
+@pytest.mark.parametrize("text", ERASED.values(), ids=ERASED.keys())
+def test_networks_of_blocks_are_counted_without_listing(text: str) -> None:
+    found = space(text)
+    assert Distinct(found.networks).total == brute(found)
+
+
+def test_blocks_of_cream_all_differ() -> None:
+    found = spacec.load("grammars/cream.space")
+    assert Distinct(found.networks).total == found.count() == 6**20
+    assert found.distinct_bounds().low == 6**20
+    for arch in found.sample_networks(3, seed=1):
+        found.validate(arch)
 
 
 @pytest.mark.parametrize("text", CELLS.values(), ids=CELLS.keys())
