@@ -17,6 +17,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+from itertools import combinations
 from math import prod
 from random import Random
 from typing import TypeVar
@@ -36,12 +37,13 @@ from spacec.space.bodies import (
     SwitchCode,
     mentioned,
 )
-from spacec.space.canonical import TooManyAutomorphisms, automorphisms, certificate
+from spacec.space.canonical import TooManyAutomorphisms, automorphisms
 from spacec.space.components import concerns
 from spacec.space.constraints import LinearLimit, linear_limit
 from spacec.space.diagram import Meter, TooManyStates
 from spacec.space.erased import ErasedLabels, Unlisted, labellings_of
 from spacec.space.forms import Normaliser
+from spacec.space.holes import kinds_of
 from spacec.space.identity import Networks
 from spacec.space.normal import NormalGraph
 from spacec.space.orbits import HOLE, Labellings, menu_of
@@ -297,20 +299,22 @@ class Distinct:
                 raise NotCounted("a constraint couples what two lets or tieds decide")
 
     def _check_exchange(self, found: list[Whole]) -> None:
-        """No two structures of the whole, and no automorphism, exchange owners that have a network in common."""
-        if len(self.owners) < 2 or not found:
+        """No two structures of the whole, and no automorphism, exchange calls that may be of one network."""
+        looks = {
+            name: [_look_of(c.structure.form) for of in owner.kinds.values() for c in of]
+            for name, owner in self.owners.items()
+        }
+        if not looks or not found or (len(found) == 1 and not _may_exchange(found[0].own.structure.form)):
             return
-        seen: dict[bytes, str] = {}
-        all_classes = [c for o in self.owners.values() for classes in o.kinds.values() for c in classes]
-        erased = any(isinstance(c.labellings, ErasedLabels) for c in all_classes)
-        if erased and any(c.structure.form.holes for c in all_classes) and _may_exchange_any(found):
-            raise NotCounted("lets or tieds whose networks are counted in two ways may stand for each other")
-        for name, owner in self.owners.items():
-            plain = {_plain(c.structure.form, erased) for classes in owner.kinds.values() for c in classes}
-            for mark in plain:
-                other = seen.setdefault(mark, name)
-                if other != name and _may_exchange_any(found):
-                    raise NotCounted(f"`{other}` and `{name}` have a network in common, and may stand for each other")
+        for code in self.networks.body.nodes:
+            if isinstance(code, CallCode) and not code.body.mentions:
+                form = self.networks.normaliser.form(code.body, lambda _: None)
+                looks.setdefault(code.body.owner, [_look_of(form)])
+        for name, other in combinations(looks, 2):
+            if not {name, other} & self.owners.keys():
+                continue
+            if any(a[0] <= b[1] and b[0] <= a[1] for a in looks[name] for b in looks[other]):
+                raise NotCounted(f"`{name}` and `{other}` may be one network, and stand for each other")
 
     # ------------------------------------------------------------ drawing
 
@@ -389,15 +393,21 @@ def _labels(found: Class, rng: Random) -> Iterator[tuple[str, Value]]:
         yield decision, value.candidates[place] if isinstance(value, Open) and value.candidates else place
 
 
-def _plain(form: Form, erased: bool) -> bytes:
-    """The certificate of a form whatever its holes may take; with labels ``erased``, whatever its labels are."""
-    vertices = (replace(v, label=HOLE) if erased or v.label.startswith(HOLE) else v for v in form.graph.vertices)
-    return certificate(NormalGraph(tuple(vertices), form.graph.outputs)) + repr(form.results).encode()
+_Look = tuple[frozenset[str], frozenset[str]]
+"""The ops that every network of a class has, and those that one may have."""
 
 
-def _may_exchange_any(found: Sequence[Whole]) -> bool:
-    """Whether structures of the whole, or calls in one, could be exchanged."""
-    return len(found) > 1 or _may_exchange(found[0].own.structure.form)
+def _look_of(form: Form) -> _Look:
+    erased = dict(form.erased)
+    all_have, may_have = set[str](), set[str]()
+    for v, vertex in enumerate(form.graph.vertices):
+        if v in erased:
+            may_have |= kinds_of(erased[v])
+        elif vertex.label.startswith(HOLE):
+            may_have.update(op.split("(")[0] for text in menu_of(vertex.label) for op in text.split(" < "))
+        elif not vertex.label.startswith("input:"):
+            all_have.add(vertex.label.split("(")[0].split(" ")[0])
+    return frozenset(all_have), frozenset(all_have | may_have)
 
 
 def _may_exchange(form: Form) -> bool:

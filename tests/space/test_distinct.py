@@ -45,6 +45,8 @@ CELLS = {
     "a let that may be nothing": "let a = skip | conv(3)\nlet b = skip | bn\nnet = a >> relu >> b",
     "a let that ends all": "let a = zero | conv(3)\nlet b = relu | tanh\nnet = b >> a >> bn >> conv(1)",
     "a let in a choice": "let a = conv(1) | conv(3)\nnet = (a >> relu | bn) >> a",
+    "a let that may be a fixed call": "let a = relu >> conv(3) | avg_pool(3)\n"
+    "net = a * 2 | tied(avg_pool(3)) * 2 | conv(1)",
     "pure candidates beside each other": "def op = relu | tanh | conv(1)\n"
     "net = dag(x) { return (x >> op) + (x >> op) }",
     "elastic widths": "net = conv(1, elastic {2, 3, 5}) >> bn >> relu >> conv(1, 4) >> (conv(1) | conv(3))",
