@@ -273,7 +273,7 @@ def _of_parts(parts: Sequence[Component], limit: int) -> Algebra:
 def _diagram(component: Component, meter: Meter) -> Diagram:
     decisions, limits = component
     sums = [part for each in limits for part in linear_parts(each)]
-    diagram = explore(plan(arranged(decisions, sums), sums), meter)
+    diagram = explore(plan(arranged(decisions, sums), sums, meter), meter)
     for each in limits:
         diagram = impose(diagram, each, meter)
     return diagram

@@ -40,7 +40,7 @@ def costed(table: DecisionTable, terms: Sequence[CostTerm], where: bool, limit: 
         imposed = [each for each in own if each is not goal]
         sought = [goal] if len(imposed) < len(own) else []
         parts = [part for each in imposed for part in linear_parts(each)]
-        diagram = explore(plan(arranged(decisions, [*parts, *sought]), [*parts, *sought]), meter)
+        diagram = explore(plan(arranged(decisions, [*parts, *sought]), [*parts, *sought], meter), meter)
         for each in imposed:
             diagram = impose(diagram, each, meter)
         if diagram.root == DEAD:

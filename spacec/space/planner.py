@@ -17,6 +17,7 @@ from spacec.ir.sizes import evaluate
 from spacec.space.activity import ConditionPool
 from spacec.space.constraints import Linear
 from spacec.space.decisions import Decision
+from spacec.space.diagram import Meter
 from spacec.space.schedule import IN, OUT, Action, Addition, Bounds, Push, Read, Schedule, Step
 from spacec.space.values import Number, number, values
 
@@ -24,8 +25,19 @@ _Term = tuple[int, Dim, int]
 """Constraint, amount, place of the condition in the pool."""
 
 
-def plan(decisions: Sequence[Decision], constraints: Sequence[Linear]) -> Schedule:
-    """Plan a diagram. Atoms about decisions that are not among ``decisions`` are taken to be true."""
+PLANNING = 8
+"""Steps of work that a decision is counted as, and an amount of a constraint, where planning is metered."""
+
+
+def plan(decisions: Sequence[Decision], constraints: Sequence[Linear], meter: Meter | None = None) -> Schedule:
+    """Plan a diagram. Atoms about decisions that are not among ``decisions`` are taken to be true.
+
+    Under constraints planning itself takes work, which ``meter`` counts.
+    Raises :class:`TooManyStates` beyond its limit.
+    """
+    if meter is not None and constraints:
+        amounts = sum(len(each.terms) for each in constraints)
+        meter.spend(PLANNING * (len(decisions) + amounts), constraints[0].text)
     return _Planner(decisions, constraints).plan()
 
 

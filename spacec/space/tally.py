@@ -31,7 +31,7 @@ def tally(decisions: Sequence[Decision], limits: Sequence[LinearLimit], limit: i
     imposed = [each for each in limits if each is not last]
     parts = [*(part for each in imposed for part in linear_parts(each)), last]
     meter = Meter(limit)
-    diagram = explore(plan(arranged(decisions, parts), parts), meter)
+    diagram = explore(plan(arranged(decisions, parts), parts, meter), meter)
     for each in imposed:
         diagram = impose(diagram, each, meter)
     if diagram.root == DEAD:

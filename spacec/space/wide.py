@@ -72,7 +72,7 @@ def _wide(part: Component, needs: Sequence[LinearLimit], limit: int) -> Diagram:
 
 def _exact(decisions: Sequence[Decision], limits: Sequence[LinearLimit], limit: int) -> Diagram:
     meter = Meter(limit)
-    diagram = explore(plan(decisions, [part for each in limits for part in linear_parts(each)]), meter)
+    diagram = explore(plan(decisions, [part for each in limits for part in linear_parts(each)], meter), meter)
     for each in limits:
         diagram = impose(diagram, each, meter)
     return diagram
@@ -82,7 +82,8 @@ def _rounded(decisions: Sequence[Decision], limits: Sequence[LinearLimit], limit
     """The diagram on the finest grid that takes no more than ``limit`` steps; ``None`` where none does."""
     sums = [part for each in limits for part in linear_parts(each)]
     try:
-        whole = explore(plan(arranged(decisions, sums), sums), Meter(limit))
+        meter = Meter(limit)
+        whole = explore(plan(arranged(decisions, sums), sums, meter), meter)
     except TooManyStates:
         return None
     for places in GRIDS:
