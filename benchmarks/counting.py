@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from benchmarks.report import ROOT, arguments, child, machine, publish
+from spacec.cli.numbers import rounded
 
 STAGES = """
 import json, sys, time
@@ -40,8 +41,8 @@ print(json.dumps({**found, "count_of": str(count), "decisions": len(table.decisi
 
 def row(name: str, runs: int) -> tuple[str, float]:
     found = json.loads(child("-c", STAGES, f"grammars/{name}.space", str(runs))[1])
-    number = found["count_of"]
-    shown = f"{int(number):,}" if len(number) < 25 else f"{number[0]}.{number[1:3]}e{len(number) - 1}"
+    number = int(found["count_of"])
+    shown = f"{number:,}" if number < 10**24 else rounded(number)
     times = " | ".join(f"{found[stage]:.1f}" for stage in ("load", "count", "table", "again"))
     rate = f"{1000 / max(found['again'], 0.001):,.0f}"
     where = "yes" if found["where"] else ""

@@ -20,13 +20,15 @@ neighbours) and ``mutation`` (several changes).
 **Costs.** ``cost`` (one architecture; soft masks of a supernet, over ``relaxation`` and ``events``), ``cost_batch``
 (many), ``expectation`` (factorised distributions). What is added up: ``applications`` and ``latency`` (ops as applied;
 measured or told by a function), ``results`` (what ops give), ``deferred`` (made when asked for). ``extremes`` (by
-``eliminate``, or ``extent`` of a diagram); ``distribution`` (by ``costed`` and ``spread``). ``depth`` is no sum.
+``eliminate``, ``extent`` of a diagram, or ``listed`` one by one); ``distribution`` (by ``costed`` and ``spread``).
+``depth`` is no sum.
 
 **Which architectures are one network.** ``written`` makes ``bodies`` of the graph, ``reading`` finds what is read of
 one, ``labels`` and ``alignment`` say what its ops are, ``forms`` makes normal forms of it in a ``workshop``;
 ``normal`` says what these are, ``structure`` and ``canonical`` compare them. ``identity`` is the way in, ``live`` the
-notion of paths. Counting them: ``holes`` (what is left open), ``structures``, ``orbits``, ``spelling``; ``distinct``
-puts them together, ``notions`` is the way in.
+notion of paths. Counting them: ``holes`` (what is left open), ``structures``, ``orbits``, ``spelling``; where
+candidates differ by labels alone, ``skeletons`` and ``erased``. ``distinct`` puts them together, ``notions`` is the
+way in.
 
 **Seen from outside.** ``encodings`` (arrays; ``encodings.wiring`` is the graph of decisions that ``edit_distance`` and
 some formats read too), ``formats`` (other projects' texts), ``benchmark`` (others' measurements), ``distance``;

@@ -35,6 +35,8 @@ from spacec.space.values import Number
 
 COLUMNS = ("op", "input", "attributes", "ms")
 ANY = "*"
+BYTE_ORDER_MARK = "\ufeff"
+"""What spreadsheets write at the start of a file."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?|\.[0-9]+")
 _SHAPE = re.compile(r"[0-9]+(x[0-9]+)*(\+[0-9]+(x[0-9]+)*)*")
 
@@ -110,7 +112,7 @@ def read_latencies(source: SourceFile, use: Span | None = None) -> LatencyTable:
 
 
 def _lines(source: SourceFile) -> Iterator[tuple[int, list[str]]]:
-    for number, text in enumerate(source.text.splitlines(), 1):
+    for number, text in enumerate(source.text.removeprefix(BYTE_ORDER_MARK).splitlines(), 1):
         if text.strip() and not text.lstrip().startswith("#"):
             yield number, [cell.strip() for cell in next(csv.reader([text]))]
 
