@@ -73,5 +73,5 @@ def test_a_latency_table_is_looked_for_where_one_stands_and_then_beside_the_file
     assert spacec("count", path, *constraint).out == "2 architectures\n"
     done = spacec("count", path, "--where", 'latency("u.csv") <= 1ms')
     assert done.code == 1
-    assert "relative to the working directory, or else to the grammar's file" in done.err
+    assert "relative to the working directory, or else to the grammar's file" in " ".join(done.err.split())
     assert "did you mean `t.csv`?" in done.err

@@ -378,7 +378,7 @@ def test_the_facade() -> None:
 
 def test_uniform_over_networks() -> None:
     """The sum of two of three is one network in either order: nine architectures, six networks."""
-    space = spacec.spacec.loads("space s\ninput x: [4]\noutput y: [4]\ndef e = relu | tanh | sigmoid\nnet = e + e\n")
+    space = spacec.loads("space s\ninput x: [4]\noutput y: [4]\ndef e = relu | tanh | sigmoid\nnet = e + e\n")
     firsts = list(space.distinct(space.enumerate()))
     assert (space.count(), len(firsts)) == (9, 6)
     drawn = space.sample(600, 1, distinct=True)
