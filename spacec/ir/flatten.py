@@ -27,7 +27,7 @@ from spacec.ir.flat import (
     sources_of,
 )
 from spacec.ir.graph import CallNode, ChooseNode, DecisionRef, MemberUse, OpNode, Ref, SlotDecl, SpaceGraph, SwitchNode
-from spacec.ir.naming import Place, decision_path, global_size, is_frozen, joined, root_place, state_path
+from spacec.ir.naming import Place, decision_path, is_frozen, joined, known_global_size, root_place, state_path
 from spacec.ir.ops import AttrValue, Precondition
 from spacec.ir.reach import Reach
 from spacec.ir.types import TensorType
@@ -72,12 +72,7 @@ class _Flattener:
         return self.promised
 
     def dim(self, dim: Dim) -> Dim:
-        if isinstance(dim, int):
-            return dim
-        known = self.dims.get(dim)
-        if known is None:
-            known = self.dims[dim] = global_size(dim, self.names)
-        return known
+        return known_global_size(dim, self.names, self.dims)
 
     def type(self, t: TensorType) -> TensorType:
         return TensorType(self.dim(t.channels), tuple(map(self.dim, t.space)), t.kind) if t.symbols else t

@@ -228,6 +228,16 @@ def global_size(dim: Dim, ids: Mapping[int, str]) -> Dim:
     return substitute(dim, named) if isinstance(dim, Poly) else dim
 
 
+def known_global_size(dim: Dim, ids: Mapping[int, str], known: dict[Dim, Dim]) -> Dim:
+    """:func:`global_size`, found once for each size: few sizes stand in many places, and ``known`` keeps them."""
+    if isinstance(dim, int):
+        return dim
+    found = known.get(dim)
+    if found is None:
+        found = known[dim] = global_size(dim, ids)
+    return found
+
+
 Layer = tuple[str, tuple[str, ...]]
 """An op with state, and what decides its weights: channels of its inputs, attributes."""
 

@@ -199,7 +199,7 @@ def erased_labels(structure: Structure, body: Body, table: DecisionTable, sizes:
         texts = {}
         for values in product(*(range(len(units[u])) for u in own)):
             row = {d: v for u, k in zip(own, values, strict=True) for d, v in units[u][k].items()}
-            texts[values] = text_of(label, sizes, lambda d, row=row: row[d] if d in row else chosen.get(d))  # type: ignore[misc]
+            texts[values] = text_of(label, sizes, lambda d, row=row: row[d] if d in row else chosen.get(d))  # type: ignore[misc]  # the default binds it now
         labels.append(Labelled(vertex, own, texts))
     return _merged(structure, units, labels)
 

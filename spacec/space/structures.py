@@ -216,7 +216,7 @@ class Structures:
         """The candidates of a choice that are vertices of their own."""
         for k in range(len(code.alternatives) - code.shift):
             try:
-                found = hole_of(self.body, index, self.normaliser.sizes, lambda _, k=k: Open((k,)))  # type: ignore[misc]
+                found = hole_of(self.body, index, self.normaliser.sizes, lambda _, k=k: Open((k,)))  # type: ignore[misc]  # the default binds it now
             except NotOpen:
                 continue
             if self.pure or not found.pure:

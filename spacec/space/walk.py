@@ -13,7 +13,7 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.conditions import Cond, both
 from spacec.ir.dims import Dim
 from spacec.ir.graph import Binder, CallNode, ChooseNode, DecisionDecl, MemberUse, OpNode, Region, SlotDecl, SwitchNode
-from spacec.ir.naming import Place, global_size, owner_place
+from spacec.ir.naming import Place, known_global_size, owner_place
 from spacec.ir.reach import Reach
 from spacec.space.decisions import Slot
 from spacec.space.templates import PREFIX, Template, copied, stands_alone
@@ -50,12 +50,7 @@ class Walk:
     alone: dict[int, int] = field(default_factory=dict)
 
     def dim(self, dim: Dim) -> Dim:
-        if isinstance(dim, int):
-            return dim
-        known = self.dims.get(dim)
-        if known is None:
-            known = self.dims[dim] = global_size(dim, self.names)
-        return known
+        return known_global_size(dim, self.names, self.dims)
 
 
 def visit(walk: Walk, place: Place, reach: Reach, *, count_params: bool) -> None:
