@@ -21,7 +21,7 @@ from spacec.space.architecture import Architecture
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from spacec.lower.masks import Mask
+    from spacec.lower.masks import Mask, Paths
     from spacec.lower.network import Network
     from spacec.lower.supernet import Supernet
 
@@ -68,6 +68,12 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
         from spacec.lower.masks import architecture_mask
 
         return architecture_mask(self.table, arch)
+
+    def paths(self, candidates: tuple[int, ...], weights: Tensor) -> Paths:
+        """A mask value: the slot's ``candidates`` run, each with its weight ``(len(candidates),)``."""
+        from spacec.lower.masks import Paths
+
+        return Paths(candidates, weights)
 
     def recalibrate_norm(
         self, model: nn.Module, batches: Iterable[tuple[Tensor, ...]], mask: Mask | None = None

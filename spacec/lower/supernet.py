@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import decisions
 from spacec.ir.flat import FlatGraph, FlatInput
 from spacec.lower import errors, helpers, sizes
@@ -26,6 +27,7 @@ from spacec.lower.layers import Call, build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.modules_graph import Graph
+from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
@@ -94,8 +96,7 @@ class Supernet(nn.Module):
         if trace is not None:
             decided = watch_masks(trace, elastic, decided, blueprint.switches.slots)
         switched = blueprint.switches.read(decided)
-        chosen = (selections[c.slot, c.instance].run for c in blueprint.chooses.values())
-        plan = blueprint.plan((*chosen, *(s.run for s in switched.values())))
+        plan = self._plan(selections, switched)
         tap_nodes = self._tap_nodes(taps)
         run = Pass(
             self._machine,
@@ -123,6 +124,24 @@ class Supernet(nn.Module):
         if mask is not None:
             raise TypeError("the mask is given twice, by position and by name")
         return given[:-1], given[-1]
+
+    def complete(self, mask: Mask | Architecture | None) -> bool:
+        """Whether every output is present under ``mask``: absent candidates may leave one without any path to it.
+
+        Raises :class:`SpacecError` (E0904) for a mask that does not fit.
+        """
+        selections = self._read_mask(mask)
+        try:
+            self._plan(selections, self.blueprint.switches.read(self.blueprint.switches.decided(selections)))
+        except SpacecError as error:
+            if error.diagnostics[0].code == errors.ABSENT:
+                return False
+            raise
+        return True
+
+    def _plan(self, selections: Mapping[tuple[str, str], Selection], switched: Mapping[int, Selection]) -> Plan:
+        chosen = (selections[c.slot, c.instance].run for c in self.blueprint.chooses.values())
+        return self.blueprint.plan((*chosen, *(s.run for s in switched.values())))
 
     def _trace(self, selections: Mapping[tuple[str, str], Selection], inputs: list[Tensor]) -> Trace:
         numbers = (x for x in inputs if x.is_floating_point())

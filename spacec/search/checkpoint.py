@@ -6,11 +6,7 @@ trials change, and is written only after the last epoch. Both load with ``weight
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from spacec.search import files
 from spacec.search.context import SearchContext
@@ -19,14 +15,7 @@ from spacec.search.strategy import Strategy
 
 def save_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> None:
     """Write ``checkpoint.pt``."""
-    state = {
-        "epoch": ctx.epoch,
-        "step": ctx.step,
-        "supernets": {name: net.state_dict() for name, net in ctx.supernets.items()},
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in ctx.optimizers.items()},
-        **_shared(ctx, strategy),
-    }
-    files.write_tensors(out_dir / files.CHECKPOINT, state)
+    files.write_tensors(out_dir / files.CHECKPOINT, {**ctx.state(copy=False), "strategy": strategy.state_dict()})
 
 
 def restore_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> None:
@@ -35,18 +24,15 @@ def restore_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> No
     if not path.exists():
         return
     state = files.read_tensors(path)
-    ctx.epoch, ctx.step = int(state["epoch"]), int(state["step"])
-    for name, net in ctx.supernets.items():
-        net.load_state_dict(state["supernets"][name])
-        ctx.optimizers[name].load_state_dict(state["optimizers"][name])
-    _restore_shared(state, ctx, strategy)
+    ctx.load_state(state)
+    strategy.load_state_dict(state["strategy"])
 
 
 def save_trials(
     out_dir: Path, ctx: SearchContext, strategy: Strategy, count: int, best: tuple[float, dict[str, float]]
 ) -> None:
     """Write ``trials.pt``."""
-    state = {"count": count, "best": best, **_shared(ctx, strategy)}
+    state = {"count": count, "best": best, **ctx.randomness(), "strategy": strategy.state_dict()}
     files.write_tensors(out_dir / files.TRIALS, state)
 
 
@@ -56,21 +42,7 @@ def restore_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> tup
     if not path.exists():
         return 0, (ctx.task.metrics[0].worst, {})
     state = files.read_tensors(path)
-    _restore_shared(state, ctx, strategy)
+    ctx.load_randomness(state)
+    strategy.load_state_dict(state["strategy"])
     value, metrics = state["best"]
     return int(state["count"]), (float(value), dict(metrics))
-
-
-def _shared(ctx: SearchContext, strategy: Strategy) -> dict[str, Any]:
-    return {
-        "strategy": strategy.state_dict(),
-        "python_random": ctx.rng.getstate(),
-        "generator": ctx.generator.get_state(),
-    }
-
-
-def _restore_shared(state: Mapping[str, Any], ctx: SearchContext, strategy: Strategy) -> None:
-    strategy.load_state_dict(state["strategy"])
-    version, numbers, gauss = state["python_random"]
-    ctx.rng.setstate((version, tuple(numbers), gauss))
-    ctx.generator.set_state(torch.as_tensor(state["generator"], dtype=torch.uint8, device="cpu"))

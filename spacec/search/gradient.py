@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spacec.search.context import SearchContext
 from spacec.search.logits import Logits
@@ -23,7 +23,7 @@ from spacec.space.architecture import Architecture
 from spacec.space.decisions import Slot
 
 Gradient = Sequence[Tensor | None]
-"""By slot, in order; ``None`` for a slot that nothing reads."""
+"""By architecture parameter, in order (one per slot); ``None`` for one that nothing reads."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class GradientStrategy(Strategy):
         super().setup(ctx)
         self.logits = ctx.logits(self.init)
         self.arch_optimizer = torch.optim.Adam(
-            self.logits.parameters(),
+            self.arch_parameters(),
             lr=self.options.arch_lr,
             betas=self.options.arch_betas,
             weight_decay=self.options.arch_weight_decay,
@@ -61,6 +61,10 @@ class GradientStrategy(Strategy):
     def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
         """The first logits of a slot ``(n,)``."""
         return self.options.arch_init * torch.randn(slot.size, generator=rng)
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """What the architecture step trains, in the order of :data:`Gradient`; asked for once the logits are there."""
+        return self.logits.parameters()
 
     def weights(self) -> Mapping[str, Tensor]:
         """The soft mask, with gradient to the logits."""
@@ -71,15 +75,15 @@ class GradientStrategy(Strategy):
 
     def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
         gradient, values = self.architecture_gradient(train_batch, val_batch)
-        for logits, g in zip(self.logits.parameters(), gradient, strict=True):
-            logits.grad = g
+        for parameter, g in zip(self.arch_parameters(), gradient, strict=True):
+            parameter.grad = g
         self.arch_optimizer.step()
         return values
 
     def architecture_gradient(self, train_batch: Batch, val_batch: Batch) -> tuple[Gradient, Mapping[str, float]]:
         """Gradient of the architecture step and values to record; first order: dL/dalpha on the arch split."""
         loss, values = self.architecture_loss(val_batch, None)
-        return torch.autograd.grad(loss, self.logits.parameters(), allow_unused=True), values
+        return torch.autograd.grad(loss, self.arch_parameters(), allow_unused=True), values
 
     def architecture_loss(
         self, batch: Batch, weights: Mapping[str, Tensor] | None

@@ -107,7 +107,7 @@ class _Run:
         ctx, strategy = self.ctx, self.strategy
         reseed(ctx.seed, "setup")
         if strategy.uses_supernet:
-            ctx.add_supernet(MAIN)
+            ctx.add_supernet(MAIN, strategy.supernet_options())
         strategy.setup(ctx)
         if resume and self.out_dir is not None:
             restore_context(self.out_dir, ctx, strategy)
@@ -132,7 +132,7 @@ class _Run:
         size = config.arch_batch_size or ctx.batch_size
         arch = Stream(ctx.splits.arch, "arch", ctx.seed, size, ctx.steps, config.workers)
         clock = Clock(ctx.epochs * ctx.steps, ctx.epoch * ctx.steps)
-        while ctx.epoch < ctx.epochs:
+        while ctx.epoch < ctx.epochs and not ctx.stopped:
             self._epoch(train, arch, clock)
             ctx.epoch += 1
             if self.out_dir is not None:
@@ -154,7 +154,8 @@ class _Run:
             values: dict[str, float] = {}
             if step % config.arch_every == 0 and (val_batch := next(arch_batches, None)) is not None:
                 values |= self.strategy.arch_step(batch, val_batch.to(ctx.device)) or {}
-            loss = self._weight_step(batch, step)
+            loss, learnt = self._weight_step(batch, step)
+            values |= learnt
             total += loss
             ctx.recorder.metric("search", epoch, step, {"loss": loss, **values})
             eta = clock.eta(ctx.step + 1)
@@ -171,12 +172,15 @@ class _Run:
         for optimizer in self.ctx.optimizers.values():
             set_rate(optimizer, rate)
 
-    def _weight_step(self, batch: Batch, step: int) -> float:
-        """One optimiser step over the summed gradients of the strategy's paths; the sum of their losses."""
+    def _weight_step(self, batch: Batch, step: int) -> tuple[float, Mapping[str, float]]:
+        """One optimiser step over the summed gradients of the strategy's paths; the sum of their losses.
+
+        With it the values that the strategy records of it.
+        """
         ctx = self.ctx
         paths = tuple(self.strategy.masks(ctx.step))
         if not paths:
-            return 0.0
+            return 0.0, {}
         for optimizer in ctx.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         outs: list[OutLike] = []
@@ -188,11 +192,12 @@ class _Run:
             check_finite(losses[-1], ctx.epoch, step)
             torch.autograd.backward(loss)
             outs.append(_detached(out))
+        ctx.last = StepReport(batch, paths, tuple(outs), tuple(losses))
+        learnt = self.strategy.after_backward(ctx.last) or {}
         for name in dict.fromkeys(path.supernet for path in paths):
             clip_gradients(ctx.supernets[name], ctx.config.clip)
             ctx.optimizers[name].step()
-        ctx.last = StepReport(batch, paths, tuple(outs), tuple(losses))
-        return sum(losses)
+        return sum(losses), learnt
 
     def _path_loss(self, path: ForwardPath, out: OutLike, earlier: list[OutLike], batch: Batch) -> Tensor:
         ctx = self.ctx
@@ -219,6 +224,7 @@ class _Run:
         if probabilities := self.strategy.probabilities():
             ctx.recorder.probabilities(epoch, probabilities)
             self._save_architecture(self.strategy.derive(), "derived", epoch)
+        self.strategy.on_epoch_end(epoch, found)
 
     def _subject(self) -> Mask | Architecture:
         """What shows how far the supernet is: the strategy's soft mask, or one architecture, the same in all epochs."""

@@ -4,8 +4,9 @@ A strategy sees decisions, masks, architectures and costs through its :class:`~s
 never the program; so it runs on any space. All methods have defaults; most strategies write three of them.
 
 The runner calls, for every epoch of the supernet: ``on_epoch``; then per step ``arch_step`` (if due) and one weight
-step over ``masks``; then ``derive`` for the record. After the epochs it asks for trials by ``propose`` until none
-comes, evaluates them and hands the results to ``observe``. ``derive`` gives the answer. The whole strategy in a file::
+step over ``masks``, with ``after_backward`` in its middle; then ``on_epoch_end``, and ``derive`` for the record. After
+the epochs it asks for trials by ``propose`` until none comes, evaluates them and hands the results to ``observe``.
+``derive`` gives the answer. The whole strategy in a file::
 
     class Darts1(GradientStrategy):
         name = "darts1"
@@ -92,7 +93,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class StepReport:
-    """The weight step just made, for strategies that learn from it: outputs (detached) and losses by path."""
+    """A weight step, for strategies that learn from it: outputs (detached) and losses by path."""
 
     batch: Batch
     paths: tuple[Path, ...]
@@ -123,6 +124,10 @@ class Strategy:
         """Whether a supernet is built and trained; a multi-trial strategy says no."""
         return True
 
+    def supernet_options(self) -> Mapping[str, Any]:
+        """The form of the supernet: keywords of ``space.supernet`` (``{"partial": 4}``)."""
+        return {}
+
     def unsupported(self, space: SpaceLike) -> str:
         """Why this strategy cannot search ``space`` ("it has no masks for elastic widths"); empty if it can."""
         return ""
@@ -145,6 +150,21 @@ class Strategy:
     def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float] | None:
         """Update what the strategy learns, before the weight step on ``train_batch``; returns values to record."""
         return None
+
+    def after_backward(self, report: StepReport) -> Mapping[str, float] | None:
+        """Called in a weight step when the gradients of all paths are summed, before clipping and the weights' step.
+
+        Single-level methods learn here: what their masks carried has its gradient in ``.grad``, where gradients add up
+        until they are cleared. Returns values to record.
+        """
+        return None
+
+    def on_epoch_end(self, epoch: int, found: Mapping[str, float]) -> None:
+        """Called after an epoch's last step with what was measured.
+
+        The place to drop candidates, to end the supernet's epochs (``ctx.stop``), to go back (``ctx.rewind``) or to
+        change the supernet's form (``ctx.replace_supernet``).
+        """
 
     def extra_loss(self, out: OutLike, phase: Phase) -> Tensor | None:
         """A scalar added to the loss of each forward of the weight step or the architecture step, or ``None``."""

@@ -53,7 +53,7 @@ class DARTS(GradientStrategy):
         weights = dict(self.ctx.supernet.named_parameters())
         ahead = self._virtual_step(weights, train_batch)
         loss, values = self.architecture_loss(val_batch, ahead)
-        alphas = self.logits.parameters()
+        alphas = self.arch_parameters()
         grads = torch.autograd.grad(loss, [*alphas, *ahead.values()], allow_unused=True)
         direct, v = grads[: len(alphas)], _by_name(ahead, grads[len(alphas) :])
         rates = {name: hyper.lr for name, hyper in self.ctx.weight_hypers().items()}
@@ -81,13 +81,13 @@ class DARTS(GradientStrategy):
         """Central difference of dL_train/da along ``direction``."""
         norm = torch.sqrt(sum((t.square().sum() for t in direction.values()), torch.zeros((), device=self.ctx.device)))
         if float(norm) == 0.0:
-            return [None] * len(self.logits)
+            return [None] * len(self.arch_parameters())
         step = self.options.epsilon / norm
         sides = []
         for sign in (1, -1):
             moved = {n: w.detach() + sign * step * direction[n] if n in direction else w for n, w in weights.items()}
             loss = self._train_loss(batch, moved, self.weights())
-            sides.append(torch.autograd.grad(loss, self.logits.parameters(), allow_unused=True))
+            sides.append(torch.autograd.grad(loss, self.arch_parameters(), allow_unused=True))
         return [None if p is None or m is None else (p - m) / (2 * step) for p, m in zip(*sides, strict=True)]
 
     def _exact(self, weights: Weights, direction: Weights, batch: Batch) -> Gradient:
@@ -96,9 +96,9 @@ class DARTS(GradientStrategy):
         grads = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
         found = [(g, direction[n]) for n, g in _by_name(weights, grads).items() if n in direction and g.requires_grad]
         if not found:
-            return [None] * len(self.logits)
+            return [None] * len(self.arch_parameters())
         outputs, vectors = zip(*found, strict=True)
-        return torch.autograd.grad(outputs, self.logits.parameters(), vectors, allow_unused=True)
+        return torch.autograd.grad(outputs, self.arch_parameters(), vectors, allow_unused=True)
 
     def _train_loss(self, batch: Batch, weights: Weights | None, mask: Weights) -> Tensor:
         return self.ctx.loss(self.ctx.forward(batch, mask, weights=weights), batch)
