@@ -8,9 +8,8 @@ whose states are part of a checkpoint.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from spacec.search.config import SearchConfig
+from spacec.search.course import MAIN, Course
 from spacec.search.evaluate import measure, mode, statistics_kept
 from spacec.search.loader import Stream, steps_per_epoch
 from spacec.search.logits import Init, Logits, small_normal
-from spacec.search.optim import WeightHyper, make_optimizer, weight_hypers
+from spacec.search.optim import WeightHyper, weight_hypers
 from spacec.search.record import Recorder
 from spacec.search.scope import Scope
 from spacec.search.seeds import generator, stable_seed
@@ -34,11 +34,10 @@ from spacec.search.wiring import Wiring, free_sizes
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, Slot
 
-MAIN = "main"
 DRAWS = 100
 
 
-class SearchContext:
+class SearchContext(Course):
     """See the module. ``epoch`` and ``step`` are zero-based; ``step`` counts weight steps over the run."""
 
     def __init__(
@@ -119,28 +118,6 @@ class SearchContext:
         """The optimiser of the supernet's weights. Add a group with ``own_rate=True`` to train others beside them."""
         return self.optimizers[MAIN]
 
-    def add_supernet(self, name: str, form: Mapping[str, Any] | None = None) -> nn.Module:
-        """A further supernet of the space with weights and an optimiser of its own.
-
-        ``form``: keywords of ``space.supernet``.
-        """
-        self.forms[name] = dict(form or {})
-        net = self.space.supernet(seed=stable_seed(self.seed, "weights", name), **self.forms[name]).to(self.device)
-        net.train()
-        self.supernets[name] = net
-        self.optimizers[name] = make_optimizer(net, self.config)
-        return net
-
-    def replace_supernet(
-        self, form: Mapping[str, Any], carry: Callable[[nn.Module, nn.Module], None], name: str = MAIN
-    ) -> nn.Module:
-        """The supernet in another form, with a fresh optimiser; ``carry(old, new)`` brings the weights over."""
-        old = self.supernets[name]
-        new = self.add_supernet(name, form)
-        with torch.no_grad():
-            carry(old, new)
-        return new
-
     @cached_property
     def picks(self) -> tuple[tuple[str, ...], ...]:
         """Ids of the slots that are the elements of one pick (the edges into one node), pick by pick."""
@@ -214,57 +191,6 @@ class SearchContext:
             data = (self.wiring.batch_arguments(batch.to(self.device)) for batch in stream.epoch(0))
             self.space.recalibrate_norm(net, data, mask=mask)
             yield
-
-    # the course of the search
-
-    def stop(self, reason: str) -> None:
-        """End the supernet's epochs after this one; trials follow, and ``reason`` is recorded."""
-        self.stopped = reason
-        self.recorder.event("stopped", reason, {"epoch": self.epoch})
-
-    def state(self, copy: bool = True) -> dict[str, Any]:
-        """All that the search has trained and drawn from, without the strategy's own state.
-
-        Without ``copy`` its tensors are those that training goes on to change.
-        """
-        state = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "stopped": self.stopped,
-            "forms": self.forms,
-            "supernets": {name: net.state_dict() for name, net in self.supernets.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            **self.randomness(),
-        }
-        return deepcopy(state) if copy else state
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over a :meth:`state`, also one that was written to a file."""
-        self.epoch, self.step, self.stopped = int(state["epoch"]), int(state["step"]), str(state["stopped"])
-        for name in self.supernets:
-            if self.forms[name] != state["forms"][name]:
-                self.add_supernet(name, state["forms"][name])
-            self.supernets[name].load_state_dict(state["supernets"][name])
-            self.optimizers[name].load_state_dict(deepcopy(state["optimizers"][name]))
-        self.load_randomness(state)
-
-    def randomness(self) -> dict[str, Any]:
-        """The states of :attr:`rng` and :attr:`generator`."""
-        return {"python_random": self.rng.getstate(), "generator": self.generator.get_state()}
-
-    def load_randomness(self, state: Mapping[str, Any]) -> None:
-        """Draw on from a :meth:`randomness`."""
-        version, numbers, gauss = state["python_random"]
-        self.rng.setstate((version, tuple(numbers), gauss))
-        self.generator.set_state(torch.as_tensor(state["generator"], dtype=torch.uint8, device="cpu"))
-
-    def rewind(self, state: Mapping[str, Any], reason: str) -> None:
-        """Go on from the end of the epoch in which ``state`` was taken; for :meth:`Strategy.on_epoch_end`.
-
-        The epochs after it are run again, on the same batches, and replace their rows in the record.
-        """
-        self.recorder.event("rewound", reason, {"from": self.epoch, "to": int(state["epoch"])})
-        self.load_state(state)
 
     # data and ratings
 

@@ -23,7 +23,8 @@ from spacec.search import files
 from spacec.search.augment import set_drop_path
 from spacec.search.checkpoint import restore_context, restore_trials, save_context, save_trials
 from spacec.search.config import SearchConfig, strategy_config
-from spacec.search.context import MAIN, SearchContext
+from spacec.search.context import SearchContext
+from spacec.search.course import MAIN
 from spacec.search.device import resolve_device
 from spacec.search.evaluate import distillation
 from spacec.search.loader import Stream

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import spacec
 from spacec.search.config import SearchConfig
-from spacec.search.context import MAIN, SearchContext
+from spacec.search.context import SearchContext
+from spacec.search.course import MAIN
 from spacec.search.gradient import GradientStrategy
 from spacec.search.record import NullRecorder, RunStore
 from spacec.search.runner import search

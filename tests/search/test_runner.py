@@ -17,7 +17,8 @@ import spacec
 from spacec.diagnostics.model import SpacecError
 from spacec.search import files
 from spacec.search.config import SearchConfig
-from spacec.search.context import MAIN, SearchContext
+from spacec.search.context import SearchContext
+from spacec.search.course import MAIN
 from spacec.search.evaluate import distillation
 from spacec.search.gradient import GradientStrategy
 from spacec.search.progress import Progress

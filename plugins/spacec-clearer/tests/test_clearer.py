@@ -20,7 +20,8 @@ from spacec_clearer.strategy import Clearer
 
 import spacec
 from spacec.search.config import SearchConfig, strategy_config
-from spacec.search.context import MAIN, SearchContext
+from spacec.search.context import SearchContext
+from spacec.search.course import MAIN
 from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.trainer import TrainConfig

@@ -13,7 +13,8 @@ from torch import Tensor
 import spacec
 from spacec.hooks import StrategyDescriptor
 from spacec.search.config import SearchConfig, strategy_config
-from spacec.search.context import MAIN, SearchContext
+from spacec.search.context import SearchContext
+from spacec.search.course import MAIN
 from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.task import Batch
