@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "darts-aer",
+            "DARTS with an architecture-entropy regulariser (Jing et al., Neural Networks 2023)",
+            "spacec_entropy.strategy:DartsAER",
+        )
+    ]
