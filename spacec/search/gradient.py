@@ -40,7 +40,8 @@ class GradientStrategy(Strategy):
     """See the module. ``self.logits`` and ``self.arch_optimizer`` exist from :meth:`setup` on."""
 
     Options: ClassVar[type[Options]] = GradientOptions
-    options: GradientOptions
+    options: Any
+    """Of :class:`GradientOptions`, but for a subclass that has its own :meth:`init` and :meth:`make_arch_optimizer`."""
     logits: Logits
     arch_optimizer: torch.optim.Optimizer
 
@@ -51,16 +52,22 @@ class GradientStrategy(Strategy):
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
         self.logits = ctx.logits(self.init)
-        self.arch_optimizer = torch.optim.Adam(
-            self.arch_parameters(),
-            lr=self.options.arch_lr,
-            betas=self.options.arch_betas,
-            weight_decay=self.options.arch_weight_decay,
-        )
+        self.arch_optimizer = self.make_arch_optimizer()
 
     def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
         """The first logits of a slot ``(n,)``."""
-        return self.options.arch_init * torch.randn(slot.size, generator=rng)
+        options: GradientOptions = self.options
+        return options.arch_init * torch.randn(slot.size, generator=rng)
+
+    def make_arch_optimizer(self) -> torch.optim.Optimizer:
+        """A fresh optimiser of :meth:`arch_parameters`."""
+        options: GradientOptions = self.options
+        return torch.optim.Adam(
+            self.arch_parameters(),
+            lr=options.arch_lr,
+            betas=options.arch_betas,
+            weight_decay=options.arch_weight_decay,
+        )
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """What the architecture step trains, in the order of :data:`Gradient`; asked for once the logits are there."""

@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "gaea",
+            "GAEA: exponentiated gradient on the simplex, over DARTS or PC-DARTS (Li et al., ICLR 2021)",
+            "spacec_gaea.strategy:GAEA",
+        )
+    ]
