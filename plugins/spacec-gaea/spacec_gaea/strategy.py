@@ -8,10 +8,10 @@ gradient (:mod:`spacec_gaea.simplex`)::
 
 It stands on first-order DARTS, or on PC-DARTS (``partial=4``): candidates run on a part of the channels, and the edges
 into a node are weighed by a point of a simplex of their own. Settings and rate are those of NAS-Bench-360's runs (Tu et
-al., NeurIPS 2022). Departures of the code released with these are options: ``again`` (a softmax is applied to the points
-before they weigh, so the weight of one of eight candidates stays between 0.103 and 0.280), ``start=ones`` (points start
-at ones; the first step brings them to the simplex) and ``edge_norm=cell`` (edge weights are one point over all edges of
-a cell).
+al., NeurIPS 2022). Departures of the code released with these are options: ``again`` (a softmax is applied to the
+points before they weigh, so the weight of one of eight candidates stays between 0.103 and 0.280), ``start=ones``
+(points start at ones; the first step brings them to the simplex) and ``edge_norm=cell`` (edge weights are one point
+over all edges of a cell).
 """
 
 from __future__ import annotations
