@@ -74,7 +74,7 @@ class GAEA(GradientStrategy):
 
     def weights(self) -> Mapping[str, Tensor]:
         again = self.options.again
-        found = self.logits.softmax() if again else dict(self.logits.items())
+        found: dict[str, Tensor] = self.logits.softmax() if again else {**self.logits}
         for node, beta in zip(self.nodes, self.betas, strict=True):
             for k, share in enumerate((beta.softmax(0) if again else beta).unbind()):
                 found[node[k]] = share * found[node[k]]
