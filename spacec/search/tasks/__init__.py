@@ -1,1 +1,1 @@
-"""The tasks that come with spacec: denoising, three small classifications, and data of the user's own."""
+"""The tasks that come with spacec: denoising, four classifications, cellular automata, and data of the user's own."""

@@ -33,7 +33,10 @@ class ClassifyOptions(Options):
 
 @dataclass(frozen=True)
 class Pool:
-    """Samples ``x`` ``[N, *shape]`` (float32) with class indices ``y`` ``[N]`` (int64)."""
+    """Samples ``x`` ``[N, *shape]`` with class indices ``y`` ``[N]`` (int64).
+
+    ``x`` is float32; before :meth:`Classification.prepare` it may be bytes (uint8), which take a quarter of the room.
+    """
 
     x: Tensor
     y: Tensor
@@ -97,9 +100,13 @@ class Classification(Task):
         """What is done to a batch of training inputs."""
         return None
 
-    def splits(self, seed: int) -> Splits:
+    def parts(self, seed: int) -> tuple[Pool, dict[str, Tensor]]:
+        """The samples, and indices of ``test``, ``valid``, ``weights`` and ``arch``; data with a test set override it."""
         pool = self.pool()
-        parts = divide(pool.y, self.options.test, self.options.valid, seed)
+        return pool, divide(pool.y, self.options.test, self.options.valid, seed)
+
+    def splits(self, seed: int) -> Splits:
+        pool, parts = self.parts(seed)
         ready = self.prepare(pool, torch.cat((parts["weights"], parts["arch"])))
         augment = self.augmentation() if self.options.augment else None
         names = (self.inputs[0].name, "class")
@@ -163,6 +170,7 @@ class ImageClassification(Classification):
 
 def standardise(x: Tensor, fitted_on: Tensor, dims: tuple[int, ...] | None) -> Tensor:
     """``x`` less the mean, over the deviation, of the samples ``fitted_on``; over all axes, or over ``dims``."""
+    x = x.float()
     std, mean = torch.std_mean(x[fitted_on], dim=dims, keepdim=True, correction=0)
     return (x - mean) / torch.where(std > 0, std, torch.ones_like(std))
 
