@@ -13,7 +13,6 @@ import torch
 from spacec.diagnostics.model import SpacecError
 from spacec.search.tasks.classify import Pool, PoolSplit
 from spacec.search.tasks.fashion_mnist import FOLDER, FashionMnist
-from spacec.search.tasks.idx import read_idx
 
 TRAIN, TEST = 200, 40
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 and 10,000 grey pictures of clothes, 28 x 28 pixels, ten classes (Xiao, Rasul & Vollgraf, 2017).
+"""Fashion-MNIST (Xiao, Rasul & Vollgraf, 2017): 60,000 and 10,000 grey pictures of clothes, 28 x 28, ten classes.
 
 The files are those of Debian's package dataset-fashion-mnist (Expat licence); nothing is fetched. The 10,000 are the
 test set, as published; valid, weights and arch are cut from the 60,000.
