@@ -101,7 +101,7 @@ class Classification(Task):
         return None
 
     def parts(self, seed: int) -> tuple[Pool, dict[str, Tensor]]:
-        """The samples, and indices of ``test``, ``valid``, ``weights`` and ``arch``. Data with a test set override it."""
+        """The samples, and indices of ``test``, ``valid``, ``weights`` and ``arch``. Override it for a test set."""
         pool = self.pool()
         return pool, divide(pool.y, self.options.test, self.options.valid, seed)
 

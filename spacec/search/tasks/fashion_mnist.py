@@ -87,4 +87,3 @@ class FashionMnist(ImageClassification):
                 help=f"apt install {PACKAGE}, or name the folder that has them: -t folder=…",
             )
         )
-
