@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spacec.lower.masks import Mask, Paths
     from spacec.lower.network import Network
     from spacec.lower.supernet import Supernet
+    from spacec.passes.partial import Narrowed
 
 
 class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, Variation):
@@ -32,11 +33,20 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.
     """
 
-    def supernet(self, seed: int | None = None) -> Supernet:
-        """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator."""
+    def supernet(self, seed: int | None = None, *, partial: int = 1) -> Supernet:
+        """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator.
+
+        With ``partial = K`` choices run on 1/K of their channels (:meth:`narrowed`); keys and masks stay the same.
+        """
         from spacec.lower.supernet import Supernet
 
-        return Supernet(self.flat, self.table, seed)
+        return Supernet(self.narrowed(partial).flat, self.table, seed)
+
+    def narrowed(self, partial: int) -> Narrowed:
+        """The graph of ``supernet(partial=…)``, and which choices run on all of their channels, each with why."""
+        from spacec.passes.partial import PartialChannels
+
+        return PartialChannels(partial).apply(self.flat)
 
     def network(
         self,

@@ -157,7 +157,7 @@ def _parameters(cls: type) -> tuple[OpParam, ...]:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         if p.name in ("out", "out_channels"):
-            found.append(OpParam("out", OPEN, "size", "output channels"))
+            found.append(OpParam("out", OPEN, "size", "output channels", "channels"))
         elif p.name == "stride":
             found.append(OpParam("stride", OPEN, "any", "step along each spatial axis"))
         elif p.name not in FILLED:

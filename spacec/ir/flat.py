@@ -5,7 +5,8 @@ This is what the back end reads. Nodes are in topological order and refer to eac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, Cond
 from spacec.ir.ops import AttrValue, OpSpec, Precondition
@@ -50,7 +51,9 @@ class FlatChoose:
     """A choice: mask slot ``slot``; ``alternatives`` are node indices, ``None`` is absent.
 
     ``instance`` names this activation of the slot (slots of a shared cell have many), for masks that
-    differ per cell instance. ``edge``: a supernet multiplies the result by this weight.
+    differ per cell instance. ``edge``: a supernet multiplies the result by this weight. With ``bypass`` the candidates
+    make the first channels only: the node ``bypass`` makes the others, weighted by the sum of the weights of all
+    candidates, and the two are interleaved (:mod:`spacec.passes.partial`).
     """
 
     slot: str
@@ -60,6 +63,7 @@ class FlatChoose:
     guard: Cond = ALWAYS
     span: Span = field(default=NOWHERE, repr=False)
     edge: Edge | None = None
+    bypass: int | None = None
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,30 @@ def sources_of(node: FlatNode) -> tuple[int, ...]:
     match node:
         case FlatOp():
             return node.inputs
+        case FlatChoose(bypass=int() as bypass):
+            return (*(a for a in node.alternatives if a is not None), bypass)
         case FlatChoose() | FlatSwitch():
             return tuple(a for a in node.alternatives if a is not None)
         case FlatMeet():
             return node.sources
         case FlatInput():
             return ()
+
+
+def with_sources(node: FlatNode, new: Callable[[int], int]) -> FlatNode:
+    """The node with every source replaced."""
+    match node:
+        case FlatOp():
+            return replace(node, inputs=tuple(map(new, node.inputs)))
+        case FlatChoose():
+            alternatives = tuple(None if a is None else new(a) for a in node.alternatives)
+            return replace(node, alternatives=alternatives, bypass=None if node.bypass is None else new(node.bypass))
+        case FlatSwitch():
+            return replace(node, alternatives=tuple(None if a is None else new(a) for a in node.alternatives))
+        case FlatMeet():
+            return replace(node, sources=tuple(map(new, node.sources)))
+        case FlatInput():
+            return node
 
 
 @dataclass(frozen=True)

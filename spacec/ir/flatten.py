@@ -8,7 +8,7 @@ all uses of a tied member). A merged member is written out once, on the meeting 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.conditions import ALWAYS, All, Any, Cond, Has, Is, both, either
@@ -25,6 +25,7 @@ from spacec.ir.flat import (
     FlatOp,
     FlatSwitch,
     sources_of,
+    with_sources,
 )
 from spacec.ir.graph import CallNode, ChooseNode, DecisionRef, MemberUse, OpNode, Ref, SlotDecl, SpaceGraph, SwitchNode
 from spacec.ir.naming import Place, decision_path, is_frozen, joined, known_global_size, root_place, state_path
@@ -228,7 +229,7 @@ def _in_order(flat: FlatGraph, work: _Flattener) -> FlatGraph:
             index = work.stands_for[index]
         return index
 
-    nodes = [_with_sources(n, settled) for n in flat.nodes]
+    nodes = [with_sources(n, settled) for n in flat.nodes]
     readers: list[list[int]] = [[] for _ in nodes]
     missing: list[int] = []
     for index, node in enumerate(nodes):
@@ -247,17 +248,5 @@ def _in_order(flat: FlatGraph, work: _Flattener) -> FlatGraph:
                 heapq.heappush(ready, reader)
     assert len(place) == len(nodes), "calls that wait for one another are not merged"
     ordered = sorted(place, key=place.__getitem__)
-    moved = tuple(_with_sources(nodes[i], place.__getitem__) for i in ordered)
+    moved = tuple(with_sources(nodes[i], place.__getitem__) for i in ordered)
     return replace(flat, nodes=moved, outputs={name: place[settled(i)] for name, i in flat.outputs.items()})
-
-
-def _with_sources(node: FlatNode, new: Callable[[int], int]) -> FlatNode:
-    match node:
-        case FlatOp():
-            return replace(node, inputs=tuple(map(new, node.inputs)))
-        case FlatChoose() | FlatSwitch():
-            return replace(node, alternatives=tuple(None if a is None else new(a) for a in node.alternatives))
-        case FlatMeet():
-            return replace(node, sources=tuple(map(new, node.sources)))
-        case FlatInput():
-            return node

@@ -38,6 +38,8 @@ class OpParam:
     default: AttrValue | _Marker = REQUIRED
     kind: Literal["size", "int", "float", "flag", "text", "any"] = "int"
     help: str = ""
+    counts: Literal["", "channels", "groups"] = ""
+    """What a size counts, for passes that narrow an op: channels of its result, or groups of its channels."""
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,8 @@ class Pass:
             candidates = {selection.run[position]: tensor for position, tensor in options}
             record = GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates)
             self.trace.records.append(record)
+        if choice.bypass is not None:
+            value = interleaved(value, self.bypass(step.node, choice, selection))
         weight = self.edge_weight(choice, value)
         if weight is None or choice.edge is None:
             return value
@@ -138,6 +140,17 @@ class Pass:
             alone = {edge.element: value}
             self.trace.edges.append(GateRecord(edge.slot, edge.instance, size, step.node, weighed, alone))
         return weighed
+
+    def bypass(self, node: int, choice: FlatChoose, selection: Selection) -> Tensor:
+        """The channels that the candidates leave out, times the sum of their weights."""
+        assert choice.bypass is not None, "only a narrowed choice has one"
+        alone = self.values[choice.bypass]
+        value = _weighed(alone, selection)
+        if self.trace is not None:
+            value = watch(value, selection.weights is not None)
+            every = dict.fromkeys(selection.run, alone)
+            self.trace.bypasses.append(GateRecord(choice.slot, choice.instance, selection.size, node, value, every))
+        return value
 
     def edge_weight(self, choice: FlatChoose, like: Tensor) -> Tensor | None:
         """The weight of a picked element; ``None`` where edges are not weighed, or the mask leaves them alone."""
@@ -198,6 +211,16 @@ class Pass:
         return value
 
 
+def interleaved(first: Tensor, others: Tensor) -> Tensor:
+    """The channels of both, shuffled in as many groups as ``first`` has shares of them (PC-DARTS' channel shuffle)."""
+    shares = others.unflatten(1, (-1, first.shape[1])).unbind(1)
+    return torch.stack((first, *shares), 2).flatten(1, 2)
+
+
+def _weighed(bypass: Tensor, selection: Selection) -> Tensor:
+    return bypass if selection.weights is None else selection.weights.sum() * bypass
+
+
 def run_spared(run: Pass) -> None:
     """Add to the trace the candidates that did not run, for the choices that did.
 
@@ -229,6 +252,8 @@ def run_spared(run: Pass) -> None:
     for owner, k, source in wanted:
         if source in run.values:
             owner.candidates[k] = run.values[source]
+    for bypassed in run.trace.bypasses:
+        bypassed.candidates = dict.fromkeys(range(bypassed.size), next(iter(bypassed.candidates.values())))
 
 
 def _sources(run: Pass, node: int) -> list[int]:
@@ -236,7 +261,8 @@ def _sources(run: Pass, node: int) -> list[int]:
     if isinstance(found, FlatOp | FlatMeet):
         return list(sources_of(found))
     alternatives = run.alternatives(node)
-    return [s for k in run.selection(node).run if (s := alternatives[k]) is not None]
+    bypass = [found.bypass] if isinstance(found, FlatChoose) and found.bypass is not None else []
+    return [s for k in run.selection(node).run if (s := alternatives[k]) is not None] + bypass
 
 
 def _spared_value(run: Pass, node: int) -> Tensor | None:
@@ -259,6 +285,8 @@ def _spared_value(run: Pass, node: int) -> Tensor | None:
         return None
     if node in run.switched:
         return run.switch(node, selection, options)
-    value = run.mix(selection, options)
-    weight = run.edge_weight(run.machine.blueprint.chooses[node], value)
+    value, choice = run.mix(selection, options), run.machine.blueprint.chooses[node]
+    if choice.bypass is not None:
+        value = interleaved(value, _weighed(run.values[choice.bypass], selection))
+    weight = run.edge_weight(choice, value)
     return value if weight is None else weight * value

@@ -3,7 +3,8 @@
 A choice computes y = Σ g_k y_k, so dL/dg_k = <dL/dy, y_k>. This needs dL/dy only, so candidates that
 did not run cost one forward pass without a graph. Where calls of a merged member meet, x = Σ w_c x_c with weights
 that are shares of reach, and reach is a function of the gates: it adds Σ <dL/dx, x_c> dw_c/dg_k.
-A picked element that is weighed, z = w_e x_e, gives dL/dw_e = <dL/dz, x_e>.
+A picked element that is weighed, z = w_e x_e, gives dL/dw_e = <dL/dz, x_e>; channels that pass a choice by,
+z = (Σ g_k) b, give each of its gates <dL/dz, b>.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Trace:
     records: list[GateRecord] = field(default_factory=list)
     edges: list[GateRecord] = field(default_factory=list)
     """Picked elements that were weighed: the candidate is the element as it came, the output what became of it."""
+    bypasses: list[GateRecord] = field(default_factory=list)
+    """Channels that pass narrowed choices by: every candidate of the choice weighs the same tensor."""
     meetings: list[MeetRecord] = field(default_factory=list)
     entries: Sequence[FlatEntry] = ()
     gates: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
@@ -109,7 +112,8 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
         raise errors.lowering_error(
             errors.MASK, "this output has no gates", help="ask the forward pass for them: net(x, mask, gates=True)"
         )
-    records, meetings = [*out.trace.records, *out.trace.edges], out.trace.meetings
+    records = [*out.trace.records, *out.trace.edges, *out.trace.bypasses]
+    meetings = out.trace.meetings
     direct = [*out.trace.elastic.items(), *out.trace.switching.items()]
     watched = [*(r.output for r in records), *(weights for _, weights in direct), *(m.output for m in meetings)]
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()

@@ -148,6 +148,11 @@ def narrow(site: Site) -> Call:
     return Call(torch.narrow, (1, 0, site.output.channels))
 
 
+def share(site: Site) -> Call:
+    """Some channels in a row, for :mod:`spacec.passes.partial`."""
+    return Call(torch.narrow, (1, site.integer("first"), site.output.channels))
+
+
 def upsample(site: Site) -> Call:
     """Upsampling by whole factors, nearest-neighbour or linear along each axis."""
     if not site.inputs[0].rank:

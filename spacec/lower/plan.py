@@ -27,11 +27,13 @@ class OpStep:
 class ChooseStep:
     """Mix the present ``options``: pairs of a position and a node.
 
-    Positions are places in the slot's run candidates, or calls of the entry that a meeting belongs to.
+    Positions are places in the slot's run candidates, or calls of the entry that a meeting belongs to. ``bypass`` is
+    the node that makes the channels which the candidates leave out.
     """
 
     node: int
     options: tuple[tuple[int, int], ...]
+    bypass: int | None = None
 
 
 Step = OpStep | ChooseStep
@@ -116,7 +118,7 @@ def _reachable(flat: FlatGraph, running: Running) -> list[bool]:
         if not reached[index] or isinstance(node, FlatInput):
             continue
         chosen = node.inputs if isinstance(node, FlatOp) else [_options(node)[k] for k in running(index)]
-        for source in chosen:
+        for source in (*chosen, node.bypass if isinstance(node, FlatChoose) else None):
             if source is not None:
                 reached[source] = True
     return reached
@@ -163,7 +165,8 @@ def _step(flat: FlatGraph, index: int, running: Running, present: list[bool], vo
         case FlatChoose() | FlatSwitch() as choice:
             run = enumerate(running(index))
             found = ((position, choice.alternatives[k]) for position, k in run)
-            return ChooseStep(index, tuple((p, n) for p, n in found if n is not None and present[n]))
+            options = tuple((p, n) for p, n in found if n is not None and present[n])
+            return ChooseStep(index, options, choice.bypass if isinstance(choice, FlatChoose) else None)
         case FlatMeet() as meeting:
             return ChooseStep(index, tuple((k, n) for k in running(index) if present[n := meeting.sources[k]]))
         case _:
@@ -171,7 +174,10 @@ def _step(flat: FlatGraph, index: int, running: Running, present: list[bool], vo
 
 
 def _sources(step: Step) -> tuple[int, ...]:
-    return step.inputs if isinstance(step, OpStep) else tuple(node for _, node in step.options)
+    if isinstance(step, OpStep):
+        return step.inputs
+    chosen = tuple(node for _, node in step.options)
+    return chosen if step.bypass is None else (*chosen, step.bypass)
 
 
 def _releases(steps: list[Step], kept: set[int]) -> tuple[tuple[int, ...], ...]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor, nn
 
 from spacec.ir.flat import FlatGraph
+from spacec.passes.partial import Narrowed
 from spacec.search.task import OutLike
 from spacec.source import SourceFile
 from spacec.space.architecture import Architecture
@@ -83,6 +84,10 @@ class SpaceLike(Protocol):
     @property
     def supernet(self) -> Callable[..., nn.Module]:
         """``supernet(seed=None, **form)``: the supernet, in a form of :meth:`Strategy.supernet_options`."""
+        ...
+
+    def narrowed(self, partial: int) -> Narrowed:
+        """Which choices of ``supernet(partial=K)`` run on 1/K of their channels, and why the others do not."""
         ...
 
     def network(self, arch: Architecture, seed: int | None = None) -> nn.Module: ...

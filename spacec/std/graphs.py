@@ -67,7 +67,7 @@ GRAPH_OPS: tuple[OpSpec, ...] = (
         gat,
         _lowering("gat"),
         (
-            OpParam("out", OPEN, "size", "output channels, all heads together"),
+            OpParam("out", OPEN, "size", "output channels, all heads together", "channels"),
             OpParam("heads", 1, help="attentions side by side, each on its share of the channels"),
             OpParam("init", "default", "any", 'weights at the start: "default" (as linear) or normal(std)'),
         ),

@@ -12,7 +12,7 @@ from spacec.std.graphs import GRAPH_OPS
 from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, LINEAR
 from spacec.std.sequence import SEQUENCE_OPS
 
-_OUT = OpParam("out", OPEN, "size", "output channels")
+_OUT = OpParam("out", OPEN, "size", "output channels", "channels")
 _STRIDE = OpParam("stride", OPEN, "any", "step along each spatial axis; the output has ceil(n / stride)")
 _KERNEL = OpParam("kernel", kind="size", help="window along each spatial axis")
 _PAD = OpParam("pad", "same", "any", '"same": output ceil(n / stride); a number: zeros added on each side')
@@ -39,7 +39,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
             _OUT,
             _STRIDE,
             OpParam("dilation", 1, help="distance between the places that a kernel reads"),
-            OpParam("groups", 1, "size", "groups of channels that see only each other"),
+            OpParam("groups", 1, "size", "groups of channels that see only each other", "groups"),
             _PAD,
             OpParam("bias", 0, "flag", "add a learnt number to each channel"),
             _INIT,
@@ -170,7 +170,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         "narrow",
         rules.narrow,
         _lowering("narrow"),
-        (OpParam("channels", kind="size", help="how many are kept"),),
+        (OpParam("channels", kind="size", help="how many are kept", counts="channels"),),
         elastic=True,
         help="the first channels of its input",
         laws=OpLaws("same type", keeps_zero="all"),

@@ -167,7 +167,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         embed,
         _lowering("embed"),
         (
-            OpParam("out", kind="size", help="channels of a token's vector"),
+            OpParam("out", kind="size", help="channels of a token's vector", counts="channels"),
             OpParam("init", "default", "any", 'weights at the start: "default" (standard normal) or normal(std)'),
         ),
         state=True,

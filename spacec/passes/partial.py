@@ -1,0 +1,336 @@
+"""Partial channels: every choice runs its candidates on one share of the channels, the others pass it by.
+
+PC-DARTS (Xu et al., ICLR 2020, eq. 2), for a choice of candidates o from x to y of as many channels, and a share 1/K::
+
+    y = shuffle(concat(Σ_o w_o o(x[: c/K]), (Σ_o w_o) · pool(x[c/K :])))
+
+``pool`` is the maximum over windows of s where the candidates make the map s times smaller, else nothing; the shuffle
+interleaves the channels of K groups. The factor Σ_o w_o is one under a softmax, and lets a mask scale a whole edge.
+
+Assumes a flat graph. A candidate is narrowed by running the rules of its ops again on narrower inputs: a parameter that
+counts channels (:attr:`spacec.ir.ops.OpParam.counts`) is divided by K, rounded up; groups follow where each is one
+channel. Whatever the rules refuse, or what does not come out as the c/K channels it should, leaves its choice as it
+was, with the reason. A choice inside a narrowed one runs on the narrow channels. Guarantees slots, instances, edges,
+keys and conditions as they were; and with K = 1 the graph itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from spacec.ir.dims import Dim
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatNode, FlatOp, sources_of, with_sources
+from spacec.ir.ops import AttrValue, OpParam, OpResult, OpSpec, RuleError
+from spacec.ir.quotients import ceil_div
+from spacec.ir.sizes import same
+from spacec.ir.types import TensorType
+from spacec.std.checks import Attrs, Types, integer
+from spacec.std.primitives import PRIMITIVE_TABLE
+
+MAX_STRIDE = 8
+"""The largest factor by which a choice may shrink its maps."""
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """What became of a graph: ``narrowed`` lists choices by instance, ``whole`` those left in full, each with why."""
+
+    flat: FlatGraph
+    narrowed: tuple[str, ...] = ()
+    whole: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PartialChannels:
+    """The pass: choices run on ``1/parts`` of their channels."""
+
+    parts: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.parts, bool) or not isinstance(self.parts, int) or self.parts < 1:
+            raise ValueError(f"the channels are split into 1 part or more, not {self.parts!r}")
+
+    def apply(self, flat: FlatGraph) -> Narrowed:
+        """The graph with its choices narrowed."""
+        if self.parts == 1:
+            return Narrowed(flat)
+        work = _Analysis(flat, self.parts)
+        for index in range(len(flat.nodes) - 1, -1, -1):
+            work.consider(index)
+        work.settle_keys()
+        instances = {i: n.instance for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
+        done = tuple(instances[i] for i in sorted(work.found))
+        whole = {instances[i]: work.refused[i] for i in sorted(work.refused)}
+        return Narrowed(_Rewriting(flat, self.parts, work.found).graph(), done, whole)
+
+
+def _share_rule(attrs: Attrs, types: Types) -> OpResult:
+    """``channels`` of the input in a row, from ``first`` on."""
+    x = types[0]
+    return OpResult(TensorType(integer(attrs, "channels"), x.space, x.kind))
+
+
+SHARE = OpSpec(
+    "share",
+    _share_rule,
+    "spacec.lower.ops:share",
+    (OpParam("channels", kind="size", counts="channels"), OpParam("first")),
+    help="some channels in a row",
+)
+
+_MAX_POOL = PRIMITIVE_TABLE.ops["max_pool"]
+
+
+class _Refusal(Exception):
+    """Why a choice runs in full."""
+
+
+@dataclass(frozen=True)
+class _Region:
+    """What is narrowed of one choice: the tensor ``source`` that its candidates read, and the nodes between by index."""
+
+    source: int
+    channels: int
+    stride: tuple[int, ...]
+    nodes: Mapping[int, FlatNode]
+
+    def width(self, index: int) -> Dim:
+        """Channels of a node of it, or of its source."""
+        return self.channels if index == self.source else self.nodes[index].type.channels
+
+
+class _Analysis:
+    def __init__(self, flat: FlatGraph, parts: int) -> None:
+        self.flat = flat
+        self.parts = parts
+        self.found: dict[int, _Region] = {}
+        self.refused: dict[int, str] = {}
+        self.inside: set[int] = set()
+        """Nodes of the regions found."""
+        self.readers: list[list[int]] = [[] for _ in flat.nodes]
+        for index, node in enumerate(flat.nodes):
+            for source in set(sources_of(node)):
+                self.readers[source].append(index)
+        self.outputs = frozenset(flat.outputs.values())
+
+    def consider(self, index: int) -> None:
+        """Narrow the choice at ``index`` if it can be; those around it come first."""
+        node = self.flat.nodes[index]
+        if not isinstance(node, FlatChoose) or index in self.inside:
+            return
+        try:
+            region = self.region(index, node)
+        except _Refusal as refusal:
+            self.refused[index] = str(refusal)
+            return
+        self.found[index] = region
+        self.inside.update(region.nodes)
+
+    def region(self, index: int, choice: FlatChoose) -> _Region:
+        """What to narrow of a choice. Raises :class:`_Refusal`."""
+        source, between = self.between(choice)
+        x = self.flat.nodes[source].type
+        channels, stride = self.share_of(x, choice.type)
+        self.check_own(index, between)
+        types = {source: TensorType(channels, x.space, x.kind)}
+        nodes: dict[int, FlatNode] = {}
+        for i in between:
+            nodes[i] = self.narrowed(self.flat.nodes[i], types)
+            types[i] = nodes[i].type
+        wanted = TensorType(channels, choice.type.space, choice.type.kind)
+        for k, alternative in enumerate(choice.alternatives):
+            if alternative is not None and not _alike(types[alternative], wanted):
+                raise _Refusal(f"candidate {k} gives {types[alternative]} on {channels} channels, not {wanted}")
+        return _Region(source, channels, stride, nodes)
+
+    def between(self, choice: FlatChoose) -> tuple[int, list[int]]:
+        """The nearest tensor through which all candidates read, and the nodes after it, in order."""
+        present = {a for a in choice.alternatives if a is not None}
+        if len(present) < 2:
+            raise _Refusal("it has one candidate, which mixes nothing")
+        frontier, passed = set(present), []
+        while len(frontier) > 1:
+            last = max(frontier)
+            frontier.remove(last)
+            sources = sources_of(self.flat.nodes[last])
+            if not sources:
+                raise _Refusal("its candidates read different tensors")
+            passed.append(last)
+            frontier.update(sources)
+        return frontier.pop(), passed[::-1]
+
+    def share_of(self, x: TensorType, y: TensorType) -> tuple[int, tuple[int, ...]]:
+        """Channels that the candidates get, and the stride of the others along each axis."""
+        if x.kind == "tokens" or x.kind != y.kind or x.rank != y.rank:
+            raise _Refusal(f"its candidates make {y} of {x}")
+        if not isinstance(x.channels, int) or not isinstance(y.channels, int):
+            raise _Refusal(f"its channels are decided: {x}")
+        if x.channels != y.channels:
+            raise _Refusal(f"its candidates make {y.channels} channels of {x.channels}")
+        if x.channels % self.parts:
+            raise _Refusal(f"its {x.channels} channels do not split into {self.parts}")
+        return x.channels // self.parts, tuple(_stride(n, m) for n, m in zip(x.space, y.space, strict=True))
+
+    def check_own(self, index: int, between: list[int]) -> None:
+        """Raises :class:`_Refusal` where weights or choices of the candidates serve others too."""
+        own = {*between, index}
+        for i in between:
+            node = self.flat.nodes[i]
+            if isinstance(node, FlatOp) and not node.key:
+                continue
+            if i in self.outputs or not own.issuperset(self.readers[i]):
+                name = node.key if isinstance(node, FlatOp) else "a choice"
+                raise _Refusal(f"its candidates share {name} with the rest of the network")
+
+    def narrowed(self, node: FlatNode, types: Mapping[int, TensorType]) -> FlatNode:
+        """A node on narrower sources. Raises :class:`_Refusal`."""
+        if isinstance(node, FlatOp):
+            return self.narrowed_op(node, tuple(types[i] for i in node.inputs))
+        assert not isinstance(node, FlatInput), "an input has no sources"
+        options = (types[i] for i in sources_of(node))
+        first = next(options)
+        if not all(_alike(first, other) for other in options):
+            raise _Refusal("candidates of a choice inside it come out in different sizes")
+        return replace(node, type=first)
+
+    def narrowed_op(self, op: FlatOp, inputs: tuple[TensorType, ...]) -> FlatOp:
+        attrs = dict(op.attrs)
+        before = self.flat.nodes[op.inputs[0]].type.channels
+        for param in op.spec.params:
+            value = attrs.get(param.name)
+            if param.counts == "channels":
+                attrs[param.name] = self.divided(op, value)
+            elif param.counts == "groups" and value != 1 and value == before:
+                attrs[param.name] = inputs[0].channels
+        try:
+            result = op.spec.rule(attrs, inputs)
+        except RuleError as error:
+            raise _Refusal(f"{op.spec.name}: {error.message}") from None
+        if result.preconditions or result.bounds:
+            raise _Refusal(f"`{op.spec.name}` would need conditions on sizes")
+        return replace(op, attrs=attrs, type=result.type)
+
+    def divided(self, op: FlatOp, value: AttrValue) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _Refusal(f"the channels of its `{op.spec.name}` are decided: {value}")
+        return -(-value // self.parts)
+
+    def settle_keys(self) -> None:
+        """Give up choices until all uses of the same weights have the same sizes."""
+        while wrong := self.disagreeing():
+            for index in [i for i, r in self.found.items() if wrong & _keys(r.nodes.values())]:
+                key = min(wrong & _keys(self.found[index].nodes.values()))
+                self.refused[index] = f"it shares the weights {key} with a place of another size"
+                del self.found[index]
+
+    def disagreeing(self) -> set[str]:
+        """Keys whose uses differ in size."""
+        owner = {i: region for region in self.found.values() for i in region.nodes}
+        forms: dict[str, object] = {}
+        wrong: set[str] = set()
+        for index, node in enumerate(self.flat.nodes):
+            if not isinstance(node, FlatOp) or not node.key:
+                continue
+            region = owner.get(index)
+            now = node if region is None else region.nodes[index]
+            given = [self.flat.nodes[i].type.channels if region is None else region.width(i) for i in node.inputs]
+            form = (tuple(now.attrs.items()), now.type.channels, given) if isinstance(now, FlatOp) else None
+            if forms.setdefault(node.key, form) != form:
+                wrong.add(node.key)
+        return wrong
+
+
+def _keys(nodes: Iterable[FlatNode]) -> set[str]:
+    return {n.key for n in nodes if isinstance(n, FlatOp) and n.key}
+
+
+def _alike(a: TensorType, b: TensorType) -> bool:
+    return a == b or (
+        a.kind == b.kind and a.rank == b.rank and all(same(p, q) is True for p, q in zip(a.dims, b.dims, strict=True))
+    )
+
+
+def _stride(n: Dim, m: Dim) -> int:
+    found = next((s for s in range(1, MAX_STRIDE + 1) if same(ceil_div(n, s), m) is True), None)
+    if found is None:
+        raise _Refusal(f"its candidates make a size of {m} of one of {n}")
+    return found
+
+
+class _Rewriting:
+    """Builds the new graph: narrow copies of what regions hold, and whatever is still read of the rest."""
+
+    def __init__(self, flat: FlatGraph, parts: int, regions: Mapping[int, _Region]) -> None:
+        self.flat = flat
+        self.parts = parts
+        self.regions = regions
+        self.nodes: list[FlatNode] = []
+        self.place: dict[int, int] = {}
+        """Old index to new."""
+        self.shares: dict[tuple[int, int, tuple[int, ...]], int] = {}
+
+    def graph(self) -> FlatGraph:
+        narrow: dict[int, dict[int, int]] = {index: {} for index in self.regions}
+        owners: dict[int, list[int]] = {}
+        for choice, region in self.regions.items():
+            for i in region.nodes:
+                owners.setdefault(i, []).append(choice)
+        kept = self.kept()
+        for index, node in enumerate(self.flat.nodes):
+            for choice in owners.get(index, ()):
+                region, within = self.regions[choice], narrow[choice]
+                within.setdefault(region.source, self.share(region.source, region.channels, 0))
+                within[index] = self.add(with_sources(region.nodes[index], within.__getitem__))
+            if index in self.regions:
+                self.place[index] = self.choice(index, node, narrow[index])
+            elif index in kept:
+                self.place[index] = self.add(with_sources(node, self.place.__getitem__))
+        outputs = {name: self.place[i] for name, i in self.flat.outputs.items()}
+        return replace(self.flat, nodes=tuple(self.nodes), outputs=outputs)
+
+    def kept(self) -> set[int]:
+        """Nodes that are read in full."""
+        inside = {i for r in self.regions.values() for i in r.nodes}
+        kept: set[int] = {i for i in range(len(self.flat.nodes)) if i not in inside}
+        stack = [i for i in kept if i not in self.regions] + list(self.flat.outputs.values())
+        while stack:
+            index = stack.pop()
+            sources = (self.regions[index].source,) if index in self.regions else sources_of(self.flat.nodes[index])
+            for source in sources:
+                if source not in kept:
+                    kept.add(source)
+                    stack.append(source)
+        return kept
+
+    def choice(self, index: int, node: FlatNode, within: Mapping[int, int]) -> int:
+        assert isinstance(node, FlatChoose), "regions belong to choices"
+        region = self.regions[index]
+        alternatives = tuple(
+            None if a is None else self.share(a, region.channels, 0) if a == region.source else within[a]
+            for a in node.alternatives
+        )
+        rest = self.share(region.source, region.channels * (self.parts - 1), region.channels, region.stride)
+        return self.add(replace(node, alternatives=alternatives, bypass=rest))
+
+    def share(self, source: int, channels: int, first: int, stride: tuple[int, ...] = ()) -> int:
+        """``channels`` channels of an old node from ``first`` on, made smaller by ``stride``."""
+        if all(s == 1 for s in stride):
+            stride = ()
+        key = (source, first, stride)
+        if key not in self.shares:
+            if stride:
+                inner = self.share(source, channels, first)
+                self.shares[key] = self.op(_MAX_POOL, {"kernel": max(stride), "stride": stride, "pad": "same"}, inner)
+            else:
+                attrs: dict[str, AttrValue] = {"channels": channels, "first": first}
+                self.shares[key] = self.op(SHARE, attrs, self.place[source])
+        return self.shares[key]
+
+    def op(self, spec: OpSpec, attrs: dict[str, AttrValue], source: int) -> int:
+        result = spec.rule(attrs, (self.nodes[source].type,))
+        return self.add(FlatOp(spec, attrs, (source,), result.type))
+
+    def add(self, node: FlatNode) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
