@@ -36,17 +36,17 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
     def supernet(self, seed: int | None = None, *, partial: int = 1) -> Supernet:
         """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator.
 
-        With ``partial = K`` choices run on 1/K of their channels (:meth:`narrowed`); keys and masks stay the same.
+        With ``partial = K`` choices run on 1/K of their channels (:meth:`partial_channels`); keys and masks stay.
         """
         from spacec.lower.supernet import Supernet
 
-        return Supernet(self.narrowed(partial).flat, self.table, seed)
+        return Supernet(self.partial_channels(partial).flat, self.table, seed)
 
-    def narrowed(self, partial: int) -> Narrowed:
-        """The graph of ``supernet(partial=…)``, and which choices run on all of their channels, each with why."""
+    def partial_channels(self, parts: int) -> Narrowed:
+        """The graph of ``supernet(partial=parts)``, and which choices run on all of their channels, each with why."""
         from spacec.passes.partial import PartialChannels
 
-        return PartialChannels(partial).apply(self.flat)
+        return PartialChannels(parts).apply(self.flat)
 
     def network(
         self,

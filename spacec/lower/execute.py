@@ -213,7 +213,7 @@ class Pass:
 
 def interleaved(first: Tensor, others: Tensor) -> Tensor:
     """The channels of both, shuffled in as many groups as ``first`` has shares of them (PC-DARTS' channel shuffle)."""
-    shares = others.unflatten(1, (-1, first.shape[1])).unbind(1)
+    shares = others.chunk(others.shape[1] // first.shape[1], 1)
     return torch.stack((first, *shares), 2).flatten(1, 2)
 
 

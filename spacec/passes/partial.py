@@ -20,13 +20,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.dims import Dim
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatNode, FlatOp, sources_of, with_sources
-from spacec.ir.ops import AttrValue, OpParam, OpResult, OpSpec, RuleError
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, sources_of
+from spacec.ir.ops import AttrValue, RuleError
 from spacec.ir.quotients import ceil_div
 from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
-from spacec.std.checks import Attrs, Types, integer
-from spacec.std.primitives import PRIMITIVE_TABLE
+from spacec.passes.shares import Region, narrowed_graph
 
 MAX_STRIDE = 8
 """The largest factor by which a choice may shrink its maps."""
@@ -62,49 +61,18 @@ class PartialChannels:
         instances = {i: n.instance for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
         done = tuple(instances[i] for i in sorted(work.found))
         whole = {instances[i]: work.refused[i] for i in sorted(work.refused)}
-        return Narrowed(_Rewriting(flat, self.parts, work.found).graph(), done, whole)
-
-
-def _share_rule(attrs: Attrs, types: Types) -> OpResult:
-    """``channels`` of the input in a row, from ``first`` on."""
-    x = types[0]
-    return OpResult(TensorType(integer(attrs, "channels"), x.space, x.kind))
-
-
-SHARE = OpSpec(
-    "share",
-    _share_rule,
-    "spacec.lower.ops:share",
-    (OpParam("channels", kind="size", counts="channels"), OpParam("first")),
-    help="some channels in a row",
-)
-
-_MAX_POOL = PRIMITIVE_TABLE.ops["max_pool"]
+        return Narrowed(narrowed_graph(flat, self.parts, work.found), done, whole)
 
 
 class _Refusal(Exception):
     """Why a choice runs in full."""
 
 
-@dataclass(frozen=True)
-class _Region:
-    """What is narrowed of one choice: the tensor ``source`` that its candidates read, and the nodes between by index."""
-
-    source: int
-    channels: int
-    stride: tuple[int, ...]
-    nodes: Mapping[int, FlatNode]
-
-    def width(self, index: int) -> Dim:
-        """Channels of a node of it, or of its source."""
-        return self.channels if index == self.source else self.nodes[index].type.channels
-
-
 class _Analysis:
     def __init__(self, flat: FlatGraph, parts: int) -> None:
         self.flat = flat
         self.parts = parts
-        self.found: dict[int, _Region] = {}
+        self.found: dict[int, Region] = {}
         self.refused: dict[int, str] = {}
         self.inside: set[int] = set()
         """Nodes of the regions found."""
@@ -127,7 +95,7 @@ class _Analysis:
         self.found[index] = region
         self.inside.update(region.nodes)
 
-    def region(self, index: int, choice: FlatChoose) -> _Region:
+    def region(self, index: int, choice: FlatChoose) -> Region:
         """What to narrow of a choice. Raises :class:`_Refusal`."""
         source, between = self.between(choice)
         x = self.flat.nodes[source].type
@@ -142,7 +110,7 @@ class _Analysis:
         for k, alternative in enumerate(choice.alternatives):
             if alternative is not None and not _alike(types[alternative], wanted):
                 raise _Refusal(f"candidate {k} gives {types[alternative]} on {channels} channels, not {wanted}")
-        return _Region(source, channels, stride, nodes)
+        return Region(source, channels, stride, nodes)
 
     def between(self, choice: FlatChoose) -> tuple[int, list[int]]:
         """The nearest tensor through which all candidates read, and the nodes after it, in order."""
@@ -175,11 +143,13 @@ class _Analysis:
     def check_own(self, index: int, between: list[int]) -> None:
         """Raises :class:`_Refusal` where weights or choices of the candidates serve others too."""
         own = {*between, index}
-        for i in between:
+        shared: set[int] = set()
+        for i in reversed(between):
             node = self.flat.nodes[i]
-            if isinstance(node, FlatOp) and not node.key:
+            if i not in shared and i not in self.outputs and own.issuperset(self.readers[i]):
                 continue
-            if i in self.outputs or not own.issuperset(self.readers[i]):
+            shared.update(sources_of(node))
+            if not isinstance(node, FlatOp) or node.key:
                 name = node.key if isinstance(node, FlatOp) else "a choice"
                 raise _Refusal(f"its candidates share {name} with the rest of the network")
 
@@ -256,81 +226,3 @@ def _stride(n: Dim, m: Dim) -> int:
     if found is None:
         raise _Refusal(f"its candidates make a size of {m} of one of {n}")
     return found
-
-
-class _Rewriting:
-    """Builds the new graph: narrow copies of what regions hold, and whatever is still read of the rest."""
-
-    def __init__(self, flat: FlatGraph, parts: int, regions: Mapping[int, _Region]) -> None:
-        self.flat = flat
-        self.parts = parts
-        self.regions = regions
-        self.nodes: list[FlatNode] = []
-        self.place: dict[int, int] = {}
-        """Old index to new."""
-        self.shares: dict[tuple[int, int, tuple[int, ...]], int] = {}
-
-    def graph(self) -> FlatGraph:
-        narrow: dict[int, dict[int, int]] = {index: {} for index in self.regions}
-        owners: dict[int, list[int]] = {}
-        for choice, region in self.regions.items():
-            for i in region.nodes:
-                owners.setdefault(i, []).append(choice)
-        kept = self.kept()
-        for index, node in enumerate(self.flat.nodes):
-            for choice in owners.get(index, ()):
-                region, within = self.regions[choice], narrow[choice]
-                within.setdefault(region.source, self.share(region.source, region.channels, 0))
-                within[index] = self.add(with_sources(region.nodes[index], within.__getitem__))
-            if index in self.regions:
-                self.place[index] = self.choice(index, node, narrow[index])
-            elif index in kept:
-                self.place[index] = self.add(with_sources(node, self.place.__getitem__))
-        outputs = {name: self.place[i] for name, i in self.flat.outputs.items()}
-        return replace(self.flat, nodes=tuple(self.nodes), outputs=outputs)
-
-    def kept(self) -> set[int]:
-        """Nodes that are read in full."""
-        inside = {i for r in self.regions.values() for i in r.nodes}
-        kept: set[int] = {i for i in range(len(self.flat.nodes)) if i not in inside}
-        stack = [i for i in kept if i not in self.regions] + list(self.flat.outputs.values())
-        while stack:
-            index = stack.pop()
-            sources = (self.regions[index].source,) if index in self.regions else sources_of(self.flat.nodes[index])
-            for source in sources:
-                if source not in kept:
-                    kept.add(source)
-                    stack.append(source)
-        return kept
-
-    def choice(self, index: int, node: FlatNode, within: Mapping[int, int]) -> int:
-        assert isinstance(node, FlatChoose), "regions belong to choices"
-        region = self.regions[index]
-        alternatives = tuple(
-            None if a is None else self.share(a, region.channels, 0) if a == region.source else within[a]
-            for a in node.alternatives
-        )
-        rest = self.share(region.source, region.channels * (self.parts - 1), region.channels, region.stride)
-        return self.add(replace(node, alternatives=alternatives, bypass=rest))
-
-    def share(self, source: int, channels: int, first: int, stride: tuple[int, ...] = ()) -> int:
-        """``channels`` channels of an old node from ``first`` on, made smaller by ``stride``."""
-        if all(s == 1 for s in stride):
-            stride = ()
-        key = (source, first, stride)
-        if key not in self.shares:
-            if stride:
-                inner = self.share(source, channels, first)
-                self.shares[key] = self.op(_MAX_POOL, {"kernel": max(stride), "stride": stride, "pad": "same"}, inner)
-            else:
-                attrs: dict[str, AttrValue] = {"channels": channels, "first": first}
-                self.shares[key] = self.op(SHARE, attrs, self.place[source])
-        return self.shares[key]
-
-    def op(self, spec: OpSpec, attrs: dict[str, AttrValue], source: int) -> int:
-        result = spec.rule(attrs, (self.nodes[source].type,))
-        return self.add(FlatOp(spec, attrs, (source,), result.type))
-
-    def add(self, node: FlatNode) -> int:
-        self.nodes.append(node)
-        return len(self.nodes) - 1

@@ -86,8 +86,8 @@ class SpaceLike(Protocol):
         """``supernet(seed=None, **form)``: the supernet, in a form of :meth:`Strategy.supernet_options`."""
         ...
 
-    def narrowed(self, partial: int) -> Narrowed:
-        """Which choices of ``supernet(partial=K)`` run on 1/K of their channels, and why the others do not."""
+    def partial_channels(self, parts: int) -> Narrowed:
+        """Which choices of ``supernet(partial=parts)`` run on a share of their channels, and why the others do not."""
         ...
 
     def network(self, arch: Architecture, seed: int | None = None) -> nn.Module: ...

@@ -1,0 +1,67 @@
+"""What every flat graph satisfies, whichever pass made it: checked between passes in the tests.
+
+Sources come first; every op's rule gives the type that the node states; what a choice, a switch or a meeting joins is
+of one type; weights have a key, and one key is one layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, sources_of
+from spacec.ir.ops import RuleError
+from spacec.ir.sizes import same
+from spacec.ir.types import TensorType
+
+
+def violations(flat: FlatGraph) -> list[str]:
+    """What is wrong with a graph, one line each; empty for a sound one."""
+    found = []
+    layers: dict[str, object] = {}
+    for index, node in enumerate(flat.nodes):
+        if late := [s for s in sources_of(node) if not 0 <= s < index]:
+            found.append(f"node {index} reads {late[0]}, which does not come before it")
+            continue
+        types = tuple(flat.nodes[s].type for s in sources_of(node))
+        found += (f"node {index}: {what}" for what in _of_node(node, types))
+        if isinstance(node, FlatOp) and node.key:
+            layer = (node.spec.name, tuple(node.attrs.items()), tuple(t.channels for t in types), node.type.channels)
+            if layers.setdefault(node.key, layer) != layer:
+                found.append(f"node {index}: another layer has the key {node.key}")
+    found += (f"output {name} is no node" for name, i in flat.outputs.items() if not 0 <= i < len(flat.nodes))
+    return found
+
+
+def _of_node(node: FlatNode, types: tuple[TensorType, ...]) -> Iterator[str]:
+    match node:
+        case FlatInput():
+            return
+        case FlatOp():
+            yield from _of_op(node, types)
+        case FlatChoose(bypass=int()):
+            *alternatives, rest = types
+            share = alternatives[0].channels
+            whole = TensorType(share + rest.channels, rest.space, rest.kind)
+            yield from (f"it joins {t}, not {share} channels" for t in alternatives if same(t.channels, share) is False)
+            if not isinstance(share, int) or not isinstance(whole.channels, int) or whole.channels % share:
+                yield f"{share} channels are no share of {whole.channels}"
+            if _unlike(whole, node.type):
+                yield f"it joins {whole}, not {node.type}"
+        case _:
+            yield from (f"it joins {t}, not {node.type}" for t in types if _unlike(t, node.type))
+
+
+def _of_op(op: FlatOp, types: tuple[TensorType, ...]) -> Iterator[str]:
+    if op.spec.state and not op.key:
+        yield f"`{op.spec.name}` has weights and no key"
+    try:
+        made = op.spec.rule(op.attrs, types).type
+    except RuleError as error:
+        yield f"`{op.spec.name}`: {error.message}"
+        return
+    if _unlike(made, op.type):
+        yield f"`{op.spec.name}` gives {made}, not {op.type}"
+
+
+def _unlike(a: TensorType, b: TensorType) -> bool:
+    return a.kind != b.kind or a.rank != b.rank or any(same(p, q) is False for p, q in zip(a.dims, b.dims, strict=True))
