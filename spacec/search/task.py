@@ -66,13 +66,17 @@ HeaderValue = int | float | str
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured quantity; ``direction`` is what is better, ``unit`` and ``digits`` are for people."""
+    """A measured quantity; ``direction`` is what is better, ``unit`` and ``digits`` are for people.
+
+    ``bounds`` are the least and the largest value that it can take, where it has such: (0, 1) for an accuracy.
+    """
 
     name: str
     direction: Direction
     help: str = ""
     unit: str = ""
     digits: int = 4
+    bounds: tuple[float, float] | None = None
 
     def better(self, a: float, b: float) -> bool:
         """Whether ``a`` is better than ``b``; a NaN is never better."""
@@ -87,6 +91,13 @@ class Metric:
     @property
     def worst(self) -> float:
         return float("-inf") if self.direction == "max" else float("inf")
+
+    def share(self, value: float) -> float | None:
+        """How far ``value`` is from the worst of its bounds (0) to the best (1); ``None`` where it has no bounds."""
+        if self.bounds is None:
+            return None
+        worst, best = self.bounds if self.direction == "max" else reversed(self.bounds)
+        return (value - worst) / (best - worst)
 
 
 @dataclass(frozen=True)

@@ -257,3 +257,44 @@ class TestScope:
         scope.keep(B, [0, 1])
         other.load_state_dict(scope.state_dict())
         assert dict(other) == dict(scope) == {A: (0, 1, 2), B: (0, 1)}
+
+
+LIMITED = spacec.loads("""
+space limited(width = 4)
+input  x: [width]
+output y: [2]
+def block = skip: identity | lin: linear(width) | two: linear(2 * width) >> linear(width)
+net = block * 2 >> linear(2)
+where params >= 40
+""")
+
+
+def test_what_is_left_of_a_scope_is_valid_or_said_to_be_nothing() -> None:
+    ctx = context(LIMITED)
+    scope = ctx.scope()
+    found = ctx.within(scope)
+    assert found is not None
+    one, other = (slot.id for slot in LIMITED.slots)
+    scope.keep(one, [0])
+    found = ctx.within(scope)
+    assert found is not None
+    assert (found[one], found[other]) == (0, 2)
+    scope.drop(other, 2)
+    assert ctx.within(scope) is None
+
+
+def test_elements_that_a_pick_can_leave_out_need_no_absent() -> None:
+    ctx = context(NODE)
+    scope = ctx.scope()
+    for slot in NODE.slots:
+        scope.keep(slot.id, [1])
+    found = ctx.within(scope)
+    assert found is not None
+    assert found.text().endswith("cell=0+1,lin,lin")
+    scope = ctx.scope()
+    scope.keep(NODE.slots[0].id, [0])
+    found = ctx.within(scope)
+    assert found is not None
+    assert ":cell=1+2," in found.text()
+    scope.keep(NODE.slots[1].id, [0])
+    assert ctx.within(scope) is None

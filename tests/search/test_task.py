@@ -138,3 +138,9 @@ def test_outputs_are_renamed_and_heads_kept_apart() -> None:
     assert both.outputs["side"] is b
     assert dict(both.losses) == {"ponder": a}
     assert wiring.wrap(a).prediction is a
+
+
+def test_a_metric_with_bounds_tells_how_good_a_value_is() -> None:
+    assert Metric("accuracy", "max", bounds=(0.0, 1.0)).share(0.75) == 0.75
+    assert Metric("error", "min", bounds=(0.0, 100.0)).share(25.0) == 0.75
+    assert Metric("mse", "min").share(25.0) is None

@@ -18,7 +18,7 @@ class BreastCancer(Classification):
     classes = 2
     label_smoothing = False
     metrics = (
-        Metric("accuracy", "max", "share of samples whose class is found"),
+        Metric("accuracy", "max", "share of samples whose class is found", bounds=(0.0, 1.0)),
         Metric("log_loss", "min", "mean negative log likelihood, in nats"),
     )
 

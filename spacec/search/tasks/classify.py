@@ -71,7 +71,9 @@ class PoolSplit(Split):
 class Classification(Task):
     """Base of the tasks with one class per sample: cross-entropy, accuracy."""
 
-    metrics: tuple[Metric, ...] = (Metric("accuracy", "max", "share of samples whose class is found"),)
+    metrics: tuple[Metric, ...] = (
+        Metric("accuracy", "max", "share of samples whose class is found", bounds=(0.0, 1.0)),
+    )
     Options = ClassifyOptions
     options: ClassifyOptions
     label_smoothing = True

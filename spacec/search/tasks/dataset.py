@@ -112,7 +112,7 @@ class DatasetClassification(DatasetTask):
     """Items with a class index each: cross-entropy, accuracy."""
 
     name = "dataset"
-    metrics = (Metric("accuracy", "max", "share of samples whose class is found"),)
+    metrics = (Metric("accuracy", "max", "share of samples whose class is found", bounds=(0.0, 1.0)),)
     label_smoothing = True
 
     def __init__(

@@ -40,8 +40,8 @@ class Eca(Task):
     name = "eca"
     help = "Predict the next state of a cellular automaton with an unknown rule."
     metrics = (
-        Metric("bit_accuracy", "max", "share of the asked state's tokens that are found"),
-        Metric("exact", "max", "share of samples whose asked state is found whole"),
+        Metric("bit_accuracy", "max", "share of the asked state's tokens that are found", bounds=(0.0, 1.0)),
+        Metric("exact", "max", "share of samples whose asked state is found whole", bounds=(0.0, 1.0)),
     )
     Options = EcaOptions
     options: EcaOptions
