@@ -7,7 +7,7 @@ be made of what there is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spacec.lower.package import Check
     from spacec.search.config import SearchConfig
+    from spacec.search.probe import Probe
     from spacec.search.progress import ProgressFn
     from spacec.search.record import RunStore
     from spacec.search.strategy import Strategy
@@ -50,6 +51,8 @@ class Job:
     """The command line that started it, for the report."""
     compare: bool = True
     """Retrain a random architecture of the space with the same budget, too."""
+    probes: Sequence[Probe] = ()
+    """What measures the search, read-only."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
         train_config=job.train,
         resume=resume,
         progress=progress,
+        probes=job.probes,
     )
     arch = found.architecture
     with RunStore(job.out / files.STORE) as store:

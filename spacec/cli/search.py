@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import table, tell
+from spacec.cli.probes import make_probes, probe_options
 from spacec.cli.progress import watching
 from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, search_options
 from spacec.cli.search_table import Queries, search_table, table_options
@@ -40,6 +41,7 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
 @space_options
 @search_options
 @table_options
+@probe_options
 @click.option("--strategy", "strategy_name", required=True, metavar="S", help="An installed strategy.")
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of strategy or search."
@@ -80,6 +82,8 @@ def search(
     device: str,
     seed: int,
     resume: bool,
+    probe_names: tuple[str, ...],
+    probe_texts: tuple[str, ...],
     **table: Any,
 ) -> None:
     """Search a space for the best architecture of a task, or of a benchmark.
@@ -88,6 +92,8 @@ def search(
     with --resume. With --train the pick is retrained from scratch and judged on held-out data beside the
     task's baselines and a random architecture; DIR then also holds network.py (stand-alone), pictures and
     report.html.
+
+    With --probe a probe measures the search while it goes on and changes nothing; report.html draws what it found.
 
     With --benchmark the strategy asks a table of trained architectures instead, in as many queries and
     as many independent runs as are wanted; report.html then shows how the best one found came about.
@@ -98,10 +104,13 @@ def search(
     """
     from spacec.search.config import parse_search_options
     from spacec.search.options import split_assignments
+    from spacec.search.report.write import write_report
     from spacec.search.runner import search as run
 
     queries = Queries(**table)
     queries.check(task_name, retrain)
+    if task_name is None and probe_names:
+        raise click.UsageError("--probe needs --task: over a benchmark nothing is trained that could be measured.")
     cls: Any = installed().find("spacec_strategies", strategy_name).load()
     texts = {"seed": str(seed), "device": device, **split_assignments(options)}
     if queries.queries is not None:
@@ -109,6 +118,7 @@ def search(
     if task_name is None:
         texts = {**cls.tabular, **texts}
     chosen, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{strategy_name}'")
+    probes = make_probes(probe_names, probe_texts)
     if task_name is None:
         space = open_space(file, params, preset, ops)
         search_table(space, cls, chosen, config, queries, Path(out), _command(), resume)
@@ -117,15 +127,19 @@ def search(
     space = open_space_for(task, file, params, preset, ops)
     if retrain:
         texts = {"seed": str(seed), "device": device, **split_assignments(train_options, "-O")}
-        _whole_job(Job(space, cls(chosen), task, config, _train_config(texts), Path(out), _command(), compare), resume)
+        training = _train_config(texts)
+        job = Job(space, cls(chosen), task, config, training, Path(out), _command(), compare, probes)
+        _whole_job(job, resume)
         return
     with watching() as progress:
-        found = run(space, cls(chosen), task, config, Path(out), resume=resume, progress=progress)
+        found = run(space, cls(chosen), task, config, Path(out), resume=resume, progress=progress, probes=probes)
     tell(f"architecture  {found.architecture.text()}")
     tell(f"weights       {space.params(found.architecture):,}")
     if found.metrics:
         tell(f"rated         {metrics_text(found.metrics)} (with the search's weights, on the arch split)")
     tell(f"run           {out}")
+    if probes:
+        tell(f"report        {write_report(Path(out))}")
 
 
 def _train_config(texts: Mapping[str, str]) -> TrainConfig:

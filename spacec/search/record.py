@@ -23,7 +23,8 @@ from typing import Any, Literal, Protocol
 from spacec.diagnostics.model import Diagnostic
 from spacec.search.files import StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added ``readings``. A record of version 1 is read as it is, and brought up when a run is started or resumed."""
 Status = Literal["running", "done", "interrupted", "failed"]
 
 _SCHEMA = """
@@ -48,10 +49,16 @@ CREATE TABLE trials (
 CREATE TABLE results (
   run INTEGER NOT NULL REFERENCES runs(id), subject TEXT NOT NULL, split TEXT NOT NULL, name TEXT NOT NULL, value REAL,
   PRIMARY KEY (run, subject, split, name)) WITHOUT ROWID;
+CREATE TABLE readings (
+  run INTEGER NOT NULL REFERENCES runs(id), probe TEXT NOT NULL, name TEXT NOT NULL, epoch INTEGER NOT NULL,
+  place TEXT NOT NULL, value REAL, PRIMARY KEY (run, probe, name, epoch, place)) WITHOUT ROWID;
 CREATE TABLE events (
   id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs(id), time REAL NOT NULL, kind TEXT NOT NULL,
   message TEXT NOT NULL, data TEXT NOT NULL DEFAULT '{}');
 """
+
+_SINCE_1 = next(statement for statement in _SCHEMA.split(";\n") if "CREATE TABLE readings" in statement)
+"""What brings a record of version 1 up to date."""
 
 _JSON_COLUMNS = ("header", "task", "strategy", "config", "versions", "environment")
 
@@ -105,6 +112,10 @@ class Recorder(Protocol):
         """Final numbers of a subject (``derived``, ``random``, ``gaussian blur``) on a split."""
         ...
 
+    def reading(self, probe: str, name: str, epoch: int, table: Mapping[tuple[str, ...], float]) -> None:
+        """A table of numbers that a probe measured; the keys are places (cell, edge, candidate)."""
+        ...
+
     def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None: ...
     def flush(self) -> None: ...
     def close(self, status: Status, reason: str = "") -> None: ...
@@ -127,6 +138,7 @@ class NullRecorder:
         error: str,
     ) -> None: ...
     def result(self, subject: str, split: str, values: Mapping[str, float]) -> None: ...
+    def reading(self, probe: str, name: str, epoch: int, table: Mapping[tuple[str, ...], float]) -> None: ...
     def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None: ...
     def flush(self) -> None: ...
     def close(self, status: Status, reason: str = "") -> None: ...
@@ -169,6 +181,10 @@ class SqliteRecorder:
         for name, value in values.items():
             self._add("results", (self.run, subject, split, name, float(value)))
 
+    def reading(self, probe: str, name: str, epoch: int, table: Mapping[tuple[str, ...], float]) -> None:
+        for place, value in table.items():
+            self._add("readings", (self.run, probe, name, epoch, json.dumps(place), float(value)))
+
     def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None:
         self._add("events", (None, self.run, time.time(), kind, message, json.dumps(dict(data or {}))))
 
@@ -200,13 +216,11 @@ class RunStore:
         self.path = path
         with _database_errors(path):
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            with self.transaction() as db:
-                for statement in _SCHEMA.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
+            self._version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if self._version == 0:
+            self._build(*_SCHEMA.split(";\n"))
+        elif not 1 <= self._version <= SCHEMA_VERSION:
+            version = self._version
             self._db.close()
             headline = f"'{path}' has record version {version}, this spacec reads version {SCHEMA_VERSION}"
             raise StorageError(Diagnostic("E0814", headline))
@@ -235,8 +249,16 @@ class RunStore:
                     self._db.execute("ROLLBACK")
                 raise
 
+    def _build(self, *statements: str) -> None:
+        with self.transaction() as db:
+            for statement in statements:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._version = SCHEMA_VERSION
+
     def start(self, info: RunInfo) -> SqliteRecorder:
         """A new run, with status ``running``."""
+        self._bring_up()
         values: dict[str, Any] = {
             "kind": info.kind, "name": info.name, "status": "running", "started": time.time(), "seed": info.seed,
             "space": info.space, "digest": info.digest, "grammar": info.grammar, "grammar_sha256": info.grammar_sha256,
@@ -253,6 +275,7 @@ class RunStore:
         found = self._rows("SELECT max(id) AS id FROM runs WHERE kind = ? AND name = ?", (kind, name))[0]["id"]
         if found is None:
             return None
+        self._bring_up()
         with self.transaction() as db:
             db.execute("UPDATE runs SET status = 'running', reason = '', ended = NULL WHERE id = ?", (found,))
         return SqliteRecorder(self, found)
@@ -292,6 +315,14 @@ class RunStore:
         sql = "SELECT subject, split, name, value FROM results WHERE run = ? ORDER BY subject, split, name"
         return self._rows(sql, (run,))
 
+    def readings(self, run: int, probe: str | None = None) -> list[dict[str, Any]]:
+        """Rows ``probe, name, epoch, place, value`` of what probes measured; none in a record of version 1."""
+        if self._version < 2:
+            return []
+        only, values = ("AND probe = ?", (run, probe)) if probe is not None else ("", (run,))
+        sql = f"SELECT probe, name, epoch, place, value FROM readings WHERE run = ? {only} ORDER BY probe, name, epoch"
+        return [{**row, "place": tuple(json.loads(row["place"]))} for row in self._rows(sql, values)]
+
     def events(self, run: int) -> list[dict[str, Any]]:
         """Rows ``time, kind, message, data``, oldest first."""
         rows = self._rows("SELECT time, kind, message, data FROM events WHERE run = ? ORDER BY id", (run,))
@@ -299,9 +330,14 @@ class RunStore:
 
     def export(self) -> dict[str, Any]:
         """The whole database as JSON-ready values."""
-        parts = ("metrics", "probabilities", "architectures", "trials", "results", "events")
+        parts = ("metrics", "probabilities", "architectures", "trials", "results", "readings", "events")
         runs = [{**run, **{part: getattr(self, part)(run["id"]) for part in parts}} for run in self.runs()]
         return {"version": SCHEMA_VERSION, "runs": runs}
+
+    def _bring_up(self) -> None:
+        """Give a record of an earlier version what it lacks."""
+        if self._version < SCHEMA_VERSION:
+            self._build(_SINCE_1)
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
         with _database_errors(self.path):

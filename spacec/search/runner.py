@@ -29,6 +29,8 @@ from spacec.search.device import resolve_device
 from spacec.search.evaluate import distillation
 from spacec.search.loader import Stream
 from spacec.search.optim import clip_gradients, learning_rate, set_rate
+from spacec.search.probe import Probe
+from spacec.search.probing import Probing, check_probes
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunStore
 from spacec.search.seeds import own_randomness, reseed
@@ -68,12 +70,14 @@ def search(
     name: str = "",
     store: RunStore | None = None,
     progress: ProgressFn = silent,
+    probes: Sequence[Probe] = (),
 ) -> SearchResult:
     """Search ``space`` for ``task`` by ``strategy``.
 
     ``config`` defaults to the strategy's settings of the runner; ``train_config`` is how a trial is trained alone.
     ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``); ``name`` tells several searches
-    in one ``store`` apart. Interrupts and failures close the record and are raised on.
+    in one ``store`` apart. Interrupts and failures close the record and are raised on. ``probes`` measure before the
+    first step and after epochs, and change nothing (E0709 for one that cannot measure this search).
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
@@ -84,6 +88,7 @@ def search(
         task = task.adapt(input_types(space.flat), output_types(space.flat))
     if why := strategy.unsupported(space):
         raise SpacecError(Diagnostic("E0706", f"strategy '{strategy.name}' cannot search '{space.name}': {why}"))
+    check_probes(probes, space, strategy)
     settings = settings_of(space, strategy, task, config, train_config)
     if out_dir is not None:
         prepare(out_dir, space, settings, resume)
@@ -91,13 +96,21 @@ def search(
         recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
         with recording(recorder):
             context = SearchContext(space, task, config, train_config, device, recorder)
-            return _Run(strategy, context, out_dir, progress).run(resume)
+            return _Run(strategy, context, out_dir, progress, probes).run(resume)
 
 
 class _Run:
-    def __init__(self, strategy: Strategy, context: SearchContext, out_dir: Path | None, progress: ProgressFn) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        context: SearchContext,
+        out_dir: Path | None,
+        progress: ProgressFn,
+        probes: Sequence[Probe],
+    ) -> None:
         self.strategy = strategy
         self.ctx = context
+        self.probing = Probing(probes, context, strategy)
         self.out_dir = out_dir
         self.progress = progress
         self.trials = 0
@@ -133,6 +146,7 @@ class _Run:
         size = config.arch_batch_size or ctx.batch_size
         arch = Stream(ctx.splits.arch, "arch", ctx.seed, size, ctx.steps, config.workers)
         clock = Clock(ctx.epochs * ctx.steps, ctx.epoch * ctx.steps)
+        self.probing.start()
         while ctx.epoch < ctx.epochs and not ctx.stopped:
             self._epoch(train, arch, clock)
             ctx.epoch += 1
@@ -225,6 +239,7 @@ class _Run:
         if probabilities := self.strategy.probabilities():
             ctx.recorder.probabilities(epoch, probabilities)
             self._save_architecture(self.strategy.derive(), "derived", epoch)
+        self.probing.after(epoch)
         self.strategy.on_epoch_end(epoch, found)
 
     def _subject(self) -> Mask | Architecture:

@@ -1,0 +1,43 @@
+"""What a report draws of a probe's values: said by the probe, kept in the run record, drawn from the record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+EPOCH = "epoch"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure over the measurements of a probe.
+
+    Without ``table``: one line per metric of ``lines`` (names as the probe gives them, without its own). With
+    ``table``: the rows of that table whose key starts with ``where``; the next ``panel`` entries of the key name a
+    panel (0: all lines in one chart), the rest of it names the line; ``lines`` then are the only lines shown, in this
+    order (empty: all). ``y`` is the label of the axis, with its unit. ``x`` is ``"epoch"`` or a metric of the probe,
+    and then every line joins its points in the order of the epochs. ``log`` makes both axes logarithmic, or the
+    upright one over epochs.
+    """
+
+    title: str
+    y: str
+    lines: tuple[str, ...] = ()
+    table: str = ""
+    where: tuple[str, ...] = ()
+    panel: int = 0
+    x: str = EPOCH
+    x_label: str = ""
+    log: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready, for the run record."""
+        return asdict(self)
+
+    @staticmethod
+    def read(values: Mapping[str, Any]) -> Figure:
+        """What :meth:`describe` gave, from a record; entries of later versions are passed over."""
+        known = {f.name for f in fields(Figure)}
+        kept = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in known}
+        return Figure(**kept)
