@@ -106,19 +106,28 @@ def _mode(module: nn.Module) -> PutBack:
 
 
 def _tensor(tensor: Tensor) -> PutBack:
-    value, needed = tensor.detach().clone(), tensor.requires_grad
+    put_value, needed = _contents(tensor), tensor.requires_grad
     gradient = tensor.grad if tensor.is_leaf else None
-    gradient_value = None if gradient is None else gradient.detach().clone()
+    put_gradient = None if gradient is None else _contents(gradient)
+
+    def put() -> None:
+        put_value()
+        if not tensor.is_leaf:
+            return
+        tensor.requires_grad_(needed)
+        if put_gradient is not None:
+            put_gradient()
+        tensor.grad = gradient
+
+    return put
+
+
+def _contents(tensor: Tensor) -> PutBack:
+    value = tensor.detach().clone()
 
     def put() -> None:
         if not _same(value, tensor):
             tensor.copy_(value)
-        if not tensor.is_leaf:
-            return
-        tensor.requires_grad_(needed)
-        if gradient is not None and not _same(gradient_value, gradient):
-            gradient.copy_(gradient_value)
-        tensor.grad = gradient
 
     return put
 

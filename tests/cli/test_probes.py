@@ -17,7 +17,15 @@ from spacec.search.record import RunStore
 from tests.cli.running import Done
 
 Run = Callable[..., Done]
-BASE = ("search", "grammars/nas_bench_201.space", "--preset", "tiny", "--task", "digits", "--strategy", "darts")
+Base = tuple[str | Path, ...]
+SPACE = """\
+space small
+input  image:  [1, 8, 8]
+output logits: [10]
+def block = conv: conv(3) | skip
+net = conv(3, 2) >> block * 2 >> global_pool >> linear(10)
+"""
+TABULAR = "grammars/nas_bench_201.space"
 
 
 class Decided(Probe):
@@ -37,10 +45,17 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "installed", lambda: Registry((*installed().plugins, mine)))
 
 
-def test_a_probe_measures_and_the_report_is_written(spacec: Run, decided: None, tmp_path: Path) -> None:
+@pytest.fixture
+def base(tmp_path: Path) -> Base:
+    path = tmp_path / "small.space"
+    path.write_text(SPACE)
+    return "search", path, "--task", "digits", "--strategy", "darts"
+
+
+def test_a_probe_measures_and_the_report_is_written(spacec: Run, decided: None, base: Base, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ("-o", "epochs=2", "-o", "steps=1", "-o", "batch_size=4", "-o", "eval_batches=1")
-    done = spacec(*BASE, "--probe", "decided", "-P", "decided.every=2", "--out", out, *options)
+    done = spacec(*base, "--probe", "decided", "-P", "decided.every=2", "--out", out, *options)
     assert done.code == 0, done.err
     assert str(out / "report.html") in done.out
     with RunStore(out / STORE) as store:
@@ -61,24 +76,26 @@ def test_a_probe_measures_and_the_report_is_written(spacec: Run, decided: None, 
     ],
 )
 def test_mistakes_are_named(
-    spacec: Run, decided: None, tmp_path: Path, arguments: tuple[str, ...], expected: tuple[str, ...]
+    spacec: Run, decided: None, base: Base, tmp_path: Path, arguments: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    done = spacec(*BASE, *arguments, "--out", tmp_path / "run")
+    done = spacec(*base, *arguments, "--out", tmp_path / "run")
     assert done.code == 1
     assert all(text in done.err for text in expected), done.err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_strategy_without_a_supernet_is_refused(spacec: Run, decided: None, tmp_path: Path) -> None:
-    done = spacec(*BASE[:-1], "random", "--probe", "decided", "--out", tmp_path / "run")
+def test_a_strategy_without_a_supernet_is_refused(spacec: Run, decided: None, base: Base, tmp_path: Path) -> None:
+    done = spacec(*base[:-1], "random", "-o", "mode=trials", "--probe", "decided", "--out", tmp_path / "run")
     assert done.code == 1
     assert "E0709" in done.err
     assert "trains no supernet" in done.err
 
 
 def test_a_benchmark_has_nothing_to_measure(spacec: Run, decided: None, tmp_path: Path) -> None:
-    base = ("search", BASE[1], "--benchmark", "convolutions", "--strategy", "random", "--out", tmp_path / "run")
-    done = spacec(*base, "--probe", "decided")
+    done = spacec(
+        "search", TABULAR, "--benchmark", "convolutions", "--strategy", "random",
+        "--probe", "decided", "--out", tmp_path / "run",
+    )  # fmt: skip
     assert done.code == 2
     assert "--probe needs --task" in done.err
 

@@ -128,6 +128,12 @@ def test_a_search_with_probes_ends_in_the_same_bits(tmp_path: Path) -> None:
     assert one["metrics"] == [m for m in two["metrics"] if "." not in m["name"]]
 
 
+def _cut_off(ctx: SearchContext, strategy: Strategy, probe: Rude) -> None:
+    with untouched(ctx, strategy):
+        probe._rummage()
+        raise RuntimeError("cut off")
+
+
 def test_everything_is_put_back_also_when_the_body_raises() -> None:
     ctx = SearchContext(SPACE, TASK, CONFIG, TrainConfig(), torch.device("cpu"), NullRecorder())
     ctx.add_supernet(MAIN)
@@ -141,10 +147,9 @@ def test_everything_is_put_back_also_when_the_body_raises() -> None:
     next(iter(ctx.supernet.buffers())).zero_()
     kept = first.grad
     modes = [m.training for m in ctx.supernet.modules()]
-    bits = [p.detach().clone().view(torch.int32) for p in ctx.supernet.parameters()]
-    with pytest.raises(KeyError), untouched(ctx, strategy):
-        probe._rummage()
-        raise KeyError
+    bits = [p.detach().clone().view(torch.int32) for p in (first, *others)]
+    with pytest.raises(RuntimeError, match="cut off"):
+        _cut_off(ctx, strategy, probe)
     assert first.grad is kept
     assert torch.signbit(kept).all()
     assert all(p.grad is None for p in others)
@@ -153,7 +158,9 @@ def test_everything_is_put_back_also_when_the_body_raises() -> None:
     assert not ctx.optimizer.state_dict()["state"]
     assert [m.training for m in ctx.supernet.modules()] == modes
     assert all(p.requires_grad for p in ctx.supernet.parameters())
-    assert all(torch.equal(a, p.detach().view(torch.int32)) for a, p in zip(bits, ctx.supernet.parameters(), strict=True))
+    assert all(
+        torch.equal(a, p.detach().view(torch.int32)) for a, p in zip(bits, ctx.supernet.parameters(), strict=True)
+    )
 
 
 def test_rows_are_under_the_probes_name_and_the_epoch(tmp_path: Path) -> None:
@@ -168,7 +175,7 @@ def test_rows_are_under_the_probes_name_and_the_epoch(tmp_path: Path) -> None:
     assert rows["rows", INIT, (A, "0")] == numbers["still.first", INIT]
     assert rows["sizes", 1, ("weights",)] == 16
     assert rows["sizes", 1, ("arch",)] == 8
-    last = [p for p in found["probabilities"] if p["epoch"] == 1 and p["slot"] == B][0]["values"]
+    last = next(p for p in found["probabilities"] if p["epoch"] == 1 and p["slot"] == B)["values"]
     assert [rows["rows", 1, (B, str(k))] for k in range(3)] == pytest.approx(last)
     (told,) = [e for e in found["events"] if e["kind"] == "probe" and e["message"] == "still"]
     assert told["data"]["options"] == {"every": 2, "at_init": True}
