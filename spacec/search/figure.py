@@ -39,5 +39,7 @@ class Figure:
     def read(values: Mapping[str, Any]) -> Figure:
         """What :meth:`describe` gave, from a record; entries of later versions are passed over."""
         known = {f.name for f in fields(Figure)}
-        kept: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in known}
+        kept: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in known
+        }
         return Figure(**kept)
