@@ -1,4 +1,4 @@
-"""Base of differentiable strategies: softmax masks over one logit vector per slot, trained by Adam on the arch split.
+"""Base of differentiable strategies: soft masks (:mod:`spacec.search.soft`), trained by Adam on the arch split.
 
 It is first-order DARTS as it stands; a subclass replaces the loss term (:meth:`extra_loss`), the architecture
 gradient (:meth:`architecture_gradient`), the masks (:meth:`weights`) or the start (:meth:`init`).
@@ -14,50 +14,34 @@ import torch
 from torch import Tensor, nn
 
 from spacec.search.context import SearchContext
-from spacec.search.logits import Logits
 from spacec.search.options import Options, option
-from spacec.search.space_like import SpaceLike
-from spacec.search.strategy import Path, Strategy
+from spacec.search.soft import SoftOptions, SoftStrategy
 from spacec.search.task import Batch
-from spacec.space.architecture import Architecture
-from spacec.space.decisions import Slot
 
 Gradient = Sequence[Tensor | None]
 """By architecture parameter, in order (one per slot); ``None`` for one that nothing reads."""
 
 
 @dataclass(frozen=True)
-class GradientOptions(Options):
+class GradientOptions(SoftOptions):
     """The optimiser of the logits, with DARTS' values."""
 
     arch_lr: float = option(3e-4, "learning rate of the architecture logits (Adam)", low=0)
     arch_betas: tuple[float, float] = option((0.5, 0.999), "Adam's moment decays for the logits")
     arch_weight_decay: float = option(1e-3, "L2 decay of the logits", low=0)
-    arch_init: float = option(1e-3, "deviation of the normal that the logits start from", low=0)
 
 
-class GradientStrategy(Strategy):
+class GradientStrategy(SoftStrategy):
     """See the module. ``self.logits`` and ``self.arch_optimizer`` exist from :meth:`setup` on."""
 
     Options: ClassVar[type[Options]] = GradientOptions
     options: Any
     """Of :class:`GradientOptions`, but for a subclass that has its own :meth:`init` and :meth:`make_arch_optimizer`."""
-    logits: Logits
     arch_optimizer: torch.optim.Optimizer
-
-    def unsupported(self, space: SpaceLike) -> str:
-        sized = next((slot for slot in space.slots if slot.sized), None)
-        return "" if sized is None else f"what slot '{sized.id}' takes decides sizes, so it cannot be mixed softly"
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
-        self.logits = ctx.logits(self.init)
         self.arch_optimizer = self.make_arch_optimizer()
-
-    def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
-        """The first logits of a slot ``(n,)``."""
-        options: GradientOptions = self.options
-        return options.arch_init * torch.randn(slot.size, generator=rng)
 
     def make_arch_optimizer(self) -> torch.optim.Optimizer:
         """A fresh optimiser of :meth:`arch_parameters`."""
@@ -72,13 +56,6 @@ class GradientStrategy(Strategy):
     def arch_parameters(self) -> list[nn.Parameter]:
         """What the architecture step trains, in the order of :data:`Gradient`; asked for once the logits are there."""
         return self.logits.parameters()
-
-    def weights(self) -> Mapping[str, Tensor]:
-        """The soft mask, with gradient to the logits."""
-        return self.logits.softmax()
-
-    def masks(self, step: int) -> Sequence[Path]:
-        return [Path({slot: w.detach() for slot, w in self.weights().items()})]
 
     def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
         gradient, values = self.architecture_gradient(train_batch, val_batch)
@@ -105,16 +82,9 @@ class GradientStrategy(Strategy):
             loss = loss + extra
         return loss, values
 
-    def derive(self) -> Architecture:
-        return self.ctx.derive(self.probabilities())
-
-    def probabilities(self) -> Mapping[str, Sequence[float]]:
-        with torch.no_grad():
-            return {slot: w.detach().double().cpu().tolist() for slot, w in self.weights().items()}
-
     def state_dict(self) -> dict[str, Any]:
-        return {"logits": self.logits.state_dict(), "arch_optimizer": self.arch_optimizer.state_dict()}
+        return {**super().state_dict(), "arch_optimizer": self.arch_optimizer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.logits.load_state_dict(state["logits"])
+        super().load_state_dict(state)
         self.arch_optimizer.load_state_dict(state["arch_optimizer"])

@@ -9,4 +9,8 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "zarts", "ZARTS: zero-order search by MGS, RS or GLD (NeurIPS 2022)", "spacec_zarts.strategy:ZARTS"
+        )
+    ]

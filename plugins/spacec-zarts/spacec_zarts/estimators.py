@@ -75,8 +75,8 @@ def mgs(
 ) -> Step:
     """One step of maximum-likelihood guided search from ``at`` with first-order gradient ``gradient``, both ``(d,)``.
 
-    ``baseline`` is L0; it cancels in the weights. ``proposal="sum"`` draws (1 - lam) x + lam y with x and y from the two
-    normals, ``density="released"`` weighs as :func:`log_released` says: what the released code does.
+    ``baseline`` is L0; it cancels in the weights. The released code has ``proposal="sum"``, which draws
+    (1 - lam) x + lam y with x and y from the two normals, and ``density="released"``, :func:`log_released`.
     """
     log_q = log_mixture if density == "exact" else log_released
     drawn, losses, logs = [], [], []
@@ -105,7 +105,7 @@ def log_mixture(delta: Tensor, gradient: Tensor, sigma: float, lam: float) -> fl
     constant = -0.5 * delta.numel() * log(2 * pi * sigma * sigma)
     near = -float((delta + gradient).square().sum()) / (2 * sigma * sigma)
     wide = -float(delta.square().sum()) / (2 * sigma * sigma)
-    return _log_sum((log1m(lam) + near, _log(lam) + wide)) + constant
+    return _log_sum((_log(1 - lam) + near, _log(lam) + wide)) + constant
 
 
 def log_released(delta: Tensor, gradient: Tensor, sigma: float, lam: float) -> float:
@@ -116,7 +116,7 @@ def log_released(delta: Tensor, gradient: Tensor, sigma: float, lam: float) -> f
     """
     near = -float((delta + gradient).square().sum()) / (2 * sigma * sigma)
     wide = -float(delta.square().sum()) / 2 * sigma * sigma
-    return _log_sum((log1m(lam) + near, _log(lam) + wide, log(1e-4)))
+    return _log_sum((_log(1 - lam) + near, _log(lam) + wide, log(1e-4)))
 
 
 def random_search(
@@ -182,10 +182,6 @@ def _directions(at: Tensor, blocks: Blocks, rng: torch.Generator, distribution: 
 
 def _normal(like: Tensor, rng: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=rng, dtype=torch.float64)
-
-
-def log1m(share: float) -> float:
-    return _log(1.0 - share)
 
 
 def _log(value: float) -> float:

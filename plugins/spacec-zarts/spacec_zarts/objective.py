@@ -77,9 +77,7 @@ class Objective:
         own = {n: p for n, p in self.ctx.supernet.named_parameters() if p.requires_grad}
         leaves = {n: p.detach().clone().requires_grad_() for n, p in own.items()}
         sgd = self.sgd
-        optimizer = torch.optim.SGD(
-            leaves.values(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay
-        )
+        optimizer = torch.optim.SGD(leaves.values(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay)
         for batch in self.train:
             loss = self._loss(batch, mask, {**state, **leaves})
             grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
