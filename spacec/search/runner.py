@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,7 @@ class _Run:
             self._set_rate(step)
             values: dict[str, float] = {}
             if step % config.arch_every == 0 and (val_batch := next(arch_batches, None)) is not None:
-                values |= self.strategy.arch_step(batch, val_batch.to(ctx.device)) or {}
+                values |= self._arch_step(batch, val_batch.to(ctx.device))
             loss, learnt = self._weight_step(batch, step)
             values |= learnt
             total += loss
@@ -181,6 +182,13 @@ class _Run:
     @property
     def _has_arch_steps(self) -> bool:
         return type(self.strategy).arch_step is not Strategy.arch_step
+
+    def _arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
+        """The strategy's step; running statistics are as before, so that they tell of weight steps only."""
+        with ExitStack() as kept:
+            for name in self.ctx.supernets:
+                kept.enter_context(self.ctx.statistics_kept(name))
+            return self.strategy.arch_step(train_batch, val_batch) or {}
 
     def _set_rate(self, step: int) -> None:
         rate = learning_rate(self.ctx.config, self.ctx.epoch, step, self.ctx.steps, self.ctx.epochs)

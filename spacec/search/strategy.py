@@ -111,6 +111,8 @@ class Strategy:
     """The paper's settings of the runner where they differ from :class:`~spacec.search.runner.SearchConfig`'s."""
     tabular: ClassVar[Mapping[str, object]] = {}
     """Options with which it searches over a benchmark, where they differ: no supernet is trained there."""
+    tiny: ClassVar[Mapping[str, object]] = {}
+    """Options with which a few steps show all it does, where they differ: of the conformance suite and the matrix."""
     ctx: SearchContext
 
     def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
@@ -48,6 +48,7 @@ class RegularisedEvolution(Strategy):
     name = "evolution"
     help = "regularised (ageing) evolution by mutation"
     Options = EvolutionOptions
+    tiny: ClassVar[Mapping[str, object]] = {"population": 2, "sample": 2, "samples": 4}
     options: EvolutionOptions
 
     population: deque[Member]

@@ -38,6 +38,7 @@ class RandomSearch(Strategy):
     help = "random search by independent trials or with shared weights"
     Options = RandomOptions
     tabular: ClassVar[Mapping[str, object]] = {"mode": "trials"}
+    tiny: ClassVar[Mapping[str, object]] = {"samples": 3, "finalists": 2}
     options: RandomOptions
 
     first: list[tuple[str, float]]
