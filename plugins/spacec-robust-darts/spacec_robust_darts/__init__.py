@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "robust-darts",
+            "DARTS with early stopping or adaptive regularisation by curvature (Zela et al., ICLR 2020)",
+            "spacec_robust_darts.strategy:RobustDARTS",
+        )
+    ]
