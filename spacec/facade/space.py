@@ -33,14 +33,17 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.
     """
 
-    def supernet(self, seed: int | None = None, *, partial: int = 1) -> Supernet:
+    def supernet(self, seed: int | None = None, *, partial: int = 1, skip_dropout: bool = False) -> Supernet:
         """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator.
 
         With ``partial = K`` choices run on 1/K of their channels (:meth:`partial_channels`); keys and masks stay.
+        ``skip_dropout`` puts a dropout behind every skip among candidates (:meth:`Supernet.set_skip_dropout`).
         """
         from spacec.lower.supernet import Supernet
+        from spacec.passes.skip_dropout import with_skip_dropout
 
-        return Supernet(self.partial_channels(partial).flat, self.table, seed)
+        flat = self.partial_channels(partial).flat
+        return Supernet(with_skip_dropout(flat) if skip_dropout else flat, self.table, seed)
 
     def partial_channels(self, parts: int) -> Narrowed:
         """The graph of ``supernet(partial=parts)``, and which choices run on all of their channels, each with why."""

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from spacec.lower import errors
 from spacec.lower.modules import ChannelNorm, DropPath
+from spacec.passes.skip_dropout import PREFIX
 
 ParameterKind = Literal["all", "weight", "norm", "bias", "head", "frozen"]
 """``all``; ``norm``: scales and shifts of norms; ``bias``: other biases; ``weight``: the rest;
@@ -55,6 +56,19 @@ def set_drop_path(model: nn.Module, rate: float) -> None:
     for module in model.modules():
         if isinstance(module, DropPath):
             module.rate = rate
+
+
+def set_skip_dropout(model: nn.Module, rate: float) -> None:
+    """Set the rate of the dropouts behind skips (:mod:`spacec.passes.skip_dropout`); none there is no mistake.
+
+    Raises :class:`ValueError` outside [0, 1).
+    """
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"a dropout rate must be in [0, 1), not {rate}")
+    found = model._modules.get(PREFIX)
+    for module in () if found is None else found.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate
 
 
 def ordered_inputs(

@@ -224,6 +224,10 @@ class Supernet(nn.Module):
         """The rate of every stochastic-depth stage."""
         helpers.set_drop_path(self, rate)
 
+    def set_skip_dropout(self, rate: float) -> None:
+        """The rate of the dropouts behind skips, in a supernet that was built with ``skip_dropout``."""
+        helpers.set_skip_dropout(self, rate)
+
 
 class _Shared(dict[int, Any]):
     """Functions without state, by node: copies of a supernet share them."""
