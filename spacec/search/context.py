@@ -21,6 +21,7 @@ from spacec.search.course import MAIN, Course
 from spacec.search.evaluate import measure, mode, statistics_kept
 from spacec.search.loader import Stream, steps_per_epoch
 from spacec.search.logits import Init, Logits, small_normal
+from spacec.search.nodes import summed_slots
 from spacec.search.optim import WeightHyper, weight_hypers
 from spacec.search.record import Recorder
 from spacec.search.scope import Scope
@@ -126,6 +127,11 @@ class SearchContext(Course):
             if slot.pick is not None:
                 found.setdefault(slot.pick, []).append(slot.id)
         return tuple(tuple(slots) for slots in found.values())
+
+    @cached_property
+    def nodes(self) -> tuple[tuple[str, ...], ...]:
+        """Ids of the slots whose results are summed into one node, node by node; see :func:`~spacec.search.nodes.summed_slots`."""
+        return summed_slots(self.space.flat)
 
     def scope(self) -> Scope:
         """All candidates of all slots, to narrow."""

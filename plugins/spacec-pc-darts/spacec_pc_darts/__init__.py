@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "pc-darts",
+            "PC-DARTS, partial channels and edge normalisation (Xu et al., ICLR 2020)",
+            "spacec_pc_darts.strategy:PCDARTS",
+        )
+    ]
