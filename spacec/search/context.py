@@ -130,7 +130,7 @@ class SearchContext(Course):
 
     @cached_property
     def nodes(self) -> tuple[tuple[str, ...], ...]:
-        """Ids of the slots whose results are summed into one node, node by node; see :func:`~spacec.search.nodes.summed_slots`."""
+        """Ids of the slots whose results are summed into one node, node by node (:mod:`spacec.search.nodes`)."""
         return summed_slots(self.space.flat)
 
     def scope(self) -> Scope:

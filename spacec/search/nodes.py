@@ -8,8 +8,8 @@ from spacec.ir.flat import FlatChoose, FlatGraph, FlatOp
 def summed_slots(flat: FlatGraph) -> tuple[tuple[str, ...], ...]:
     """Slots whose choices are the terms of one sum, sum by sum, in the order of the terms.
 
-    Left out are sums of anything beside choices, sums whose terms have a slot of edge weights (``pick … edges = 1``), and
-    those that share a slot with a sum of others.
+    Left out are sums of anything beside choices, sums whose terms have a slot of edge weights (``pick … edges = 1``),
+    and those that share a slot with a sum of others.
     """
     groups: dict[tuple[str, ...], None] = {}
     for node in flat.nodes:

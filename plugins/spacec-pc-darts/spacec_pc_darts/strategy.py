@@ -2,14 +2,14 @@
 
 Partial channels, a form of the supernet (:mod:`spacec.passes.partial`); S takes the first 1/K of the channels::
 
-    f(x; S) = Σ_o softmax(α)_o · o(S * x)  beside  (1 - S) * x, channels shuffled                         (eq. 2)
+    f(x; S) = Σ_o softmax(a)_o · o(S * x)  beside  (1 - S) * x, channels shuffled                         (eq. 2)
 
 Edge normalisation: the edges into a node j are weighed against each other::
 
-    x_j = Σ_{i<j} softmax_i(β_j)_i · f(x_i; S)                                                             (eq. 3)
+    x_j = Σ_{i<j} softmax(b_j)_i · f(x_i; S)                                                             (eq. 3)
 
-α and β are trained together on data that the weights do not see. The derived architecture ranks edges by
-``softmax(β) · max_o softmax(α)_o``. Where a pick has a slot of edge weights (``edges = 1``), β is that slot's logits;
+Both sets of logits, a and b, are trained together on data that the weights do not see. The derived architecture ranks
+edges by ``softmax(b) · max_o softmax(a)_o``. Where a pick has a slot of edge weights (``edges = 1``), b is its logits;
 other sums of choices get logits of their own, which scale the masks of their terms.
 """
 

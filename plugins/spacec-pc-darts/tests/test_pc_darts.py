@@ -118,7 +118,8 @@ def test_edges_rank_by_the_product_of_both_softmaxes() -> None:
     arch = strategy.derive()
     assert len(strategy.nodes) == 8
     for node, beta in zip(strategy.nodes, strategy.betas, strict=True):
-        weights = [beta.softmax(0)[e] * strategy.logits[slot].softmax(0)[1:] for e, slot in enumerate(node)]
+        edges, logits = beta.detach().softmax(0), strategy.logits.state_dict()
+        weights = [edges[e] * logits[slot].softmax(0)[1:] for e, slot in enumerate(node)]
         best = sorted(range(len(node)), key=lambda e: -float(weights[e].max()))[:2]
         for e, slot in enumerate(node):
             picked = int(weights[e].argmax()) if e in best else None
