@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from spacec.ir.entries import reaches
 from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp, sources_of
-from spacec.ir.ops import DROPS_ABSENT
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
@@ -19,7 +18,7 @@ from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses
 from spacec.lower.modules_graph import Graph
-from spacec.lower.plan import ChooseStep, OpStep, Plan
+from spacec.lower.plan import ChooseStep, OpStep, Plan, has_value
 from spacec.lower.sizes import number
 from spacec.lower.switches import fitted
 
@@ -208,7 +207,7 @@ class Pass:
         value, *others = (scalars[position] * tensor for position, tensor in options)
         for other in others:
             value = value + other
-        return value
+        return value if selection.added is None else value + selection.added
 
 
 def interleaved(first: Tensor, others: Tensor) -> Tensor:
@@ -269,9 +268,9 @@ def _spared_value(run: Pass, node: int) -> Tensor | None:
     """The value of a node that the plan left out, or ``None`` where it is absent."""
     found = run.machine.blueprint.flat.nodes[node]
     if isinstance(found, FlatOp):
-        inputs = [run.values[i] for i in found.inputs if i in run.values]
-        some = found.spec.name in DROPS_ABSENT and inputs
-        return run.apply(node, inputs, spare=True) if some or len(inputs) == len(found.inputs) else None
+        if not has_value(found, [i in run.values for i in found.inputs]):
+            return None
+        return run.apply(node, [run.values[i] for i in found.inputs if i in run.values], spare=True)
     if isinstance(found, FlatMeet):
         given = {k: run.values[s] for k, s in enumerate(found.sources) if s in run.values}
         return run.meet(found.entry, given) if given else None

@@ -39,9 +39,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OneHot:
-    """A straight-through one-hot ``(n,)``: value one at the sampled candidate, zero elsewhere."""
+    """A straight-through one-hot ``(n,)``: value one at the sampled candidate, zero elsewhere.
+
+    ``zeros`` adds the weights that are zero to the result, as numbers: nothing but their gradients changes, which
+    become the sum of dL/dy (what GDAS' released code does).
+    """
 
     weights: Tensor
+    zeros: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,15 @@ class Out:
 
 @dataclass(frozen=True)
 class Selection:
-    """One entry, read: ``run`` lists candidates, ``weights[p]`` weighs ``run[p]`` (``None``: unweighted)."""
+    """One entry, read: ``run`` lists candidates, ``weights[p]`` weighs ``run[p]`` (``None``: unweighted).
+
+    ``added``: a zero to add to the result, for its gradient.
+    """
 
     size: int
     run: tuple[int, ...]
     weights: Tensor | None = None
+    added: Tensor | None = None
 
     def vector(self, like: Tensor) -> Tensor:
         """Weights ``(n,)`` over all candidates; one-hot (of ``like``'s dtype and device) for an index."""
@@ -156,7 +165,8 @@ def read_entry(slot: SlotInfo, entry: SlotMask) -> Selection:
             _check_vector(slot, entry.weights, slot.size)
             run = tuple(entry.weights.detach().nonzero().flatten().tolist())
             index = torch.tensor(run, dtype=torch.long, device=entry.weights.device)
-            return Selection(slot.size, run, entry.weights.index_select(0, index))
+            added = entry.weights[entry.weights.detach() == 0].sum() if entry.zeros else None
+            return Selection(slot.size, run, entry.weights.index_select(0, index), added)
         case Paths():
             indices = tuple(_check_index(slot, k) for k in entry.indices)
             if len(set(indices)) != len(indices):

@@ -6,13 +6,14 @@ same random numbers). Absence is settled here: it depends on which candidates ru
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spacec.ir.entries import running_calls
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatOp, FlatSwitch
 from spacec.ir.ops import DROPS_ABSENT
 from spacec.lower import errors
+from spacec.std.rules import presences
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
     """What must run for the outputs.
 
     ``prune`` also drops terms of a sum that are the op ``zero``, where another term remains.
-    Raises :class:`SpacecError` (E0905) where an output is absent.
+    Raises :class:`SpacecError` (E0905) where an output is absent, or a term of a concat that every architecture has.
     """
     running = _with_meetings(flat, running)
     reachable = _reachable(flat, running)
     present = _present(flat, running, reachable)
+    _check_counted(flat, reachable, present)
     for name, index in flat.outputs.items():
         if not present[index]:
             node = flat.nodes[index]
@@ -88,6 +90,34 @@ def make_plan(flat: FlatGraph, running: Running, prune: bool = False) -> Plan:
             needed[source] = True
     steps.reverse()
     return Plan(tuple(steps), _releases(steps, set(flat.outputs.values())))
+
+
+def has_value(op: FlatOp, present: Sequence[bool]) -> bool:
+    """Whether an op has a value where these inputs are present.
+
+    Sums and concats do without absent terms, but a concat not without one whose channels every architecture counts on.
+    """
+    if op.spec.name not in DROPS_ABSENT:
+        return all(present)
+    return any(present) and not _lacks_counted(op, present)
+
+
+def _lacks_counted(op: FlatOp, present: Sequence[bool]) -> bool:
+    """Whether an absent term of a concat is none of those that its architectures may leave out."""
+    if op.spec.name != "concat" or all(present):
+        return False
+    terms = zip(presences(op.attrs, len(present)), present, strict=True)
+    return any(counted == 1 and not here for counted, here in terms)
+
+
+def _check_counted(flat: FlatGraph, reached: list[bool], present: list[bool]) -> None:
+    for index, node in enumerate(flat.nodes):
+        if not reached[index] or not isinstance(node, FlatOp):
+            continue
+        terms = [present[i] for i in node.inputs]
+        if any(terms) and _lacks_counted(node, terms):
+            headline = "the chosen paths leave a term of `concat` absent that every architecture has"
+            raise errors.lowering_error(errors.ABSENT, headline, node.span)
 
 
 def _with_meetings(flat: FlatGraph, running: Running) -> Running:
@@ -133,8 +163,7 @@ def _present(flat: FlatGraph, running: Running, reached: list[bool]) -> list[boo
             case _ if not reached[index]:
                 pass
             case FlatOp():
-                some = (present[i] for i in node.inputs)
-                present[index] = any(some) if node.spec.name in DROPS_ABSENT else all(some)
+                present[index] = has_value(node, [present[i] for i in node.inputs])
             case _:
                 chosen = (_options(node)[k] for k in running(index))
                 present[index] = any(source is not None and present[source] for source in chosen)

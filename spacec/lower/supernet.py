@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import torch
@@ -126,7 +127,8 @@ class Supernet(nn.Module):
         return given[:-1], given[-1]
 
     def complete(self, mask: Mask | Architecture | None) -> bool:
-        """Whether every output is present under ``mask``: absent candidates may leave one without any path to it.
+        """Whether all that must be present under ``mask`` is: absent candidates may leave nothing to an output, or
+        to a term of a concat that every architecture has.
 
         Raises :class:`SpacecError` (E0904) for a mask that does not fit.
         """
@@ -186,6 +188,17 @@ class Supernet(nn.Module):
     def gate_gradients(self, loss: Tensor, out: Out, per: Literal["slot", "instance"] = "slot") -> dict[str, Tensor]:
         """See :func:`spacec.lower.gates.gate_gradients`."""
         return gate_gradients(loss, out, per)
+
+    @cached_property
+    def instances(self) -> dict[str, tuple[str, ...]]:
+        """By slot, the activations that may have masks of their own (:class:`spacec.lower.masks.PerInstance`).
+
+        None for a slot that decides more than the candidates of one place: sizes, or what a switch takes.
+        """
+        sizing = {slot.id for slot, _ in self.blueprint.presences.values()}
+        wide = {*self.blueprint.switches.slots.values(), *sizing}
+        slots = self.blueprint.slots.items()
+        return {name: () if name in wide else tuple(sorted(slot.instances)) for name, slot in slots}
 
     # Parameters ------------------------------------------------------------------------------------
 

@@ -103,8 +103,8 @@ class SearchContext(Course):
         """An entry of the space's costs, exactly, at the size of the training data."""
         return self.space.cost(arch, name, **self.sizes)
 
-    def expected_cost(self, mask: Mapping[str, Tensor], name: str = "params") -> Tensor:
-        """The cost expected under independent soft masks; differentiable in them. A scalar."""
+    def expected_cost(self, mask: Mapping[str, Tensor | int], name: str = "params") -> Tensor:
+        """The cost expected under independent soft masks, or indices; differentiable in the masks. A scalar."""
         return torch.as_tensor(self.space.expected_cost(mask, name, **self.sizes))
 
     # networks
@@ -164,6 +164,10 @@ class SearchContext(Course):
                 return found
         chosen = self.mask_of(self.derive({s: p.tolist() for s, p in rates.items()}))
         return {s: k if chosen[s] is None else chosen[s] for s, k in found.items()}
+
+    def path(self, drawn: Mapping[str, int], probabilities: Mapping[str, Tensor]) -> Mask:
+        """The mask that runs only the candidates ``drawn``; edge weights are no choice and stay ``probabilities``."""
+        return {s.id: probabilities[s.id].detach() if s.edges else drawn[s.id] for s in self.slots}
 
     def logits(self, init: Init = small_normal) -> Logits:
         """A fresh set of architecture parameters."""

@@ -1,7 +1,7 @@
 """Base of differentiable strategies: soft masks (:mod:`spacec.search.soft`), trained by Adam on the arch split.
 
 It is first-order DARTS as it stands; a subclass replaces the loss term (:meth:`extra_loss`), the architecture
-gradient (:meth:`architecture_gradient`), the masks (:meth:`weights`) or the start (:meth:`init`).
+gradient (:meth:`architecture_gradient`), the masks (:meth:`weights`, :meth:`arch_mask`) or the start (:meth:`init`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
 from spacec.search.soft import SoftOptions, SoftStrategy
+from spacec.search.space_like import Mask
 from spacec.search.task import Batch
 
 Gradient = Sequence[Tensor | None]
@@ -57,7 +58,11 @@ class GradientStrategy(SoftStrategy):
         """What the architecture step trains, in the order of :data:`Gradient`; asked for once the logits are there."""
         return self.logits.parameters()
 
-    def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
+    def arch_mask(self) -> Mask:
+        """The mask of the architecture step, with gradient to what it trains."""
+        return self.weights()
+
+    def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float] | None:
         gradient, values = self.architecture_gradient(train_batch, val_batch)
         for parameter, g in zip(self.arch_parameters(), gradient, strict=True):
             parameter.grad = g
@@ -73,7 +78,7 @@ class GradientStrategy(SoftStrategy):
         self, batch: Batch, weights: Mapping[str, Tensor] | None
     ) -> tuple[Tensor, Mapping[str, float]]:
         """Task loss plus :meth:`extra_loss` on a batch, with ``weights`` in the place of the supernet's; a scalar."""
-        out = self.ctx.forward(batch, self.weights(), weights=weights)
+        out = self.ctx.forward(batch, self.arch_mask(), weights=weights)
         loss = self.ctx.loss(out, batch)
         values = {"arch_loss": float(loss.detach())}
         extra = self.extra_loss(out, "arch")

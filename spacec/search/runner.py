@@ -36,7 +36,7 @@ from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunStore
 from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
-from spacec.search.space_like import Mask, SpaceLike
+from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path as ForwardPath
 from spacec.search.strategy import StepReport, Strategy, Trial, TrialResult
 from spacec.search.tabular import Tabular
@@ -191,7 +191,9 @@ class _Run:
             return self.strategy.arch_step(train_batch, val_batch) or {}
 
     def _set_rate(self, step: int) -> None:
-        rate = learning_rate(self.ctx.config, self.ctx.epoch, step, self.ctx.steps, self.ctx.epochs)
+        rate = self.strategy.weight_rate(step)
+        if rate is None:
+            rate = learning_rate(self.ctx.config, self.ctx.epoch, step, self.ctx.steps, self.ctx.epochs)
         for optimizer in self.ctx.optimizers.values():
             set_rate(optimizer, rate)
 
@@ -240,7 +242,7 @@ class _Run:
         ctx, config, epoch = self.ctx, self.ctx.config, self.ctx.epoch
         found = {"train_loss": loss}
         if config.eval_every and (epoch + 1) % config.eval_every == 0:
-            found |= ctx.evaluate(self._subject(), batches=config.eval_batches)
+            found |= ctx.evaluate(self.strategy.subject(), batches=config.eval_batches)
         found |= self.strategy.diagnostics(ctx)
         ctx.recorder.metric("search", epoch, -1, found)
         self.latest.update(found)
@@ -249,12 +251,6 @@ class _Run:
             self._save_architecture(self.strategy.derive(), "derived", epoch)
         self.probing.after(epoch)
         self.strategy.on_epoch_end(epoch, found)
-
-    def _subject(self) -> Mask | Architecture:
-        """What shows how far the supernet is: the strategy's soft mask, or one architecture, the same in all epochs."""
-        if probabilities := self.strategy.probabilities():
-            return {slot: torch.tensor(p, device=self.ctx.device) for slot, p in probabilities.items()}
-        return self.ctx.space.sample(1, seed=self.ctx.seed)[0]
 
     # trials
 

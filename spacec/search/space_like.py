@@ -43,6 +43,11 @@ class SupernetLike(Protocol):
     def gate_gradients(
         self, loss: Tensor, out: Any, per: Literal["slot", "instance"] = "slot"
     ) -> dict[str, Tensor]: ...
+    @property
+    def instances(self) -> Mapping[str, tuple[str, ...]]:
+        """By slot, the activations that may have masks of their own."""
+        ...
+
     def complete(self, mask: Mask | None) -> bool:
         """Whether the candidates that run lead something to every output."""
         ...

@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from spacec.search.options import Options as OptionsBase
@@ -141,6 +142,10 @@ class Strategy:
     def on_epoch(self, epoch: int) -> None:
         """Called before the first step of an epoch."""
 
+    def weight_rate(self, step: int) -> float | None:
+        """The learning rate of the weights at step ``step`` of the epoch; ``None`` for the one of the settings."""
+        return None
+
     def masks(self, step: int) -> Sequence[Path]:
         """The forwards of weight step ``step`` (counted over the run); empty for no weight step.
 
@@ -197,6 +202,18 @@ class Strategy:
     def probabilities(self) -> Mapping[str, Sequence[float]]:
         """Slot id to probabilities, for the record and its pictures; empty for a strategy without any."""
         return {}
+
+    def subject(self) -> Mask | Architecture:
+        """What is evaluated at the end of an epoch, to show how far the supernet is.
+
+        The default is the soft mask of :meth:`probabilities`, where the space can be mixed; without probabilities one
+        architecture, the same in all epochs.
+        """
+        if not (probabilities := self.probabilities()):
+            return self.ctx.space.sample(1, seed=self.ctx.seed)[0]
+        if any(slot.sized for slot in self.ctx.slots):
+            return self.derive()
+        return {slot: torch.tensor(p, device=self.ctx.device) for slot, p in probabilities.items()}
 
     def describe(self) -> dict[str, Any]:
         """What the run record keeps: name and options."""

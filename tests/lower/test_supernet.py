@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import spacec
 from spacec.diagnostics.model import SpacecError
 from spacec.lower.masks import Mask, OneHot, Paths, PerInstance
 from spacec.lower.supernet import Supernet
@@ -380,3 +381,58 @@ def test_seeds() -> None:
     torch.manual_seed(0)
     second = Supernet(CELL.flat, CELL.table)
     assert all(torch.equal(v, second.state_dict()[k]) for k, v in first.state_dict().items())
+
+
+NODES = """
+space nodes(width = 4)
+input  x: [width]
+output y: [2]
+default pick(absent = 1)
+let cell = dag(a) {
+  b = sum(pick 1 from [a, a >> tanh]: lin: linear(width) | skip: identity)
+  return concat(a, b) >> linear(width)
+}
+net = cell >> linear(2)
+"""
+
+
+def test_a_mask_that_takes_a_counted_term_from_a_concat_is_incomplete() -> None:
+    space = spacec.loads(NODES)
+    net = space.supernet(seed=0)
+    first, second = (s.id for s in space.slots)
+    x = torch.randn(3, 4)
+    with pytest.raises(SpacecError, match=r"E0905.*a term of `concat` absent"):
+        net(x, {first: 0, second: 0})
+    assert [net.complete({first: k, second: 0}) for k in range(3)] == [False, True, True]
+    assert net(x, {first: 1, second: 0}).prediction.shape == (3, 2)
+
+
+def test_zero_weights_that_are_added_get_the_gradient_of_the_sum() -> None:
+    """y = O_k(x) + sum_(j != k) Z_j with Z_j = 0: the same value, and dL/dZ_j = sum dL/dy."""
+    space = spacec.loads(NODES)
+    net = space.supernet(seed=0).double()
+    first, second = (s.id for s in space.slots)
+    x = torch.randn(3, 4, dtype=torch.float64)
+    leaf = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    plain, added = (net(x, {first: OneHot(leaf, zeros), second: 0}, gates=True) for zeros in (False, True))
+    assert torch.equal(plain.prediction, added.prediction)
+    loss = added.prediction.square().sum()
+    (found,) = torch.autograd.grad(loss, leaf, retain_graph=True)
+    (record,) = [r for r in added.trace.records if r.slot == first]
+    (by_output,) = torch.autograd.grad(loss, record.output)
+    torch.testing.assert_close(found[[0, 2]], by_output.sum().expand(2))
+    (alone,) = torch.autograd.grad(plain.prediction.square().sum(), leaf)
+    assert alone[[0, 2]].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(found[1], alone[1])
+
+
+def test_activations_that_may_have_masks_of_their_own() -> None:
+    net = spacec.loads("""
+space own(classes = 2)
+input  x: [4]
+output y: [classes]
+let cell = dag(a) { return a >> (lin: linear(4) | skip: identity) }
+net = cell * 2 >> linear(elastic {2, 4}) >> linear(classes)
+""").supernet(seed=0)
+    counts = {slot.partition(".")[0]: len(names) for slot, names in net.instances.items()}
+    assert counts == {"cell": 2, "net": 0}

@@ -9,4 +9,8 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor("snas", "SNAS: concrete relaxation (Xie et al., ICLR 2019)", "spacec_snas.snas:SNAS"),
+        StrategyDescriptor("dsnas", "DSNAS: one sampled path (Hu et al., CVPR 2020)", "spacec_snas.dsnas:DSNAS"),
+        StrategyDescriptor("gdas", "GDAS: hard Gumbel-softmax (Dong & Yang, CVPR 2019)", "spacec_snas.gdas:GDAS"),
+    ]
