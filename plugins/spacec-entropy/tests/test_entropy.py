@@ -22,6 +22,7 @@ from spacec.search.runner import search
 from spacec.search.strategy import Phase
 from spacec.search.task import Batch, OutLike
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 SPACE = spacec.loads("""
@@ -146,6 +147,12 @@ def test_a_resumed_search_is_the_search(tmp_path: Path) -> None:
     one, other = (r.context.supernet.state_dict() for r in (whole, resumed))
     assert all(torch.equal(one[k], other[k]) for k in one)
     assert whole.metrics == resumed.metrics
+
+
+@pytest.mark.parametrize("name", ["enas_macro", "tabular"])
+def test_it_conforms(name: str) -> None:
+    grammar = Path(__file__).resolve().parents[3] / "grammars" / f"{name}.space"
+    conformance.require(spacec.load(grammar, preset="tiny"), DartsAER)
 
 
 def test_the_papers_settings_are_the_defaults() -> None:

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from spacec.search.context import SearchContext
 from spacec.search.gradient import Gradient, GradientStrategy
 from spacec.search.options import Options, option
+from spacec.search.partial import report_whole, without_shares
+from spacec.search.space_like import SpaceLike
 from spacec.search.task import Batch
 from spacec.space.decisions import Slot
 from spacec_gaea.simplex import ExponentiatedGradient
@@ -56,11 +58,18 @@ class GAEA(GradientStrategy):
     def supernet_options(self) -> Mapping[str, Any]:
         return {"partial": self.options.partial} if self.options.partial > 1 else {}
 
+    def unsupported(self, space: SpaceLike) -> str:
+        return super().unsupported(space) or without_shares(space, self.options.partial)
+
     def setup(self, ctx: SearchContext) -> None:
         weighed = self.options.edges if self.options.edges is not None else self.options.partial > 1
-        self.nodes = _nodes(ctx) if weighed else ()
+        self.nodes = ctx.nodes if weighed else ()
         self.betas = [nn.Parameter(self._first(len(node)).to(ctx.device)) for node in self.nodes]
         super().setup(ctx)
+
+    def on_epoch(self, epoch: int) -> None:
+        if epoch == 0:
+            report_whole(self.ctx, self.options.partial)
 
     def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
         return self._first(slot.size)
@@ -100,16 +109,11 @@ class GAEA(GradientStrategy):
         if self.options.edge_norm == "node":
             return [[beta] for beta in self.betas]
         owners: dict[str, list[nn.Parameter]] = {}
-        by_slot = {slot.id: slot for slot in self.ctx.slots}
         for node, beta in zip(self.nodes, self.betas, strict=True):
-            pick = by_slot[node[0]].pick
-            assert pick is not None, "these slots are elements of picks"
-            owners.setdefault(self.ctx.space.table.by_id[pick].owner, []).append(beta)
+            owners.setdefault(self._owner(node), []).append(beta)
         return list(owners.values())
 
-
-def _nodes(ctx: SearchContext) -> tuple[tuple[str, ...], ...]:
-    """The slots of the edges into each node, but where the space weighs them itself (``pick(edges = 1)``)."""
-    weighed = {slot.weighs for slot in ctx.slots if slot.edges}
-    of_pick = {slot.id: slot.pick for slot in ctx.slots}
-    return tuple(node for node in ctx.picks if of_pick[node[0]] not in weighed)
+    def _owner(self, node: tuple[str, ...]) -> str:
+        """The ``let`` that the choices into a node belong to, such as a kind of cell."""
+        decided = (slot.decision or slot.pick for slot in self.ctx.slots if slot.id in node)
+        return next((self.ctx.space.table.by_id[d].owner for d in decided if d is not None), "net")

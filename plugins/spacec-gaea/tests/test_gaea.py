@@ -22,6 +22,7 @@ from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 POINTS = """
@@ -219,7 +220,9 @@ def test_on_a_linear_loss_it_finds_the_best_vertex() -> None:
     assert point.detach().max() > 0.9
 
 
-@pytest.mark.parametrize("options", [{}, {"edges": True, "edge_norm": "cell", "again": True}, {"level": "single"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"edges": True, "edge_norm": "cell", "again": True}, {"level": "single", "partial": 2}]
+)
 def test_a_resumed_search_is_the_search(tmp_path: Path, options: dict[str, object]) -> None:
     config = strategy_config(GAEA.config, {"epochs": 3, "steps": 2, "batch_size": 8, "arch_from": 1})
     whole = search(PICKS, GAEA(options), TASK, config)
@@ -238,6 +241,14 @@ def test_a_resumed_search_is_the_search(tmp_path: Path, options: dict[str, objec
     assert (whole.metrics, whole.architecture) == (resumed.metrics, resumed.architecture)
     moved = [p.detach().std() for p in strategy.arch_parameters()]
     assert max(moved) > 1e-5
+
+
+@pytest.mark.parametrize("options", [{}, {"partial": 2}])
+@pytest.mark.parametrize("name", ["nas_bench_201", "tabular"])
+def test_it_conforms(name: str, options: dict[str, object]) -> None:
+    grammar = Path(__file__).resolve().parents[3] / "grammars" / f"{name}.space"
+    report = conformance.require(spacec.load(grammar, preset="tiny"), GAEA, options, softmax=not options)
+    assert bool(report.unsupported) == (name == "tabular" and bool(options))
 
 
 def test_the_papers_settings_are_the_defaults() -> None:
