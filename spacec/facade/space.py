@@ -6,8 +6,8 @@ build a network. Everything that can be told without torch is told without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from spacec.facade.benchmarks import Benchmarks
 from spacec.facade.costs import Costs
@@ -50,6 +50,26 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
         from spacec.passes.partial import PartialChannels
 
         return PartialChannels(parts).apply(self.flat)
+
+    def widened(
+        self,
+        net: Supernet,
+        tensors: Mapping[str, Tensor],
+        parts: tuple[int, int],
+        *,
+        seed: int = 0,
+        repeats: Literal["divide", "copy"] = "divide",
+    ) -> dict[str, Tensor]:
+        """``tensors`` by name of ``supernet(partial=parts[0])`` as those of ``net``, a ``supernet(partial=parts[1])``.
+
+        Weights, statistics or momenta; ``seed`` draws the channels that are repeated. See
+        :func:`spacec.lower.widen.widened` for ``repeats`` and for what is left out.
+        """
+        from spacec.lower.widen import widened
+        from spacec.passes.widening import replicas
+
+        before, after = (self.partial_channels(k) for k in parts)
+        return widened(net, tensors, replicas(self.flat, before, after, seed), repeats)
 
     def network(
         self,

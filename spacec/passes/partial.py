@@ -5,7 +5,8 @@ PC-DARTS (Xu et al., ICLR 2020, eq. 2), for a choice of candidates o from x to y
     y = shuffle(concat(Σ_o w_o o(x[: c/K]), (Σ_o w_o) · pool(x[c/K :])))
 
 ``pool`` is the maximum over windows of s where the candidates make the map s times smaller, else nothing; the shuffle
-interleaves the channels of K groups. The factor Σ_o w_o is one under a softmax, and lets a mask scale a whole edge.
+interleaves the channels of K groups. Where K does not divide c, the next smaller number that does takes its place. The
+factor Σ_o w_o is one under a softmax, and lets a mask scale a whole edge.
 
 Assumes a flat graph. A candidate is narrowed by running the rules of its ops again on narrower inputs: a parameter that
 counts channels (:attr:`spacec.ir.ops.OpParam.counts`) is divided by K, rounded up; groups follow where each is one
@@ -33,16 +34,18 @@ MAX_STRIDE = 8
 
 @dataclass(frozen=True)
 class Narrowed:
-    """What became of a graph: ``narrowed`` lists choices by instance, ``whole`` those left in full, each with why."""
+    """What became of a graph: ``narrowed`` has the number of parts of choices by instance, ``whole`` the choices left
+    in full, each with why; ``regions`` what was narrowed, by node of the choice."""
 
     flat: FlatGraph
-    narrowed: tuple[str, ...] = ()
+    narrowed: Mapping[str, int] = field(default_factory=dict)
     whole: Mapping[str, str] = field(default_factory=dict)
+    regions: Mapping[int, Region] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class PartialChannels:
-    """The pass: choices run on ``1/parts`` of their channels."""
+    """The pass: choices run on ``1/parts`` of their channels, or on the next larger share that is whole channels."""
 
     parts: int
 
@@ -59,9 +62,9 @@ class PartialChannels:
             work.consider(index)
         work.settle_keys()
         instances = {i: n.instance for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
-        done = tuple(instances[i] for i in sorted(work.found))
+        done = {instances[i]: work.found[i].parts for i in sorted(work.found)}
         whole = {instances[i]: work.refused[i] for i in sorted(work.refused)}
-        return Narrowed(narrowed_graph(flat, self.parts, work.found), done, whole)
+        return Narrowed(narrowed_graph(flat, work.found), done, whole, work.found)
 
 
 class _Refusal(Exception):
@@ -99,18 +102,20 @@ class _Analysis:
         """What to narrow of a choice. Raises :class:`_Refusal`."""
         source, between = self.between(choice)
         x = self.flat.nodes[source].type
-        channels, stride = self.share_of(x, choice.type)
+        parts, stride = self.share_of(x, choice.type)
+        assert isinstance(x.channels, int), "decided channels have no share"
+        channels = x.channels // parts
         self.check_own(index, between)
         types = {source: TensorType(channels, x.space, x.kind)}
         nodes: dict[int, FlatNode] = {}
         for i in between:
-            nodes[i] = self.narrowed(self.flat.nodes[i], types)
+            nodes[i] = self.narrowed(self.flat.nodes[i], types, parts)
             types[i] = nodes[i].type
         wanted = TensorType(channels, choice.type.space, choice.type.kind)
         for k, alternative in enumerate(choice.alternatives):
             if alternative is not None and not _alike(types[alternative], wanted):
                 raise _Refusal(f"candidate {k} gives {types[alternative]} on {channels} channels, not {wanted}")
-        return Region(source, channels, stride, nodes)
+        return Region(source, parts, channels, stride, nodes)
 
     def between(self, choice: FlatChoose) -> tuple[int, list[int]]:
         """The nearest tensor through which all candidates read, and the nodes after it, in order."""
@@ -129,16 +134,17 @@ class _Analysis:
         return frontier.pop(), passed[::-1]
 
     def share_of(self, x: TensorType, y: TensorType) -> tuple[int, tuple[int, ...]]:
-        """Channels that the candidates get, and the stride of the others along each axis."""
+        """Parts of the channels, of which the candidates get one, and the stride of the others along each axis."""
         if x.kind == "tokens" or x.kind != y.kind or x.rank != y.rank:
             raise _Refusal(f"its candidates make {y} of {x}")
         if not isinstance(x.channels, int) or not isinstance(y.channels, int):
             raise _Refusal(f"its channels are decided: {x}")
         if x.channels != y.channels:
             raise _Refusal(f"its candidates make {y.channels} channels of {x.channels}")
-        if x.channels % self.parts:
-            raise _Refusal(f"its {x.channels} channels do not split into {self.parts}")
-        return x.channels // self.parts, tuple(_stride(n, m) for n, m in zip(x.space, y.space, strict=True))
+        parts = next(k for k in range(self.parts, 0, -1) if x.channels % k == 0)
+        if parts == 1:
+            raise _Refusal(f"its {x.channels} channels do not split into {self.parts} or fewer")
+        return parts, tuple(_stride(n, m) for n, m in zip(x.space, y.space, strict=True))
 
     def check_own(self, index: int, between: list[int]) -> None:
         """Raises :class:`_Refusal` where weights or choices of the candidates serve others too."""
@@ -153,10 +159,10 @@ class _Analysis:
                 name = node.key if isinstance(node, FlatOp) else "a choice"
                 raise _Refusal(f"its candidates share {name} with the rest of the network")
 
-    def narrowed(self, node: FlatNode, types: Mapping[int, TensorType]) -> FlatNode:
+    def narrowed(self, node: FlatNode, types: Mapping[int, TensorType], parts: int) -> FlatNode:
         """A node on narrower sources. Raises :class:`_Refusal`."""
         if isinstance(node, FlatOp):
-            return self.narrowed_op(node, tuple(types[i] for i in node.inputs))
+            return self.narrowed_op(node, tuple(types[i] for i in node.inputs), parts)
         assert not isinstance(node, FlatInput), "an input has no sources"
         options = (types[i] for i in sources_of(node))
         first = next(options)
@@ -164,13 +170,13 @@ class _Analysis:
             raise _Refusal("candidates of a choice inside it come out in different sizes")
         return replace(node, type=first)
 
-    def narrowed_op(self, op: FlatOp, inputs: tuple[TensorType, ...]) -> FlatOp:
+    def narrowed_op(self, op: FlatOp, inputs: tuple[TensorType, ...], parts: int) -> FlatOp:
         attrs = dict(op.attrs)
         before = self.flat.nodes[op.inputs[0]].type.channels
         for param in op.spec.params:
             value = attrs.get(param.name)
             if param.counts == "channels":
-                attrs[param.name] = self.divided(op, value)
+                attrs[param.name] = _divided(op, value, parts)
             elif param.counts == "groups" and value != 1 and value == before:
                 attrs[param.name] = inputs[0].channels
         try:
@@ -180,11 +186,6 @@ class _Analysis:
         if result.preconditions or result.bounds:
             raise _Refusal(f"`{op.spec.name}` would need conditions on sizes")
         return replace(op, attrs=attrs, type=result.type)
-
-    def divided(self, op: FlatOp, value: AttrValue) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _Refusal(f"the channels of its `{op.spec.name}` are decided: {value}")
-        return -(-value // self.parts)
 
     def settle_keys(self) -> None:
         """Give up choices until all uses of the same weights have the same sizes."""
@@ -209,6 +210,12 @@ class _Analysis:
             if forms.setdefault(node.key, form) != form:
                 wrong.add(node.key)
         return wrong
+
+
+def _divided(op: FlatOp, channels: AttrValue, parts: int) -> int:
+    if isinstance(channels, bool) or not isinstance(channels, int):
+        raise _Refusal(f"the channels of its `{op.spec.name}` are decided: {channels}")
+    return -(-channels // parts)
 
 
 def _keys(nodes: Iterable[FlatNode]) -> set[str]:

@@ -37,10 +37,11 @@ _MAX_POOL = PRIMITIVE_TABLE.ops["max_pool"]
 class Region:
     """What is narrowed of one choice: the nodes between the tensor ``source`` that its candidates read and it.
 
-    ``channels`` is what the candidates get; ``stride`` that of the channels that pass by, along each axis.
+    ``channels`` is what the candidates get, one of ``parts``; ``stride`` that of the others, along each axis.
     """
 
     source: int
+    parts: int
     channels: int
     stride: tuple[int, ...]
     nodes: Mapping[int, FlatNode]
@@ -50,22 +51,21 @@ class Region:
         return self.channels if index == self.source else self.nodes[index].type.channels
 
 
-def narrowed_graph(flat: FlatGraph, parts: int, regions: Mapping[int, Region]) -> FlatGraph:
-    """``flat`` with the choices of ``regions`` (by index) on ``1/parts`` of their channels."""
-    return _Rewriting(flat, parts, regions).graph()
+def narrowed_graph(flat: FlatGraph, regions: Mapping[int, Region]) -> FlatGraph:
+    """``flat`` with the choices of ``regions`` (by index) on their shares of the channels."""
+    return _Rewriting(flat, regions).graph()
 
 
 class _Rewriting:
     """Builds the new graph: narrow copies of what regions hold, and whatever is still read of the rest."""
 
-    def __init__(self, flat: FlatGraph, parts: int, regions: Mapping[int, Region]) -> None:
+    def __init__(self, flat: FlatGraph, regions: Mapping[int, Region]) -> None:
         self.flat = flat
-        self.parts = parts
         self.regions = regions
         self.nodes: list[FlatNode] = []
         self.place: dict[int, int] = {}
         """Old index to new."""
-        self.shares: dict[tuple[int, int, tuple[int, ...]], int] = {}
+        self.shares: dict[tuple[int, int, int, tuple[int, ...]], int] = {}
 
     def graph(self) -> FlatGraph:
         narrow: dict[int, dict[int, int]] = {index: {} for index in self.regions}
@@ -107,14 +107,14 @@ class _Rewriting:
             None if a is None else self.share(a, region.channels, 0) if a == region.source else within[a]
             for a in node.alternatives
         )
-        rest = self.share(region.source, region.channels * (self.parts - 1), region.channels, region.stride)
+        rest = self.share(region.source, region.channels * (region.parts - 1), region.channels, region.stride)
         return self.add(replace(node, alternatives=alternatives, bypass=rest))
 
     def share(self, source: int, channels: int, first: int, stride: tuple[int, ...] = ()) -> int:
         """``channels`` channels of an old node from ``first`` on, made smaller by ``stride``."""
         if all(s == 1 for s in stride):
             stride = ()
-        key = (source, first, stride)
+        key = (source, channels, first, stride)
         if key not in self.shares:
             if stride:
                 inner = self.share(source, channels, first)

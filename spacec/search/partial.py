@@ -9,7 +9,7 @@ from spacec.search.space_like import SpaceLike
 
 
 def without_shares(space: SpaceLike, parts: int) -> str:
-    """Why no choice of ``space`` can run on ``1/parts`` of its channels; empty if one can, or if ``parts`` is 1."""
+    """Why no choice of ``space`` can run on a share of its channels; empty if one can, or if ``parts`` is 1."""
     if parts == 1:
         return ""
     found = space.partial_channels(parts)
@@ -17,7 +17,7 @@ def without_shares(space: SpaceLike, parts: int) -> str:
         return ""
     reasons = Counter(found.whole.values())
     why = f": {max(reasons, key=lambda r: reasons[r])}" if reasons else ""
-    return f"none of its choices can run on 1/{parts} of their channels{why}"
+    return f"none of its choices can run on a share of their channels{why}"
 
 
 def report_whole(ctx: SearchContext, parts: int) -> None:
@@ -25,4 +25,4 @@ def report_whole(ctx: SearchContext, parts: int) -> None:
     whole = dict(ctx.space.partial_channels(parts).whole)
     if whole:
         count = "1 choice runs" if len(whole) == 1 else f"{len(whole)} choices run"
-        ctx.recorder.event("partial channels", f"{count} on all channels, not on 1/{parts}", whole)
+        ctx.recorder.event("partial channels", f"{count} on all channels, not on a share", whole)

@@ -99,6 +99,11 @@ class SpaceLike(Protocol):
         """Which choices of ``supernet(partial=parts)`` run on a share of their channels, and why the others do not."""
         ...
 
+    @property
+    def widened(self) -> Callable[..., dict[str, Tensor]]:
+        """``widened(net, tensors, (K, k), seed=…, repeats=…)``: tensors of one narrowed supernet as another's."""
+        ...
+
     def network(self, arch: Architecture, seed: int | None = None) -> nn.Module: ...
     def mask(self, arch: Architecture) -> Mask:
         """The mask under which the supernet runs exactly ``arch``."""

@@ -118,7 +118,17 @@ def test_what_cannot_be_narrowed_says_why(text: str, reason: str | None) -> None
 
 
 def test_channels_that_do_not_split_run_in_full() -> None:
-    assert why("net = a: conv(3) | b: relu", 3) == ["its 8 channels do not split into 3"]
+    text = HEAD.replace("8, 8, 8", "7, 8, 8") + "net = a: conv(3) | b: relu"
+    assert list(spacec.loads(text).partial_channels(3).whole.values()) == [
+        "its 7 channels do not split into 3 or fewer"
+    ]
+
+
+@pytest.mark.parametrize(("parts", "taken"), [(2, 2), (3, 2), (4, 4), (6, 4), (7, 4), (8, 8), (9, 8)])
+def test_the_next_smaller_number_of_parts_that_divides_is_taken(parts: int, taken: int) -> None:
+    found = spacec.loads(HEAD + "net = a: conv(3) | b: relu").partial_channels(parts)
+    assert list(found.narrowed.values()) == [taken]
+    assert violations(found.flat) == []
 
 
 def test_weights_that_all_narrowed_choices_share_are_narrowed() -> None:
