@@ -10,7 +10,19 @@ from pathlib import Path
 
 from spacec.search import files
 from spacec.search.context import SearchContext
+from spacec.search.course import MAIN
+from spacec.search.seeds import reseed
 from spacec.search.strategy import Strategy
+
+
+def begin(ctx: SearchContext, strategy: Strategy, run_dir: Path | None = None) -> None:
+    """Build the supernet and set the strategy up; with ``run_dir``, both are then as its ``checkpoint.pt`` has them."""
+    reseed(ctx.seed, "setup")
+    if strategy.uses_supernet:
+        ctx.add_supernet(MAIN, strategy.supernet_options())
+    strategy.setup(ctx)
+    if run_dir is not None:
+        restore_context(run_dir, ctx, strategy)
 
 
 def save_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> None:

@@ -22,10 +22,9 @@ from torch import Tensor
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search import files
 from spacec.search.augment import set_drop_path
-from spacec.search.checkpoint import restore_context, restore_trials, save_context, save_trials
+from spacec.search.checkpoint import begin, restore_trials, save_context, save_trials
 from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
-from spacec.search.course import MAIN
 from spacec.search.device import resolve_device
 from spacec.search.evaluate import distillation
 from spacec.search.loader import Stream
@@ -120,12 +119,7 @@ class _Run:
 
     def run(self, resume: bool) -> SearchResult:
         ctx, strategy = self.ctx, self.strategy
-        reseed(ctx.seed, "setup")
-        if strategy.uses_supernet:
-            ctx.add_supernet(MAIN, strategy.supernet_options())
-        strategy.setup(ctx)
-        if resume and self.out_dir is not None:
-            restore_context(self.out_dir, ctx, strategy)
+        begin(ctx, strategy, self.out_dir if resume else None)
         if strategy.uses_supernet:
             self._train_supernet()
         if resume and self.out_dir is not None:

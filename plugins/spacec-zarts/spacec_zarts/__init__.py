@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spacec.hooks import StrategyDescriptor, hookimpl
+from spacec.hooks import CommandDescriptor, StrategyDescriptor, hookimpl
 
 SPACEC_API = (1, 1)
 
@@ -14,3 +14,8 @@ def spacec_strategies() -> list[StrategyDescriptor]:
             "zarts", "ZARTS: zero-order search by MGS, RS or GLD (NeurIPS 2022)", "spacec_zarts.strategy:ZARTS"
         )
     ]
+
+
+@hookimpl
+def spacec_commands() -> list[CommandDescriptor]:
+    return [CommandDescriptor("landscape", "draw the loss around a search's path", "spacec_zarts.command:landscape")]
