@@ -40,7 +40,7 @@ class SyntheticSplit(Split):
         (out,) = task.outputs
         by_node = out.kind == "graph"
         rows = n * NODES if by_node else n
-        numbers = torch.cat([x.float().reshape(rows, -1) for x in self.inputs.values()], 1)
+        numbers = torch.cat([x.to(torch.get_default_dtype()).reshape(rows, -1) for x in self.inputs.values()], 1)
         mix = torch.randn(numbers.shape[1], prod(_sizes(out)), generator=generator("synthetic map"))
         y = (numbers @ mix / numbers.shape[1] ** 0.5).reshape(rows, *_sizes(out))
         target = y.argmax(1) if task.classifies else y

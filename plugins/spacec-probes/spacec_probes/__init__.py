@@ -9,4 +9,7 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_diagnostics() -> list[ProbeDescriptor]:
-    return []
+    return [
+        ProbeDescriptor("hessian", "top eigenvalue of the Hessian in the logits", "spacec_probes.hessian:Hessian"),
+        ProbeDescriptor("rayleigh", "Rayleigh quotient by cell, edge and op", "spacec_probes.rayleigh:Rayleigh"),
+    ]
