@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "proxylessnas",
+            "ProxylessNAS: binarised paths and a latency term (Cai et al., ICLR 2019)",
+            "spacec_proxylessnas.strategy:ProxylessNAS",
+        )
+    ]
