@@ -10,19 +10,24 @@ from torch import Tensor
 
 @dataclass
 class Running:
-    """``mean`` and ``variance`` (unbiased; zero of a single one) of what was added, in double precision."""
+    """``mean`` and ``variance`` (unbiased; zero of a single value) of what was added, entry by entry, in doubles.
 
-    count: int = 0
+    An entry that was never counted has mean zero and ``count`` zero.
+    """
+
+    count: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.double))
     mean: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.double))
     _squares: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.double))
 
-    def add(self, value: Tensor) -> None:
+    def add(self, value: Tensor, counts: Tensor | None = None) -> None:
+        """``counts``: which entries of ``value`` are values at all (boolean, of its shape); none for all."""
         value = value.detach().double().cpu()
-        self.count += 1
+        told = torch.ones_like(value) if counts is None else counts.double().cpu()
+        self.count = self.count + told
         step = value - self.mean
-        self.mean = self.mean + step / self.count
-        self._squares = self._squares + step * (value - self.mean)
+        self.mean = self.mean + told * step / self.count.clamp(min=1)
+        self._squares = self._squares + told * step * (value - self.mean)
 
     @property
     def variance(self) -> Tensor:
-        return self._squares / max(1, self.count - 1)
+        return self._squares / (self.count - 1).clamp(min=1)

@@ -17,16 +17,19 @@ operation is sampled; ``sample=true`` does so, drawing from the probabilities in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
+from spacec.ir.flat import FlatChoose
 from spacec.ir.roles import NOTHING, roles_by_slot
 from spacec.search.figure import Figure
 from spacec.search.options import option
-from spacec.search.probe import Probe, ProbeOptions, Reading
+from spacec.search.probe import Probe, ProbeOptions, Reading, Table
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Strategy
 from spacec.search.task import Batch
@@ -34,6 +37,10 @@ from spacec_probes.running import Running
 from spacec_probes.samples import Samples, classified
 
 SPLITS = ("weights", "arch")
+ALL = ""
+"""Stands for all instances of a slot together."""
+TABLES = ("cost", "cost_variance", "edge", "edge_variance",
+          "cell_cost", "cell_cost_variance", "cell_edge", "cell_edge_variance", "samples")  # fmt: skip
 COST = "cost (gate · gradient, in units of the loss)"
 
 
@@ -46,17 +53,16 @@ class WiringOptions(ProbeOptions):
 
 
 @dataclass
-class _Found:
-    """What one split gave: costs ``(n,)`` by (slot, instance), and summed over instances by (slot, "")."""
+class Found:
+    """What one split gave: costs ``(n,)`` by (slot, instance), and summed over instances under the instance ""."""
 
     costs: dict[tuple[str, str], Running] = field(default_factory=dict)
     edges: dict[tuple[str, str], Running] = field(default_factory=dict)
     losses: Running = field(default_factory=Running)
-    samples: Samples = field(default_factory=Samples)
-    classifies: bool = False
+    samples: Samples | None = None
 
-    def add(self, place: tuple[str, str], cost: Tensor) -> None:
-        self.costs.setdefault(place, Running()).add(cost)
+    def add(self, place: tuple[str, str], cost: Tensor, ran: Tensor) -> None:
+        self.costs.setdefault(place, Running()).add(cost, ran)
         self.edges.setdefault(place, Running()).add(cost.sum())
 
 
@@ -87,56 +93,74 @@ class Wiring(Probe):
         mask = self.mask()
         found = {split: self._measured(split, mask, epoch) for split in SPLITS}
         reading: dict[str, Any] = self._presence(mask)
+        told = roles_by_slot(self.ctx.space.flat)
         for split, one in found.items():
-            reading[f"loss_{split}"] = float(one.losses.mean)
-            reading[f"cost_{split}"] = sum(float(e.mean) for (_, instance), e in one.edges.items() if not instance)
-        reading |= _candidates(found, self._labels) | _edges(found)
-        told = {name: one.samples.rows() for name, one in found.items() if one.classifies}
-        reading["samples"] = {(q, split, g): v for split, rows in told.items() for (q, g), v in rows.items()}
-        return reading
+            reading[f"loss_{split}"] = one.losses.mean
+            reading[f"cost_{split}"] = sum(float(one.edges[slot, ALL].mean) for slot in told)
+        return reading | self._tables(found)
 
-    @cached_property
-    def _labels(self) -> dict[str, tuple[str, ...]]:
-        return {slot.id: slot.labels for slot in self.ctx.slots}
-
-    def _measured(self, split: str, mask: dict[str, Any], epoch: int) -> _Found:
-        found = _Found()
+    def _measured(self, split: str, mask: Mapping[str, Any], epoch: int) -> Found:
+        found = Found()
         for batch in self.batches(split, self.options.batches, epoch):
-            self._add(found, batch, self.ctx.draw(mask) if self.options.sample else mask)
+            self._add(found, batch, self._drawn(mask) if self.options.sample else mask)
         return found
 
-    def _add(self, found: _Found, batch: Batch, mask: Any) -> None:
-        """Costs of one batch, by instance, and their sums by slot."""
+    def _drawn(self, mask: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One candidate of every slot; the weights of a pick's edges are no choice, and stay."""
+        return {**self.ctx.draw(mask), **{slot.id: mask[slot.id] for slot in self.ctx.slots if slot.edges}}
+
+    def _add(self, found: Found, batch: Batch, mask: Mapping[str, Any]) -> None:
+        """The costs of one batch, by instance and summed by slot, and its samples."""
         ctx = self.ctx
         out: Any = ctx.forward(batch, mask, gates=True)
         loss = ctx.loss(out, batch)
-        gradients = ctx.supernet.gate_gradients(loss, out, per="instance")
-        sums: dict[str, Tensor] = {}
-        for name, gradient in gradients.items():
-            slot = self._slot_of.get(name, name)
-            cost = (out.gates[name] * gradient).detach()
-            found.add((slot, name), cost)
-            sums[slot] = sums[slot] + cost if slot in sums else cost
-        for slot, cost in sums.items():
-            found.add((slot, ""), cost)
+        sums: dict[str, tuple[Tensor, Tensor]] = {}
+        for instance, gradient in ctx.supernet.gate_gradients(loss, out, per="instance").items():
+            slot, gates = self._slots[instance], out.gates[instance].detach()
+            cost = gates * gradient
+            ran = gates != 0 if self.options.sample else torch.ones_like(gates)
+            found.add((slot, instance), cost, ran)
+            before, _ = sums.get(slot, (0.0, ran))
+            sums[slot] = before + cost, ran
+        for slot, (cost, ran) in sums.items():
+            found.add((slot, ALL), cost, ran)
         found.losses.add(loss)
         if (pair := classified(out, batch)) is not None:
-            found.classifies = True
+            found.samples = found.samples or Samples()
             found.samples.add(*pair)
 
     @cached_property
-    def _slot_of(self) -> dict[str, str]:
+    def _slots(self) -> Mapping[str, str]:
         """The slot of every instance."""
-        return {instance: slot for slot, instance in instances(self.ctx.space)}
+        choices = [node for node in self.ctx.space.flat.nodes if isinstance(node, FlatChoose)]
+        own = {choice.instance: choice.slot for choice in choices}
+        return own | {c.edge.instance: c.edge.slot for c in choices if c.edge is not None}
 
-    def _presence(self, mask: dict[str, Any]) -> dict[str, Any]:
-        """Probability of absent or none by slot, where there is such a candidate, and how many edges are kept."""
-        told = roles_by_slot(self.ctx.space.flat)
+    def _tables(self, found: Mapping[str, Found]) -> dict[str, Table]:
+        labels = {slot.id: slot.labels for slot in self.ctx.slots}
+        tables: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in TABLES}
+        for split, one in found.items():
+            for (slot, instance), running in one.costs.items():
+                place, prefix = (slot, "") if instance == ALL else (instance, "cell_")
+                rows = zip(labels[slot], running.count, running.mean, running.variance, strict=True)
+                for label, count, mean, variance in rows:
+                    if count:
+                        tables[f"{prefix}cost"][split, place, label] = float(mean)
+                        tables[f"{prefix}cost_variance"][split, place, label] = float(variance)
+                edge = one.edges[slot, instance]
+                tables[f"{prefix}edge"][place, split] = float(edge.mean)
+                tables[f"{prefix}edge_variance"][place, split] = float(edge.variance)
+            for (quantity, group), value in one.samples.rows().items() if one.samples else ():
+                tables["samples"][quantity, split, group] = value
+        return {name: table for name, table in tables.items() if table}
+
+    def _presence(self, mask: Mapping[str, Any]) -> dict[str, Any]:
+        """How many edges are kept, and by slot the probability of absent or none, where there is such a candidate."""
         chances: dict[tuple[str, ...], float] = {}
-        kept = 0
+        told, kept = roles_by_slot(self.ctx.space.flat), 0
         for slot, known in told.items():
             nothing = [k for k, role in enumerate(known) if role in NOTHING]
             kept += int(mask[slot].argmax()) not in nothing
             if nothing:
                 chances[(slot,)] = float(mask[slot][nothing].sum())
-        return {"kept": kept, "edges": len(told), "absent": chances}
+        return {"kept": kept, "edges": len(told), **({"absent": chances} if chances else {})}

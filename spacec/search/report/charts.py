@@ -183,7 +183,7 @@ def _frame(svg: Svg, x: Axis, y: Axis, x_label: str, y_label: str) -> None:
 def _panel(name: str, rows: Rows, colours: Sequence[str], wide: float, high: float) -> Svg:
     svg = Svg(wide, high)
     left, right, top, bottom = 24.0, wide - 10, 20.0, high - 18
-    svg.text(left, 13, _shortened(name, wide - 30), 10.5)
+    svg.text(left, 13, shortened(name, wide - 30, 10.5), 10.5)
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * (bottom - top)
         svg.line((left, y), (right, y), FAINT, 0.8)
@@ -202,8 +202,9 @@ def _panel(name: str, rows: Rows, colours: Sequence[str], wide: float, high: flo
     return svg
 
 
-def _shortened(name: str, width: float) -> str:
-    while text_width(name, 10.5) > width and len(name) > 4:
+def shortened(name: str, width: float, size: float) -> str:
+    """``name`` without its beginning, as far as it must go to fit into ``width``."""
+    while text_width(name, size) > width and len(name) > 4:
         name = "…" + name[2:]
     return name
 

@@ -11,6 +11,7 @@ from typing import Any
 from spacec.search.report.curves import charts, probability_chart
 from spacec.search.report.gather import PICTURES, MetricInfo, RunData, Subject
 from spacec.search.report.html import Html, Part, joined, pairs, picture, section, table, tag, text
+from spacec.search.report.probes import probe_sections
 from spacec.search.report.reproduce import GRAMMAR, commands
 
 SVG, PNG = "image/svg+xml", "image/png"
@@ -36,6 +37,7 @@ def page(data: RunData) -> str:
             _before_after(data),
             _per_sample(data),
             _curves(data),
+            *probe_sections(data),
             _reproduce(data),
             _settings(data),
             tag("footer", f"Made by spacec {_versions(data).get('spacec', '')} from the run record alone."),

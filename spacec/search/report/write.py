@@ -13,6 +13,7 @@ from spacec.search.report.draw import Drawable, draw_architecture
 from spacec.search.report.gather import PICTURES, gather
 from spacec.search.report.page import ARCHITECTURE_PICTURE, PANEL, page
 from spacec.search.report.png import png, side_by_side
+from spacec.search.report.probes import probe_charts
 from spacec.space.architecture import Architecture
 
 
@@ -27,6 +28,7 @@ def write_report(run_dir: Path) -> Path:
     probabilities = probability_chart(data)
     if probabilities:
         found["probabilities"] = probabilities
+    found |= {chart.stem: chart.svg for drawn in probe_charts(data).values() for chart in drawn}
     folder = _folder(run_dir)
     for stem, svg in found.items():
         files.write_text(folder / f"{stem}.svg", svg)
