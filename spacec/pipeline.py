@@ -155,7 +155,6 @@ def _conclude(
     with recording(recorder):
         metric = task.metrics[0].name
         gather.record_baselines(recorder, metric, task.baselines())
-        gather.record_labels(recorder, {s.id: s.labels for s in job.space.slots})
         if job.command:
             gather.record_command(recorder, job.command)
         for name, result in trained.items():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from spacec.ir.conditions import Has, Is, conjuncts
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
 
 Role = Literal["absent", "zero", "identity", "op"]
 
@@ -37,31 +37,22 @@ def _role(flat: FlatGraph, choice: FlatChoose, alternative: int | None) -> Role:
     if alternative is None:
         return "absent"
     node = flat.nodes[alternative]
+    while isinstance(node, FlatOp) and _is_identity(flat, node):
+        node = flat.nodes[node.inputs[0]]
     if isinstance(node, FlatOp) and node.spec.laws.zero:
         return "zero"
-    index = alternative
-    while _is_identity(flat, index):
-        index = _op(flat, index).inputs[0]
-    return "op" if _inside(flat, choice, index) else "identity"
+    return "op" if _inside(choice, node) else "identity"
 
 
-def _op(flat: FlatGraph, index: int) -> FlatOp:
-    node = flat.nodes[index]
-    assert isinstance(node, FlatOp), "only ops have laws"
-    return node
-
-
-def _is_identity(flat: FlatGraph, index: int) -> bool:
-    node = flat.nodes[index]
-    if not isinstance(node, FlatOp) or len(node.inputs) != 1:
+def _is_identity(flat: FlatGraph, op: FlatOp) -> bool:
+    law = op.spec.laws.identity
+    if law == "never" or len(op.inputs) != 1:
         return False
-    law = node.spec.laws.identity
-    return law == "always" or (law == "same type" and flat.nodes[node.inputs[0]].type == node.type)
+    return law == "always" or flat.nodes[op.inputs[0]].type == op.type
 
 
-def _inside(flat: FlatGraph, choice: FlatChoose, index: int) -> bool:
+def _inside(choice: FlatChoose, node: FlatNode) -> bool:
     """Whether a node belongs to a candidate: it asks for more than there is where the choice is."""
-    node = flat.nodes[index]
     if isinstance(node, FlatInput):
         return False
     return any(isinstance(c, Is | Has) for c in conjuncts(node.guard) - conjuncts(choice.guard))

@@ -13,12 +13,15 @@ EPOCH = "epoch"
 class Figure:
     """One figure over the measurements of a probe.
 
-    Without ``table``: one line per metric of ``lines`` (names as the probe gives them, without its own). With
-    ``table``: the rows of that table whose key starts with ``where``; the next ``panel`` entries of the key name a
-    panel (0: all lines in one chart), the rest of it names the line; ``lines`` then are the only lines shown, in this
-    order (empty: all). ``y`` is the label of the axis, with its unit. ``x`` is ``"epoch"`` or a metric of the probe,
-    and then every line joins its points in the order of the epochs. ``log`` makes both axes logarithmic, or the
-    upright one over epochs.
+    Without ``table``: one line per metric of ``lines`` (names as the probe gives them, without its own). ``x`` is
+    ``"epoch"``, or another metric of the probe: every line then joins its points in the order of the epochs. ``log``
+    makes the upright axis logarithmic, and both where ``x`` is a metric; values that are not positive forbid it.
+
+    With ``table``: the rows of that table whose key starts with ``where``; the next ``panel`` entries of the key name a
+    panel (0: all lines in one), the rest of it names the line; ``panels`` and ``lines`` then are the only ones shown,
+    in this order (empty: all of them).
+
+    ``y`` is the label of the upright axis, with its unit.
     """
 
     title: str
@@ -27,6 +30,7 @@ class Figure:
     table: str = ""
     where: tuple[str, ...] = ()
     panel: int = 0
+    panels: tuple[str, ...] = ()
     x: str = EPOCH
     x_label: str = ""
     log: bool = False

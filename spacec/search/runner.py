@@ -33,6 +33,7 @@ from spacec.search.probe import Probe
 from spacec.search.probing import Probing, check_probes
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunStore
+from spacec.search.report.gather import record_labels
 from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
 from spacec.search.space_like import SpaceLike
@@ -141,6 +142,7 @@ class _Run:
         size = config.arch_batch_size or ctx.batch_size
         arch = Stream(ctx.splits.arch, "arch", ctx.seed, size, ctx.steps, config.workers)
         clock = Clock(ctx.epochs * ctx.steps, ctx.epoch * ctx.steps)
+        record_labels(ctx.recorder, {slot.id: slot.labels for slot in ctx.slots})
         self.probing.start()
         while ctx.epoch < ctx.epochs and not ctx.stopped:
             self._epoch(train, arch, clock)

@@ -203,7 +203,7 @@ def test_a_failing_trial_is_a_result(tmp_path: Path) -> None:
     assert result.trials == 4
     assert result.metrics["score"] == max(t["metrics"].get("score", 0) for t in trials)
     with RunStore(tmp_path / "run" / files.STORE) as store:
-        (event,) = store.events(1)
+        (event,) = (e for e in store.events(1) if e["kind"] == "trial failed")
     assert "out of memory" in event["data"]["traceback"]
 
 

@@ -50,9 +50,9 @@ class Derivation(Probe):
         reading: dict[str, Any] = {"skips": sum(skips.values()), "params": ctx.cost(arch)}
         if _free_sizes(ctx.space) <= set(ctx.sizes):
             reading["macs"] = ctx.cost(arch, "macs")
-        if set(weights) != {NET}:
-            reading["skips_by_owner"] = {(owner,): n for owner, n in skips.items()}
-            reading["params_by_owner"] = {(owner,): n for owner, n in weights.items()}
+        for name, found in (("skips_by_owner", skips), ("params_by_owner", weights)):
+            if len(found) > 1:
+                reading[name] = {(owner,): n for owner, n in found.items()}
         return reading
 
 

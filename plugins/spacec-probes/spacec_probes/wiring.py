@@ -75,7 +75,7 @@ class Wiring(Probe):
     options: WiringOptions
     figures: ClassVar[tuple[Figure, ...]] = (
         Figure("Loss minus entropy, by whether samples are classified correctly", "loss - entropy (nats)",
-               ("correct", "wrong", "total"), "samples", ("loss - entropy",), 1),
+               ("correct", "wrong", "total"), "samples", ("loss - entropy",), 1, SPLITS),
         Figure("Cost of the edges, on the split of the weights and of the architecture", COST, SPLITS, "edge", (), 1),
         Figure("Cost of the candidates, on the split of the weights", COST, (), "cost", ("weights",), 1),
         Figure("Cost of the candidates, on the split of the architecture", COST, (), "cost", ("arch",), 1),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
+from typing import Literal
 
 from spacec.draw.svg import FAINT, INK, MUTED, PALETTE, Anchor, Point, Svg, text_width, tint
 
+Across = Literal["whole", "linear", "log"]
 Rows = Sequence[tuple[int, Sequence[float]]]
 """Epoch and probabilities."""
 
@@ -46,9 +48,18 @@ class Axis:
 
 
 def line_chart(
-    series: Sequence[Series], title: str, x_label: str, y_label: str, log: bool = False, size: Point = (440.0, 270.0)
+    series: Sequence[Series],
+    title: str,
+    x_label: str,
+    y_label: str,
+    log: bool = False,
+    size: Point = (440.0, 270.0),
+    across: Across = "whole",
 ) -> Svg:
-    """A chart; values that are not finite (nor positive, with ``log``) are left out."""
+    """A chart; values that are not finite (nor positive, with ``log``) are left out.
+
+    ``across`` is the axis that lies: its ticks are whole, or any numbers, or it is logarithmic.
+    """
     width, height = size
     shown = [_clean(s, log) for s in series]
     svg = Svg(width, height, title)
@@ -57,9 +68,9 @@ def line_chart(
     if not values:
         svg.text(width / 2, height / 2, "nothing was recorded", 11.5, "middle", MUTED)
         return svg
-    x = linear_axis([v for v, _ in values], _LEFT, width - _RIGHT, whole=True)
-    across = [v for _, v in values]
-    y = (log_axis if log else linear_axis)(across, height - _BOTTOM, _TOP + (14 if len(shown) > 1 else 0))
+    x = _lying(across, [v for v, _ in values], width)
+    upright = [v for _, v in values]
+    y = (log_axis if log else linear_axis)(upright, height - _BOTTOM, _TOP + (14 if len(shown) > 1 else 0))
     _frame(svg, x, y, x_label, y_label)
     for k, one in enumerate(shown):
         if one.band:
@@ -117,13 +128,16 @@ def legend(svg: Svg, names: Sequence[str], x: float, y: float) -> None:
 
 
 def linear_axis(values: Sequence[float], start: float, end: float, whole: bool = False) -> Axis:
-    """An axis over ``values`` with about five round ticks; ``whole`` keeps ticks integral."""
+    """An axis over ``values`` with about five round ticks; they are whole numbers where all values are.
+
+    ``whole`` makes them so in any case, and lets the axis end at the values.
+    """
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 0.5, high + 0.5
     step = 10 ** floor(log10((high - low) / 5))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= 6)
-    step = max(step, 1.0) if whole else step
+    step = max(step, 1.0) if whole or all(float(v).is_integer() for v in values) else step
     if not whole:
         low, high = floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step
     first = ceil(low / step - 1e-9)
@@ -147,13 +161,22 @@ def log_axis(values: Sequence[float], start: float, end: float) -> Axis:
 
 
 def tick_texts(ticks: Sequence[float]) -> list[str]:
-    """Short numbers, all different: as many digits as that takes (``0.02``, ``1500``, ``3e-05``, ``18.693``)."""
+    """Short numbers, all different: as many digits as that takes (``0.02``, ``1500``, ``1.5M``, ``3e-05``)."""
+    for size, letter in ((1e9, "G"), (1e6, "M")):
+        if max(map(abs, ticks)) >= size:
+            return [shown + letter * (shown != "0") for shown in tick_texts([t / size for t in ticks])]
     for digits in range(1, 16):
         texts = [f"{0.0 if abs(t) < 1e-15 else t:.{digits}g}" for t in ticks]
         near = all(abs(float(s) - t) <= 1e-6 * abs(t) for s, t in zip(texts, ticks, strict=True))
         if near and len(set(texts)) == len(ticks):
             break
     return [f"{float(s):.0f}" if "e+" in s and abs(float(s)) < 1e6 else s for s in texts]
+
+
+def _lying(across: Across, values: Sequence[float], width: float) -> Axis:
+    if across == "log":
+        return log_axis(values, _LEFT, width - _RIGHT)
+    return linear_axis(values, _LEFT, width - _RIGHT, whole=across == "whole")
 
 
 def _clean(series: Series, log: bool) -> Series:

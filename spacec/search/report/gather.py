@@ -2,8 +2,8 @@
 
 Conventions of the record, beyond those of the runner: a baseline is a result subject on the split ``test`` with an
 event of kind ``subject`` that gives its title (:func:`record_baselines` writes both); values of single samples are
-results named ``METRIC/SAMPLE``; an event of kind ``command`` holds a command line that was run. A training's name
-(``searched``, ``random``) is its subject.
+results named ``METRIC/SAMPLE``; an event of kind ``command`` holds a command line that was run, one of kind ``probe``
+what a probe says of itself. A training's name (``searched``, ``random``) is its subject.
 """
 
 from __future__ import annotations
@@ -112,6 +112,11 @@ def record_labels(recorder: Recorder, labels: Mapping[str, Sequence[str]]) -> No
 def record_command(recorder: Recorder, command: str) -> None:
     """Write a command line that was run, for "how to reproduce"."""
     recorder.event("command", command)
+
+
+def described(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The probes of a search by name, each with its ``help``, ``options`` and ``figures``."""
+    return {e["message"]: e["data"] for e in run["events"] if e["kind"] == "probe"}
 
 
 def gather(run_dir: Path) -> RunData:

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from spacec.draw.svg import FAINT, INK, MUTED, PALETTE, Anchor, Point, Svg, text_width
 from spacec.search.report.charts import Axis, linear_axis, shortened, tick_texts
 
+V = TypeVar("V")
 Panel = Mapping[str, Sequence[Point]]
 """Points by the line's name."""
 
 MOST_PANELS = 36
-_WIDE = (884.0, 300.0)
-"""Of the whole picture, and of a panel where there are few."""
+MOST_LINES = len(PALETTE)
+"""Lines of one panel; a colour each."""
+_WHOLE = 884.0
+_TICKS = 36.0
+"""Room for the numbers left of a panel."""
 
 
 def panels(grid: Mapping[str, Panel], title: str, x_label: str, y_label: str, limit: int = MOST_PANELS) -> Svg:
     """One panel per entry of ``grid``, all with the same axes; lines of one name have one colour.
 
-    Of more than ``limit`` panels those with the largest values are drawn, and a remark counts the rest.
+    Of more than ``limit`` panels, and of more than :data:`MOST_LINES` lines of a panel, those with the largest values
+    are drawn, and a remark counts the rest.
     """
-    names = _strongest(grid, limit)
-    lines = list(dict.fromkeys(line for name in names for line in grid[name]))
-    colours = {line: PALETTE[k % len(PALETTE)] for k, line in enumerate(lines)}
-    columns = min(len(names), 6 if len(names) > 8 else 4 if len(names) > 3 else 3)
+    shown = {name: _largest(grid[name], MOST_LINES, _size) for name in _largest(grid, limit, _reach)}
+    lines = list(dict.fromkeys(line for panel in shown.values() for line in panel))
+    columns, wide, high = _layout(len(shown))
     left = 52.0
-    wide = min((_WIDE[0] - left) / columns, _WIDE[1])
-    high = max(104.0, min(0.62 * wide, 190.0))
-    legend, top = _legend_rows(lines, left + columns * wide)
-    rows = -(-len(names) // columns)
-    remark = f"{len(grid) - len(names)} further panels are in the run record" if len(grid) > len(names) else ""
-    svg = Svg(left + columns * wide + 4, top + rows * high + (34 if remark else 20), title)
+    width = left + columns * wide + 4
+    rows = -(-len(shown) // columns)
+    entries, top = _legend(lines, width)
+    remark = _remark(grid, shown)
+    svg = Svg(width, top + rows * high + (34 if remark else 20), title)
     svg.text(4, 16, title, 12.5, bold=True)
-    for x, y, line in legend:
+    colours = {line: PALETTE[k % len(PALETTE)] for k, line in enumerate(lines)}
+    for x, y, line in entries:
         svg.line((x, y - 4), (x + 14, y - 4), colours[line], 2.2)
         svg.text(x + 18, y, line, 11)
-    points = [p for name in names for line in grid[name].values() for p in line]
-    for k, name in enumerate(names):
-        panel = _panel(name, grid[name], points, colours, (wide, high), first=k % columns == 0)
-        svg.place(panel, left - _TICKS + (k % columns) * wide, top + (k // columns) * high)
+    points = [p for panel in shown.values() for line in panel.values() for p in line]
+    for k, (name, panel) in enumerate(shown.items()):
+        drawn = _panel(name, panel, points, colours, (wide, high), first=k % columns == 0)
+        svg.place(drawn, left - _TICKS + (k % columns) * wide, top + (k // columns) * high)
     svg.text(left + columns * wide / 2, top + rows * high + 12, x_label, 11, "middle", MUTED)
     svg.text(12, top + rows * high / 2, y_label, 11, "middle", MUTED, turn=-90)
     if remark:
@@ -46,19 +51,36 @@ def panels(grid: Mapping[str, Panel], title: str, x_label: str, y_label: str, li
     return svg
 
 
-_TICKS = 36.0
-"""Room for the numbers left of a panel."""
+def _layout(count: int) -> tuple[int, float, float]:
+    """Columns, and width and height of a panel."""
+    columns = 6 if count > 8 else 4 if count > 3 else 2 if count > 1 else 1
+    wide = 384.0 if count == 1 else (_WHOLE - 52) / columns
+    return columns, wide, max(104.0, min(0.55 * wide, 200.0))
 
 
-def _strongest(grid: Mapping[str, Panel], limit: int) -> list[str]:
-    if len(grid) <= limit:
-        return list(grid)
-    ranked = sorted(grid, key=lambda n: -max((abs(y) for line in grid[n].values() for _, y in line), default=0.0))
-    kept = set(ranked[:limit])
-    return [name for name in grid if name in kept]
+def _largest(parts: Mapping[str, V], most: int, size: Callable[[V], float]) -> dict[str, V]:
+    """The ``most`` largest parts, in their order."""
+    kept = set(sorted(parts, key=lambda name: -size(parts[name]))[:most])
+    return {name: part for name, part in parts.items() if name in kept}
 
 
-def _legend_rows(lines: Sequence[str], width: float) -> tuple[list[tuple[float, float, str]], float]:
+def _size(points: Sequence[Point]) -> float:
+    return max((abs(y) for _, y in points), default=0.0)
+
+
+def _reach(panel: Panel) -> float:
+    return max(map(_size, panel.values()), default=0.0)
+
+
+def _remark(grid: Mapping[str, Panel], shown: Mapping[str, Panel]) -> str:
+    """What is not drawn."""
+    lines = sum(len(grid[name]) - len(panel) for name, panel in shown.items())
+    parts = [(len(grid) - len(shown), "panels"), (lines, "lines")]
+    told = [f"{count} further {what}" for count, what in parts if count]
+    return f"{' and '.join(told)} with smaller values are in the run record" if told else ""
+
+
+def _legend(lines: Sequence[str], width: float) -> tuple[list[tuple[float, float, str]], float]:
     """Where each name stands, and where the panels begin."""
     found: list[tuple[float, float, str]] = []
     x, y = 4.0, 35.0
@@ -72,14 +94,15 @@ def _legend_rows(lines: Sequence[str], width: float) -> tuple[list[tuple[float, 
 
 
 def _panel(
-    name: str, lines: Panel, points: Sequence[Point], colours: Mapping[str, str], size: Point, first: bool
+    name: str, lines: Panel, points: Sequence[Point], colours: Mapping[str, str], extent: Point, first: bool
 ) -> Svg:
-    wide, high = size
+    wide, high = extent
     svg = Svg(wide, high)
-    left, right, top, bottom = _TICKS, wide + _TICKS - 12, 20.0, high - 20
+    left, right, top, bottom = _TICKS, wide + _TICKS - 12, 20.0 if name else 8.0, high - 20
     x = linear_axis([p[0] for p in points], left, right, whole=True)
     y = linear_axis([p[1] for p in points], bottom, top)
-    svg.text(left, 13, shortened(name, wide - 14, 10.5), 10.5)
+    size = 10.5 if text_width(name, 10.5) <= wide - 14 else 9.0
+    svg.text(left, 13, shortened(name, wide - 14, size), size)
     _grid(svg, x, y, first)
     for line, own in lines.items():
         if len(own) > 1:
@@ -89,8 +112,14 @@ def _panel(
     return svg
 
 
+def _every_other(ticks: Sequence[float]) -> Sequence[float]:
+    """Half of the ticks, zero among them where it is one."""
+    smallest = min(range(len(ticks)), key=lambda k: abs(ticks[k]))
+    return ticks[smallest % 2 :: 2]
+
+
 def _grid(svg: Svg, x: Axis, y: Axis, first: bool) -> None:
-    ticks = y.ticks if len(y.ticks) <= 4 or y.start - y.end > 110 else y.ticks[::2]
+    ticks = y.ticks if len(y.ticks) <= 4 or y.start - y.end > 110 else _every_other(y.ticks)
     for tick, shown in zip(ticks, tick_texts(ticks), strict=True):
         svg.line((x.start, y.at(tick)), (x.end, y.at(tick)), MUTED if tick == 0 else FAINT, 0.8)
         if first:

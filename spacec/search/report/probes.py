@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from spacec.draw.svg import Point, Svg
 from spacec.search.figure import EPOCH, Figure
-from spacec.search.report.charts import Series, line_chart
-from spacec.search.report.gather import RunData
+from spacec.search.report.charts import Across, Series, line_chart
+from spacec.search.report.gather import RunData, described
 from spacec.search.report.html import Html, picture, section, tag
 from spacec.search.report.panels import panels
 
@@ -19,8 +18,6 @@ SVG = "image/svg+xml"
 Lines = dict[str, list[Point]]
 """Points by the line's name."""
 
-MOST_LINES = 8
-"""As many as there are colours; of more lines, those with the largest values are shown."""
 EPOCHS = "epoch (0: before the first step)"
 
 
@@ -37,7 +34,7 @@ class Chart:
 def probe_charts(data: RunData) -> dict[str, list[Chart]]:
     """The charts of every probe of the search, by its name; a figure without values is left out."""
     found: dict[str, list[Chart]] = {}
-    for probe, told in _described(data).items():
+    for probe, told in (described(data.search) if data.search else {}).items():
         figures = [Figure.read(values) for values in told.get("figures", ())]
         stem = f"probe-{re.sub(r'[^0-9A-Za-z-]', '_', probe)}"
         drawn = [(f"{stem}-{k}", f, _drawn(data, probe, f)) for k, f in enumerate(figures, 1)]
@@ -48,51 +45,38 @@ def probe_charts(data: RunData) -> dict[str, list[Chart]]:
 def probe_sections(data: RunData) -> list[Html]:
     """A section for each probe, and a warning for whatever probes raised, each reason once."""
     found = []
+    told = described(data.search) if data.search else {}
     for probe, charts in probe_charts(data).items():
         small = [picture(c.svg.encode(), SVG, c.title) for c in charts if not c.wide]
         wide = [picture(c.svg.encode(), SVG, c.title) for c in charts if c.wide]
         row = [tag("div", *small, class_="charts")] if small else []
         if charts:
-            note = tag("p", _described(data)[probe].get("help", ""), class_="muted")
+            note = tag("p", told[probe].get("help", ""), class_="muted")
             found.append(section(f"Probe {probe}", note, *wide, *row))
     events = data.search["events"] if data.search else ()
     failed = dict.fromkeys(e["message"] for e in events if e["kind"] == "probe failed")
     return [*found, *(tag("p", f"A probe failed. {text}", class_="warning") for text in failed)]
 
 
-def _described(data: RunData) -> dict[str, Mapping[str, Any]]:
-    events = data.search["events"] if data.search else ()
-    return {e["message"]: e["data"] for e in events if e["kind"] == "probe"}
-
-
 def _drawn(data: RunData, probe: str, figure: Figure) -> Svg | None:
-    run = data.search
-    assert run is not None, "its probes are drawn"
     x_label = EPOCHS if figure.x == EPOCH else figure.x_label or figure.x
-    if figure.table and figure.panel:
-        grid = _panels(run, probe, figure)
+    if figure.table:
+        grid = _rows(data, probe, figure)
         return panels(grid, figure.title, x_label, figure.y) if grid else None
-    lines = _rows(run, probe, figure).get((), {}) if figure.table else _metrics(run, probe, figure)
+    lines = _metrics(data, probe, figure)
     if not lines:
         return None
-    shown, left_out = strongest(lines)
-    title = figure.title + (f" ({len(shown)} largest of {len(lines)})" if left_out else "")
-    series = [Series(name, tuple(points)) for name, points in shown.items()]
-    if len(series) == 1 and not figure.table:
-        series = [Series(figure.title, series[0].points)]
-    positive = all(y > 0 for s in series for _, y in s.points)
-    return line_chart(series, title, x_label, figure.y, figure.log and positive)
+    series = [Series(name, tuple(points)) for name, points in lines.items()]
+    over_epochs = figure.x == EPOCH
+    log = figure.log and all(y > 0 and (over_epochs or x > 0) for s in series for x, y in s.points)
+    across: Across = "whole" if over_epochs else "log" if log else "linear"
+    return line_chart(series, figure.title, x_label, figure.y, log, across=across)
 
 
-def strongest(lines: Lines, most: int = MOST_LINES) -> tuple[Lines, int]:
-    """At most ``most`` lines, those with the largest last values by amount, in their order; and how many are left."""
-    ranked = sorted(lines, key=lambda name: -abs(lines[name][-1][1]))[:most]
-    return {name: points for name, points in lines.items() if name in ranked}, len(lines) - len(ranked)
-
-
-def _metrics(run: Mapping[str, Any], probe: str, figure: Figure) -> Lines:
+def _metrics(data: RunData, probe: str, figure: Figure) -> Lines:
+    assert data.search is not None, "its probes are drawn"
     values: dict[str, dict[int, float]] = {}
-    for row in run["metrics"]:
+    for row in data.search["metrics"]:
         if row["name"].startswith(f"{probe}.") and row["step"] == -1 and row["value"] is not None:
             values.setdefault(row["name"].removeprefix(f"{probe}."), {})[row["epoch"]] = row["value"]
     across = values.get(figure.x, {})
@@ -108,25 +92,34 @@ def _metrics(run: Mapping[str, Any], probe: str, figure: Figure) -> Lines:
     return found
 
 
-def _rows(run: Mapping[str, Any], probe: str, figure: Figure) -> dict[tuple[str, ...], Lines]:
+def _rows(data: RunData, probe: str, figure: Figure) -> dict[str, Lines]:
     """Lines by the entries of the key that name their panel."""
+    assert data.search is not None, "its probes are drawn"
     depth = len(figure.where)
-    found: dict[tuple[str, ...], Lines] = {}
-    for row in run["readings"]:
+    found: dict[str, Lines] = {}
+    for row in data.search["readings"]:
         place, value = tuple(row["place"]), row["value"]
         if (row["probe"], row["name"]) != (probe, figure.table) or place[:depth] != figure.where:
             continue
-        if value is None or not isfinite(value):
-            continue
-        panel, line = place[depth : depth + figure.panel], ", ".join(place[depth + figure.panel :])
-        found.setdefault(panel, {}).setdefault(line, []).append((float(row["epoch"] + 1), value))
-    return {panel: _ordered(lines, figure.lines) for panel, lines in found.items()}
+        if value is not None and isfinite(value):
+            panel, line = (", ".join(part) for part in (place[depth:][: figure.panel], place[depth:][figure.panel :]))
+            found.setdefault(panel, {}).setdefault(line, []).append((float(row["epoch"] + 1), value))
+    slots = list(data.labels)
+    candidates = list(dict.fromkeys(label for labels in data.labels.values() for label in labels))
+    ordered = {
+        panel: {line: sorted(found[panel][line]) for line in _order(found[panel], figure.lines, (*candidates, *slots))}
+        for panel in _order(found, figure.panels, slots)
+    }
+    return {panel: lines for panel, lines in ordered.items() if lines}
 
 
-def _ordered(lines: Lines, wanted: Sequence[str]) -> Lines:
-    names: Iterable[str] = (n for n in wanted if n in lines) if wanted else lines
-    return {name: sorted(lines[name]) for name in names}
+def _order(names: Iterable[str], wanted: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The wanted ones in their order; else all, in the order of the known ones, the rest with numbers as numbers."""
+    if wanted:
+        return [name for name in wanted if name in set(names)]
+    place = {name: k for k, name in enumerate(known)}
+    return sorted(names, key=lambda name: (place.get(name, len(place)), _natural(name)))
 
 
-def _panels(run: Mapping[str, Any], probe: str, figure: Figure) -> dict[str, Lines]:
-    return {" · ".join(key): lines for key, lines in _rows(run, probe, figure).items() if lines}
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

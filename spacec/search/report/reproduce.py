@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from shlex import join
 from typing import Any
 
-from spacec.search.report.gather import RunData
+from spacec.search.report.gather import RunData, described
 
 GRAMMAR = "space.space"
 _OWN_FLAGS = ("seed", "device")
@@ -26,6 +26,8 @@ def _command(run: Mapping[str, Any]) -> str:
     if search:
         words += ["--strategy", str(run["strategy"].get("name", ""))]
         words += _options("-o", run["strategy"].get("options", {}))
+        for name, told in described(run).items():
+            words += ["--probe", name, *_options("-P", {f"{name}.{k}": v for k, v in told.get("options", {}).items()})]
     else:
         words += ["--arch", next((a["text"] for a in run["architectures"] if a["role"] == "trained"), "")]
     words += _options("-o", {k: v for k, v in config.items() if k not in _OWN_FLAGS})
