@@ -137,19 +137,24 @@ class SearchContext(Course):
         """All candidates of all slots, to narrow."""
         return Scope(self.slots, self.space.paths)
 
-    def within(self, scope: Scope) -> Architecture | None:
+    def within(self, scope: Scope, known: Architecture | None = None) -> Architecture | None:
         """A valid architecture all of whose operations are left in ``scope``; ``None`` where there is none.
 
-        Whether *absent* is left does not matter: an element that a pick does not take is always allowed.
+        Whether *absent* is left does not matter: an element that a pick does not take is always allowed. ``known`` is
+        a valid architecture, given back where it will do: under constraints another may take long to find.
         """
+        if known is not None and self._inside(known, scope):
+            return known
         rates = {
             s.id: [float(k in scope[s.id] or (s.absent and k == 0) or s.edges) for k in range(s.size)]
             for s in self.slots
         }
         found = self.derive(rates)
-        chosen = self.mask_of(found)
-        left = all(chosen[s.id] is None or rates[s.id][chosen[s.id]] for s in self.slots)
-        return found if left else None
+        return found if self._inside(found, scope) else None
+
+    def _inside(self, arch: Architecture, scope: Scope) -> bool:
+        chosen = self.mask_of(arch)
+        return all((k := chosen[s.id]) is None or k in scope[s.id] or (s.absent and k == 0) for s in self.slots)
 
     def draw(self, probabilities: Mapping[str, Sequence[float] | Tensor]) -> dict[str, int]:
         """A candidate for each slot, each drawn by its slot's probabilities from :attr:`generator`.

@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "eoinas",
+            "EoiNAS: sampled paths, the least important candidate dropped stage by stage (Zhou et al., TNNLS)",
+            "spacec_eoinas.eoinas:EoiNAS",
+        )
+    ]
