@@ -9,4 +9,10 @@ SPACEC_API = (1, 1)
 
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
-    return []
+    return [
+        StrategyDescriptor(
+            "drnas",
+            "DrNAS, Dirichlet masks, progressive pruning and widening (Chen et al., ICLR 2021)",
+            "spacec_drnas.strategy:DrNAS",
+        )
+    ]
