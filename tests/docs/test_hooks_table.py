@@ -1,4 +1,4 @@
-"""docs/plugins.md names every hook with its descriptor, and every method of a strategy."""
+"""docs/plugins.md names every hook with its descriptor, and every method of a strategy and of a probe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from spacec.hooks import HOOKS
+from spacec.search.probe import Probe
 from spacec.search.strategy import Strategy
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -27,7 +28,19 @@ def test_hooks_that_nothing_calls_are_said_to_be_so() -> None:
 
 
 def test_every_method_of_a_strategy_is_in_the_table() -> None:
-    methods = {name for name in vars(Strategy) if not name.startswith("_") and callable(getattr(Strategy, name))}
-    rows = "\n".join(re.findall(r"^\| (`\w+\(.*?) \|", GUIDE, re.MULTILINE))
-    named = set(re.findall(r"`(\w+)\(", rows))
-    assert named == methods - NOT_CALLED_BY_THE_RUNNER - {"Options", "config", "OptionsBase"}
+    assert named("A strategy") == methods(Strategy) - NOT_CALLED_BY_THE_RUNNER - {"Options", "config", "OptionsBase"}
+
+
+def test_every_method_of_a_probe_is_in_its_table() -> None:
+    assert named("A probe") == methods(Probe) - {"Options"}
+
+
+def methods(cls: type) -> set[str]:
+    return {name for name in vars(cls) if not name.startswith("_") and callable(getattr(cls, name))}
+
+
+def named(section: str) -> set[str]:
+    """The methods in the table of a section."""
+    text = GUIDE.split(f"\n### {section}\n")[1].split("\n### ")[0]
+    rows = "\n".join(re.findall(r"^\| (`\w+\(.*?) \|", text, re.MULTILINE))
+    return set(re.findall(r"`(\w+)\(", rows))

@@ -9,20 +9,19 @@ By owner (a ``let`` such as ``normal``, or ``net``): skips are counted once for 
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar
 
+from spacec.ir.flat import FlatChoose
 from spacec.ir.roles import roles_by_slot
 from spacec.ir.types import TensorType
 from spacec.search.figure import Figure
+from spacec.search.owners import NET, owners
 from spacec.search.probe import Probe, Reading
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Strategy
 from spacec.search.wiring import input_types
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Slot
-
-NET = "net"
 
 
 class Derivation(Probe):
@@ -70,12 +69,13 @@ def skips_by_owner(space: SpaceLike, arch: Architecture) -> dict[str, int]:
 
 def weights_by_owner(space: SpaceLike, arch: Architecture) -> dict[str, int]:
     """How many weights ``arch`` has inside the activations of each owner, and under :data:`NET` outside all of them."""
-    owners = dict.fromkeys(d.owner for d in space.decisions)
-    patterns = {o: re.compile(rf"{re.sub(r'[^0-9A-Za-z]+', '_', o).strip('_')}(_\d+)?") for o in owners if o != NET}
-    found = dict.fromkeys((*owners, NET), 0)
-    for name, weight in space.network(arch, seed=0).named_parameters():
-        inside = [o for part in name.split(".") for o, pattern in patterns.items() if pattern.fullmatch(part)]
-        found[inside[-1] if inside else NET] += weight.numel()
+    slots = {slot.id: slot for slot in space.slots}
+    choices = (n for n in space.flat.nodes if isinstance(n, FlatChoose) and n.slot in slots)
+    cells = {choice.instance.rpartition(".")[0]: _owner(space, slots[choice.slot]) for choice in choices}
+    found = dict.fromkeys((*(d.owner for d in space.decisions), NET), 0)
+    weights = dict(space.network(arch, seed=0).named_parameters())
+    for name, place in owners(space.flat, space.slots, weights).items():
+        found[cells.get(place.cell, NET)] += weights[name].numel()
     return found
 
 
