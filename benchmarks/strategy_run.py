@@ -1,0 +1,197 @@
+"""One row of STRATEGIES.md: a search, the retraining of its pick, and what is measured of both, as a record.
+
+A record is plain JSON: the settings, what ran it, and what was found. Times are CPU seconds of this process, which
+computes with one thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import spacec
+from benchmarks.report import ROOT, commit, processor
+from spacec.hooks import installed
+from spacec.search.config import parse_search_options
+from spacec.search.context import SearchContext
+from spacec.search.curvature import top_eigenvalue
+from spacec.search.device import resolve_device
+from spacec.search.environment import environment, versions
+from spacec.search.options import parse_options
+from spacec.search.record import RunStore
+from spacec.search.runner import search
+from spacec.search.strategy import Strategy
+from spacec.search.task import Batch, OutLike, Port, Splits, Task
+from spacec.search.trainer import TrainConfig
+from spacec.search.training import train
+from spacec.search.wiring import input_types, output_types
+
+Record = dict[str, Any]
+
+HESSIAN = {"tolerance": 0.01, "products": 16, "batch": 64}
+
+
+def run(settings: Mapping[str, Any]) -> Record:
+    """The record of a row with these settings; an unsupported pair gives one that says what it lacks."""
+    torch.set_num_threads(1)
+    space = load_space(settings["space"])
+    task = Held(make_task(settings["task"]), space, settings["seed"])
+    strategy, config, training = make_strategy(settings)
+    record: Record = {"settings": dict(settings), "digest": space.digest, "ran": ran(strategy)}
+    if why := strategy.unsupported(space):
+        return {**record, "unsupported": why}
+    with RunStore(None) as store, peak() as memory:
+        began = time.process_time()
+        found = search(space, strategy, task, config, train_config=training, store=store)
+        record["search"] = {"seconds": time.process_time() - began, "memory": memory(), **_course(space, store)}
+    record["pick"] = pick(space, found.architecture)
+    if strategy.uses_supernet:
+        record["hessian"] = hessian(found.context, strategy)
+    record["retraining"] = retrain(space, found.architecture, task, training)
+    return record
+
+
+class Held(Task):
+    """A task in the form that fits ``space``, its data read once, before anything is measured."""
+
+    def __init__(self, task: Task, space: spacec.Space, seed: int) -> None:
+        self.task = task.adapt(input_types(space.flat), output_types(space.flat))
+        super().__init__(self.task.options)
+        self.name, self.metrics = self.task.name, self.task.metrics
+        self.held = self.task.splits(seed)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return self.task.inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return self.task.outputs
+
+    def splits(self, seed: int) -> Splits:
+        return self.held
+
+    def loss_terms(self, out: OutLike, batch: Batch, smoothing: float = 0.0) -> dict[str, torch.Tensor]:
+        return self.task.loss_terms(out, batch, smoothing)
+
+    def measure(self, out: OutLike, batch: Batch) -> dict[str, torch.Tensor]:
+        return self.task.measure(out, batch)
+
+
+def load_space(settings: Mapping[str, Any]) -> spacec.Space:
+    return spacec.load(ROOT / settings["file"], **settings["parameters"])
+
+
+def make_task(settings: Mapping[str, Any]) -> Task:
+    task: Task = installed().find("spacec_tasks", settings["name"]).load()(settings["options"])
+    return task
+
+
+def make_strategy(settings: Mapping[str, Any]) -> tuple[Strategy, Any, TrainConfig]:
+    """The strategy, the search's settings and those of a training."""
+    own = settings["strategy"]
+    seed = {"seed": str(settings["seed"]), "device": "cpu"}
+    cls: Any = installed().find("spacec_strategies", own["name"]).load()
+    texts = {**own["options"], **seed}
+    options, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{own['name']}'")
+    return cls(options), config, parse_options(TrainConfig, {**settings["training"], **seed}, "training")
+
+
+def ran(*objects: object) -> Record:
+    """Versions and machine."""
+    return {
+        "versions": versions(*objects),
+        "environment": {**environment(resolve_device("cpu")), "processor": processor()},
+        "commit": commit(),
+    }
+
+
+def pick(space: spacec.Space, arch: spacec.Architecture) -> Record:
+    return {"text": arch.text(), "params": space.params(arch), "skips": skips(space, arch)}
+
+
+def skips(space: spacec.Space, arch: spacec.Architecture) -> int:
+    """How many slots of an architecture took the candidate named skip."""
+    labels = {slot.id: slot.labels for slot in space.slots}
+    taken = ((slot, at) for slot, at in space.mask(arch).items() if at is not None)
+    return sum(labels[slot][int(at)] == "skip" for slot, at in taken)
+
+
+def retrain(space: spacec.Space, arch: spacec.Architecture, task: Task, config: TrainConfig) -> Record:
+    """Train from scratch, judge on the test split; the course by epoch in short."""
+    with RunStore(None) as store:
+        began = time.process_time()
+        found = train(space, arch, task, config, store=store)
+        seconds = time.process_time() - began
+        (ran,) = store.runs()
+        metric = task.metrics[0].name
+        course = {name: curve(store, ran["id"], "valid", name) for name in ("train_loss", metric)}
+    return {"seconds": seconds, "epoch": found.epoch, "test": dict(found.test), "epochs": course}
+
+
+def hessian(ctx: SearchContext, strategy: Strategy) -> Record:
+    """The largest eigenvalue of the validation loss's Hessian in the logits of the soft mask at the search's end.
+
+    The logits are log p of the strategy's probabilities p (uniform for one that has none): for a softmax these are its
+    own logits up to constants, which the softmax does not see, so the value is RobustDARTS'. One batch of the arch
+    split, norms in training mode, and the supernet that the search has left.
+    """
+    given = strategy.probabilities() or {slot.id: [1.0 / slot.size] * slot.size for slot in ctx.slots}
+    shares = {slot: torch.tensor(p, dtype=torch.float32) for slot, p in given.items()}
+    logits = {slot: p.clamp_min(1e-12).log().requires_grad_() for slot, p in shares.items()}
+    batch = ctx.splits.arch.fetch(range(HESSIAN["batch"]), torch.Generator(), train=False)
+
+    def loss() -> torch.Tensor:
+        mask = {slot: shares[slot].sum() * t.softmax(0) for slot, t in logits.items()}
+        return ctx.loss(ctx.forward(batch, mask), batch)
+
+    with ctx.mode(training=True):
+        value = top_eigenvalue(
+            loss, list(logits.values()), tolerance=HESSIAN["tolerance"], products=HESSIAN["products"],
+            module=ctx.supernet,
+        )  # fmt: skip
+    return {"value": value.value, "residual": value.residual, "products": value.products, "exact": value.exact}
+
+
+def curve(store: RunStore, number: int, phase: str, name: str) -> list[float]:
+    """A value by epoch."""
+    return [float(f"{row['value']:.5g}") for row in store.metrics(number, phase, name) if row["step"] == -1]
+
+
+def _course(space: spacec.Space, store: RunStore) -> Record:
+    """The search by epoch: training loss, and skips and weights of what would have been derived."""
+    (ran,) = store.runs()
+    derived = [a for a in store.architectures(ran["id"]) if a["role"] == "derived"]
+    return {
+        "trials": len(store.trials(ran["id"])),
+        "epochs": {
+            "train_loss": curve(store, ran["id"], "search", "train_loss"),
+            "skips": [skips(space, space.architecture(a["text"])) for a in derived],
+            "params": [a["costs"]["params"] for a in derived],
+        },
+    }
+
+
+@contextmanager
+def peak() -> Iterator[Any]:
+    """A function for the MiB that this process has taken at most since the ``with`` began, beyond what it held then.
+
+    Linux only; elsewhere the function gives ``None``.
+    """
+    status = Path("/proc/self/status")
+
+    def held(name: str) -> float:
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith(name))
+        return int(line.split()[1]) / 1024
+
+    if not status.exists():
+        yield lambda: None
+        return
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest mark starts anew
+    before = held("VmRSS:")
+    yield lambda: round(held("VmHWM:") - before, 1)
