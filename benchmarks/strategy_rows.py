@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 SEEDS = (0, 1, 2)
 EPOCHS = 10
+TABLE = "fashion-mnist"
+"""The task of the recorded comparison."""
+BASELINE = "random-trials"
+"""The line that the others are compared with."""
 
 SPACES: Mapping[str, Mapping[str, Any]] = {
     "nas_bench_201": {"C": 4, "N": 1, "channels": 1, "size": [16, 16]},
@@ -22,12 +27,14 @@ TITLES = {
     "nas_bench_201": "NAS-Bench-201's skeleton, one cell per stage, C = 4",
     "robust_darts": "RobustDARTS' S2, three cells, C = 4",
 }
-TASKS: Mapping[str, Mapping[str, str]] = {"fashion-mnist": {"train": "0.1"}, "mnist": {}}
+TASKS: Mapping[str, Mapping[str, str]] = {TABLE: {"train": "0.1"}, "mnist": {}}
 SEARCH = {"epochs": str(EPOCHS), "steps": "10", "batch_size": "64", "lr": "0.1", "eval_batches": "4"}
 TRAINING = {"epochs": "16", "batch_size": "64", "steps": "25", "lr": "0.1"}
+QUICK = {"search": {"epochs": "3", "steps": "5"}, "training": {"epochs": "3", "steps": "10"}}
+"""What the row on MNIST has instead: it shows that a record can be made again, and takes seconds."""
 
 TRAVEL = 50
-"""Adam moves a logit by at most about its rate in a step; 100 steps stand for DARTS' 19,500."""
+"""Adam moves a logit by at most about its rate in a step, and 100 steps stand for DARTS' 19,500."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +49,44 @@ class Entry:
     shortened: str = ""
 
 
-def _adam(rate: float, **more: object) -> dict[str, str]:
-    """A paper's rate of Adam for the logits, times :data:`TRAVEL`."""
-    return {"arch_lr": f"{rate * TRAVEL:g}", **{name: str(value) for name, value in more.items()}}
+def _adam(rate: float, warm_up: float = 0.0, **more: object) -> dict[str, str]:
+    """A paper's rate of Adam for the logits, times :data:`TRAVEL`, and its share of epochs before they are trained."""
+    start = {"arch_from": str(ceil(warm_up * EPOCHS - 1e-9))} if warm_up else {}
+    return {"arch_lr": f"{rate * TRAVEL:g}", **start, **{name: str(value) for name, value in more.items()}}
 
 
 ENTRIES: Mapping[str, Entry] = {
     "uniform": Entry(None, {}, "no search: one architecture drawn uniformly"),
-    "random-trials": Entry(
+    BASELINE: Entry(
         "random",
-        {"mode": "trials", "samples": "4", "trial_epochs": "8"},
-        "4 architectures, each trained alone for half of the retraining's epochs; the best on the arch split is picked",
+        {"mode": "trials", "samples": "3", "trial_epochs": "6"},
+        "3 architectures, each trained alone for 6 epochs, which takes as long as first-order DARTS",
     ),
-    "random": Entry("random", {"samples": "100", "first_batches": "2"}, "100 samples rated instead of 1,000"),
+    "random": Entry("random", {"samples": "100", "first_batches": "2"}, "100 samples rated, not 1,000"),
     "darts": Entry("darts", _adam(3e-4)),
+    "darts-2": Entry("darts", _adam(3e-4, order=2)),
+    "pc-darts": Entry("pc-darts", _adam(6e-4, 15 / 50, partial=2), "K = 2, not 4: there are 4 channels"),
+    "gdas": Entry("gdas", _adam(3e-4)),
+    "snas": Entry("snas", _adam(3e-4)),
+    "dsnas": Entry("dsnas", _adam(3e-4)),
+    "gaea": Entry("gaea", {"arch_from": "2"}),
+    "darts-aer": Entry("darts-aer", _adam(3e-4)),
+    "robust-darts": Entry(
+        "robust-darts",
+        _adam(3e-4, order=1, window=1, delta=1, start=2, products=16, tolerance=0.01),
+        "first order; windows of 1 epoch, not 5; the eigenvalue to 1 %",
+    ),
+    "clearer": Entry("clearer", _adam(3e-4, 10 / 200)),
+    "zarts": Entry(
+        "zarts",
+        {"arch_from": "2", "arch_every": "5", "inner_steps": "4", "sigma": "0.2"},
+        "4 inner steps, not 10; an update every 5 steps, not 10; sigma 0.2, as its script for S1 to S4",
+    ),
 }
 
 LEFT_OUT = {
-    "evolution": "it trains or asks for architectures one by one: see EVOLUTION.md",
-    "prior": "an example",
+    "evolution": "asks for architectures one by one: see EVOLUTION.md",
+    "cheapest": "an example to copy from",
 }
 """Installed strategies that the table does not have, and why."""
 
@@ -81,20 +107,54 @@ class Row:
     def settings(self) -> dict[str, Any]:
         """Everything that decides what the row computes, as JSON has it."""
         entry = ENTRIES[self.entry]
+        quick = QUICK if self.task == "mnist" else {"search": {}, "training": {}}
         return {
             "space": {"file": f"grammars/{self.space}.space", "parameters": dict(SPACES[self.space])},
             "task": {"name": self.task, "options": dict(TASKS[self.task])},
-            "strategy": {"name": entry.strategy, "options": {**SEARCH, **entry.options}},
-            "training": dict(TRAINING),
+            "strategy": {"name": entry.strategy, "options": {**SEARCH, **entry.options, **quick["search"]}},
+            "training": {**TRAINING, **quick["training"]},
             "seed": self.seed,
         }
 
 
-def rows() -> list[Row]:
-    """Those of the recorded table, then the one that CI makes again."""
-    table = [Row("fashion-mnist", s, e, seed) for s in SPACES for seed in SEEDS for e in ENTRIES]
-    return [*table, CHECKED]
+PAIR_SEEDS = (0, 1, 2, 3, 4)
+ARMS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "paper": ("By the paper, with the complexity loss", {}),
+    "released": ("As the released code, without the complexity loss", {"complexity": "false"}),
+}
+"""Titles and options."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """CLEARER's pick and random architectures of its size, all trained alike: one seed."""
+
+    arm: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"denoise.clearer.{self.arm}.{self.seed}"
+
+    def settings(self) -> dict[str, Any]:
+        adam = {"optimizer": "adam", "weight_decay": "0", "batch_size": "8"}
+        search = {"epochs": "8", "steps": "12", "lr": "0.003", "arch_from": "2", "arch_lr": "0.02", "eval_batches": "2"}
+        return {
+            "space": {"file": "grammars/clearer.space", "parameters": {"width": 4, "residual": 1, "init": 0.05}},
+            "task": {"name": "denoise", "options": {"patch": "32", "patches": "400"}},
+            "strategy": {"name": "clearer", "options": {**adam, **search, **ARMS[self.arm][1]}},
+            "training": {**adam, "lr": "0.01", "epochs": "10", "steps": "60", "recalibrate": "20", "eval_every": "5"},
+            "random": {"count": 2, "tolerance": 0.1},
+            "seed": self.seed,
+        }
 
 
 CHECKED = Row("mnist", "nas_bench_201", "darts", 0)
 """On data that the tests have, so that every run of them makes it again."""
+
+
+def rows() -> list[Row | Pair]:
+    """Those of the recorded tables, then the one that CI makes again."""
+    table = [Row(TABLE, s, e, seed) for seed in SEEDS for s in SPACES for e in ENTRIES]
+    pairs = [Pair(arm, seed) for seed in PAIR_SEEDS for arm in ARMS]
+    return [*table, *pairs, CHECKED]

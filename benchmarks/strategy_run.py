@@ -6,9 +6,13 @@ computes with one thread.
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +21,14 @@ import torch
 import spacec
 from benchmarks.report import ROOT, commit, processor
 from spacec.hooks import installed
-from spacec.search.config import parse_search_options
+from spacec.search.config import SearchConfig, parse_search_options
 from spacec.search.context import SearchContext
 from spacec.search.curvature import top_eigenvalue
-from spacec.search.device import resolve_device
-from spacec.search.environment import environment, versions
+from spacec.search.environment import versions
 from spacec.search.options import parse_options
 from spacec.search.record import RunStore
 from spacec.search.runner import search
+from spacec.search.seeds import stable_seed
 from spacec.search.strategy import Strategy
 from spacec.search.task import Batch, OutLike, Port, Splits, Task
 from spacec.search.trainer import TrainConfig
@@ -41,19 +45,53 @@ def run(settings: Mapping[str, Any]) -> Record:
     torch.set_num_threads(1)
     space = load_space(settings["space"])
     task = Held(make_task(settings["task"]), space, settings["seed"])
-    strategy, config, training = make_strategy(settings)
-    record: Record = {"settings": dict(settings), "digest": space.digest, "ran": ran(strategy)}
-    if why := strategy.unsupported(space):
-        return {**record, "unsupported": why}
+    training = parse_options(TrainConfig, {**settings["training"], **_run_of(settings)}, "training")
+    record: Record = {"settings": dict(settings), "digest": space.digest}
+    if settings["strategy"]["name"] is None:
+        arch = space.sample(1, seed=stable_seed(settings["seed"], "uniform"))[0]
+        record |= {"ran": ran(), "search": None}
+    else:
+        strategy, config = make_strategy(settings)
+        record["ran"] = ran(strategy)
+        if why := strategy.unsupported(space):
+            return {**record, "unsupported": why}
+        arch, found = searched(space, strategy, task, config, training)
+        record |= found
+    record["pick"] = pick(space, arch)
+    record["retraining"] = retrain(space, arch, task, training)
+    if "random" in settings:
+        others = of_equal_size(space, arch, settings["random"], settings["seed"])
+        record["random"] = [
+            {"pick": pick(space, other), "retraining": retrain(space, other, task, training)} for other in others
+        ]
+    return record
+
+
+def searched(
+    space: spacec.Space, strategy: Strategy, task: Task, config: SearchConfig, training: TrainConfig
+) -> tuple[spacec.Architecture, Record]:
+    """What a search finds, and its time, memory, course and curvature."""
     with RunStore(None) as store, peak() as memory:
         began = time.process_time()
         found = search(space, strategy, task, config, train_config=training, store=store)
-        record["search"] = {"seconds": time.process_time() - began, "memory": memory(), **_course(space, store)}
-    record["pick"] = pick(space, found.architecture)
-    if strategy.uses_supernet:
-        record["hessian"] = hessian(found.context, strategy)
-    record["retraining"] = retrain(space, found.architecture, task, training)
-    return record
+        record = {"seconds": round(time.process_time() - began, 2), "memory": memory(), **_course(space, store)}
+    curvature = {"hessian": hessian(found.context, strategy)} if strategy.uses_supernet else {}
+    return found.architecture, {"search": record, **curvature}
+
+
+def of_equal_size(
+    space: spacec.Space, arch: spacec.Architecture, wanted: Mapping[str, Any], seed: int
+) -> list[spacec.Architecture]:
+    """Distinct architectures other than ``arch``, drawn uniformly among those with about as many weights.
+
+    ``wanted``: how many (``count``), and by what share their number of weights may differ (``tolerance``).
+    """
+    params = space.params(arch)
+    least, most = ceil(params * (1 - wanted["tolerance"])), int(params * (1 + wanted["tolerance"]))
+    near = space.where(f"params >= {least} and params <= {most}")
+    drawn = near.sample(20 * wanted["count"], seed=stable_seed(seed, "equal size"))
+    distinct = dict.fromkeys(other.text() for other in drawn if other.text() != arch.text())
+    return [space.architecture(text) for text in list(distinct)[: wanted["count"]]]
 
 
 class Held(Task):
@@ -92,23 +130,34 @@ def make_task(settings: Mapping[str, Any]) -> Task:
     return task
 
 
-def make_strategy(settings: Mapping[str, Any]) -> tuple[Strategy, Any, TrainConfig]:
-    """The strategy, the search's settings and those of a training."""
+def make_strategy(settings: Mapping[str, Any]) -> tuple[Strategy, SearchConfig]:
+    """The strategy, and the settings of its search."""
     own = settings["strategy"]
-    seed = {"seed": str(settings["seed"]), "device": "cpu"}
     cls: Any = installed().find("spacec_strategies", own["name"]).load()
-    texts = {**own["options"], **seed}
+    texts = {**own["options"], **_run_of(settings)}
     options, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{own['name']}'")
-    return cls(options), config, parse_options(TrainConfig, {**settings["training"], **seed}, "training")
+    return cls(options), config
+
+
+def _run_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {"seed": str(settings["seed"]), "device": "cpu"}
 
 
 def ran(*objects: object) -> Record:
     """Versions and machine."""
-    return {
-        "versions": versions(*objects),
-        "environment": {**environment(resolve_device("cpu")), "processor": processor()},
-        "commit": commit(),
-    }
+    machine = {"processor": processor(), "kind": kind(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    return {"versions": versions(*objects), "machine": machine, "commit": commit()}
+
+
+def kind() -> str:
+    """Machines of one kind compute bit for bit the same: what the processor can do, in short."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    able = blake2b(flags.encode(), digest_size=4).hexdigest()
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {able}"
 
 
 def pick(space: spacec.Space, arch: spacec.Architecture) -> Record:
@@ -131,7 +180,7 @@ def retrain(space: spacec.Space, arch: spacec.Architecture, task: Task, config: 
         (ran,) = store.runs()
         metric = task.metrics[0].name
         course = {name: curve(store, ran["id"], "valid", name) for name in ("train_loss", metric)}
-    return {"seconds": seconds, "epoch": found.epoch, "test": dict(found.test), "epochs": course}
+    return {"seconds": round(seconds, 2), "epoch": found.epoch, "test": dict(found.test), "epochs": course}
 
 
 def hessian(ctx: SearchContext, strategy: Strategy) -> Record:
