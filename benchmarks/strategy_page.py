@@ -7,8 +7,8 @@ from statistics import mean, stdev
 from string import Template
 from typing import Any
 
-from benchmarks.report import HERE
 from benchmarks.intervals import concordance, interval, ranks
+from benchmarks.report import HERE
 from benchmarks.strategy_rows import (
     ARMS,
     BASELINE,

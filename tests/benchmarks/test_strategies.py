@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.report import HERE
 from benchmarks.intervals import concordance, interval, ranks
+from benchmarks.report import HERE
 from benchmarks.strategies import path_of, records
 from benchmarks.strategy_page import page
 from benchmarks.strategy_pictures import pictures

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import log10
-from pathlib import Path
+from pathlib import Path as FilePath
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacec_clearer.losses import (
     architecture_loss,
@@ -24,7 +25,10 @@ from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
 from spacec.search.record import NullRecorder
 from spacec.search.runner import search
+from spacec.search.strategy import Path
+from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 SPACE = spacec.loads("""
@@ -55,6 +59,7 @@ def test_the_losses_at_zero_are_the_oracles() -> None:
     assert float(complexity_loss(alphas, weights)) == pytest.approx(0.5)
 
 
+@settings(deadline=None)  # the first call loads kernels
 @given(st.lists(st.floats(-8, 8), min_size=2, max_size=8))
 def test_the_entropies_are_the_formula(values: list[float]) -> None:
     p = torch.tensor(values, dtype=torch.float64).softmax(0)
@@ -149,6 +154,34 @@ def test_the_papers_settings_are_the_defaults() -> None:
     assert (options.arch_lr, options.arch_betas, options.arch_weight_decay) == (3e-4, (0.5, 0.999), 1e-3)
 
 
+def test_logits_are_trained_before_every_weight_step_from_their_epoch_on() -> None:
+    """``arch_from`` epochs of warm-up, then one architecture step on a fresh batch before each weight step."""
+    order: list[tuple[str, int, bytes]] = []
+
+    class Watched(Clearer):
+        def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
+            order.append(("arch", self.ctx.epoch, val_batch.inputs["x"].numpy().tobytes()))
+            return super().arch_step(train_batch, val_batch)
+
+        def masks(self, step: int) -> Sequence[Path]:
+            order.append(("weights", self.ctx.epoch, b""))
+            return super().masks(step)
+
+    started = Watched()
+    search(SPACE, started, TASK, strategy_config(Clearer.config, {"epochs": 3, "steps": 2, "arch_from": 1}))
+    warm_up, searched = order[:2], order[2:]
+    assert [kind for kind, _, _ in warm_up] == ["weights"] * 2
+    assert [kind for kind, _, _ in searched] == ["arch", "weights"] * 4
+    assert [epoch for _, epoch, _ in order] == [0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    assert len({batch for kind, _, batch in searched if kind == "arch"}) == 4
+
+
+def test_it_conforms() -> None:
+    assert not conformance.require(SPACE, Clearer).unsupported
+    sized = spacec.load(FilePath(__file__).resolve().parents[3] / "grammars" / "tabular.space", preset="tiny")
+    assert "decides sizes" in conformance.require(sized, Clearer).unsupported
+
+
 def test_the_descriptor_names_the_class() -> None:
     import spacec_clearer
 
@@ -157,7 +190,7 @@ def test_the_descriptor_names_the_class() -> None:
 
 
 def test_the_papers_complexities_come_out_of_its_space() -> None:
-    space = spacec.load(Path(__file__).parents[3] / "grammars" / "clearer.space")
+    space = spacec.load(FilePath(__file__).parents[3] / "grammars" / "clearer.space")
     task = Synthetic().adapt(space.inputs, space.outputs)
     ctx = SearchContext(space, task, SearchConfig(), TrainConfig(), torch.device("cpu"), NullRecorder())
     costs = candidate_costs(ctx, "params")
