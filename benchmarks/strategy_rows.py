@@ -69,8 +69,18 @@ ENTRIES: Mapping[str, Entry] = {
     "gdas": Entry("gdas", _adam(3e-4)),
     "snas": Entry("snas", _adam(3e-4)),
     "dsnas": Entry("dsnas", _adam(3e-4)),
+    "proxylessnas": Entry(
+        "proxylessnas",
+        _adam(1e-3, 40 / 160, arch_every=1, warmup_rate=0.1),
+        "an update every step, not every 5; the warm-up at the common rate",
+    ),
     "gaea": Entry("gaea", {"arch_from": "2"}),
     "darts-aer": Entry("darts-aer", _adam(3e-4)),
+    "eoinas": Entry(
+        "eoinas",
+        _adam(6e-4, 20 / 160, stage=2, tau_decay=0.536),
+        "stages of 2 epochs, not 20; the temperature falls as far in 8 epochs as in 140",
+    ),
     "robust-darts": Entry(
         "robust-darts",
         _adam(3e-4, order=1, window=1, delta=1, start=2, products=16, tolerance=0.01),

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from spacec_probes.derivation import skips_by_owner
+from spacec_probes.hessian import Hessian
 
 import spacec
 from benchmarks.report import ROOT, commit, processor
 from spacec.hooks import installed
 from spacec.search.config import SearchConfig, parse_search_options
 from spacec.search.context import SearchContext
-from spacec.search.curvature import top_eigenvalue
 from spacec.search.environment import versions
 from spacec.search.options import parse_options
 from spacec.search.record import RunStore
@@ -37,7 +38,7 @@ from spacec.search.wiring import input_types, output_types
 
 Record = dict[str, Any]
 
-HESSIAN = {"tolerance": 0.01, "products": 16, "batch": 64}
+HESSIAN = {"tolerance": "0.01", "products": "16"}
 
 
 def run(settings: Mapping[str, Any]) -> Record:
@@ -165,10 +166,8 @@ def pick(space: spacec.Space, arch: spacec.Architecture) -> Record:
 
 
 def skips(space: spacec.Space, arch: spacec.Architecture) -> int:
-    """How many slots of an architecture took the candidate named skip."""
-    labels = {slot.id: slot.labels for slot in space.slots}
-    taken = ((slot, at) for slot, at in space.mask(arch).items() if at is not None)
-    return sum(labels[slot][int(at)] == "skip" for slot, at in taken)
+    """How many slots of an architecture give their input, as the probe ``derivation`` counts them."""
+    return sum(skips_by_owner(space, arch).values())
 
 
 def retrain(space: spacec.Space, arch: spacec.Architecture, task: Task, config: TrainConfig) -> Record:
@@ -184,27 +183,11 @@ def retrain(space: spacec.Space, arch: spacec.Architecture, task: Task, config: 
 
 
 def hessian(ctx: SearchContext, strategy: Strategy) -> Record:
-    """The largest eigenvalue of the validation loss's Hessian in the logits of the soft mask at the search's end.
-
-    The logits are log p of the strategy's probabilities p (uniform for one that has none): for a softmax these are its
-    own logits up to constants, which the softmax does not see, so the value is RobustDARTS'. One batch of the arch
-    split, norms in training mode, and the supernet that the search has left.
-    """
-    given = strategy.probabilities() or {slot.id: [1.0 / slot.size] * slot.size for slot in ctx.slots}
-    shares = {slot: torch.tensor(p, dtype=torch.float32) for slot, p in given.items()}
-    logits = {slot: p.clamp_min(1e-12).log().requires_grad_() for slot, p in shares.items()}
-    batch = ctx.splits.arch.fetch(range(HESSIAN["batch"]), torch.Generator(), train=False)
-
-    def loss() -> torch.Tensor:
-        mask = {slot: shares[slot].sum() * t.softmax(0) for slot, t in logits.items()}
-        return ctx.loss(ctx.forward(batch, mask), batch)
-
+    """The probe ``hessian`` once, on the supernet and the mask with which the search ended."""
+    probe = Hessian(HESSIAN)
     with ctx.mode(training=True):
-        value = top_eigenvalue(
-            loss, list(logits.values()), tolerance=HESSIAN["tolerance"], products=HESSIAN["products"],
-            module=ctx.supernet,
-        )  # fmt: skip
-    return {"value": value.value, "residual": value.residual, "products": value.products, "exact": value.exact}
+        probe.setup(ctx, strategy)
+        return dict(probe.on_epoch_end(ctx.epochs))
 
 
 def curve(store: RunStore, number: int, phase: str, name: str) -> list[float]:

@@ -83,10 +83,6 @@ def test_random_architectures_of_equal_size() -> None:
 def test_skips_are_counted_where_they_were_taken() -> None:
     space = load_space({"file": "grammars/nas_bench_201.space", "parameters": {"C": 4, "N": 1}})
     assert skips(space, space.architecture(f"{space.digest}:cell=skip,none,skip,conv1,pool,conv3")) == 2
-    reduced = load_space({"file": "grammars/robust_darts.space", "parameters": {"C": 4, "layers": 3}})
-    for arch in reduced.sample(20, seed=0):
-        taken = arch.text().replace("=", ",").replace(":", ",").split(",")
-        assert skips(reduced, arch) == taken.count("skip")
 
 
 def test_the_statistics_against_known_values() -> None:

@@ -176,10 +176,11 @@ def test_logits_are_trained_before_every_weight_step_from_their_epoch_on() -> No
     assert len({batch for kind, _, batch in searched if kind == "arch"}) == 4
 
 
-def test_it_conforms() -> None:
-    assert not conformance.require(SPACE, Clearer).unsupported
-    sized = spacec.load(FilePath(__file__).resolve().parents[3] / "grammars" / "tabular.space", preset="tiny")
-    assert "decides sizes" in conformance.require(sized, Clearer).unsupported
+@pytest.mark.parametrize("grammar", ["points", "tabular"])
+def test_it_conforms(grammar: str) -> None:
+    shipped = FilePath(__file__).resolve().parents[3] / "grammars" / f"{grammar}.space"
+    space = SPACE if grammar == "points" else spacec.load(shipped, preset="tiny")
+    assert not conformance.require(space, Clearer).unsupported
 
 
 def test_the_descriptor_names_the_class() -> None:
