@@ -138,6 +138,13 @@ def test_a_kernel_without_second_derivative_is_differenced_and_said() -> None:
     assert torch.equal(a.detach(), torch.tensor([0.3, -0.8, 0.5], dtype=torch.float64))
 
 
+def test_attention_is_differentiated_twice() -> None:
+    """Its fused kernels have no second derivative; the plain form has."""
+    a = symmetric(8, 5)[None, None].requires_grad_()
+    found = top_eigenvalue(lambda: F.scaled_dot_product_attention(a, a, a).pow(2).sum(), [a], tolerance=1e-9)
+    assert found.exact
+
+
 def test_what_has_no_curvature_has_none() -> None:
     a, unused = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
     assert top_eigenvalue(lambda: a.sum(), [a, unused]).value == 0.0

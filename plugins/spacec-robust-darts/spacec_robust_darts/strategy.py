@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from spacec_darts.strategy import DARTS, DARTSOptions
 from torch import Tensor
@@ -67,6 +67,7 @@ class RobustDARTS(DARTS):
     Options = RobustDARTSOptions
     options: RobustDARTSOptions
     config = {"batch_size": 64, "drop_path": 0.2}  # noqa: RUF012  # declared ClassVar by the base
+    tiny: ClassVar[Mapping[str, object]] = {"mode": "ada", "window": 1, "delta": 1, "factor": 0.0, "start": 0}
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)

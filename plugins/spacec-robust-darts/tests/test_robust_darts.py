@@ -23,6 +23,7 @@ from spacec.search.context import SearchContext
 from spacec.search.progress import Progress
 from spacec.search.record import RunStore
 from spacec.search.runner import SearchResult, search
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 SPACE = spacec.loads("""
@@ -293,6 +294,22 @@ def test_the_papers_settings_are_the_defaults() -> None:
     assert (options.order, options.mode, options.which) == (2, "es", "largest")
     assert (options.window, options.delta, options.factor, options.start) == (5, 4, 1.3, 10)
     assert (options.decay_factor, options.decay_max) == (3.0, 0.0243)
+
+
+CELLS = spacec.loads("""
+space cells(width = 4)
+input  x: [width]
+output y: [3]
+default pick(absent = 1)
+let cell(_) = dag(a) { return sum(pick 1 from [a, a >> relu]: lin: linear(width) >> tanh | skip: identity) }
+net = cell(0) >> cell(1) >> linear(3)
+""")
+
+
+@pytest.mark.parametrize("space", [SPACE, CELLS])
+@pytest.mark.parametrize("mode", ["es", "ada"])
+def test_it_conforms_also_through_the_criterion(space: Any, mode: str) -> None:
+    conformance.require(space, RobustDARTS, {**RobustDARTS.tiny, "mode": mode}, {"epochs": 4, "steps": 2})
 
 
 def test_a_wrong_mode_says_what_is_allowed() -> None:
