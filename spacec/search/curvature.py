@@ -11,8 +11,8 @@ distance at most ``residual`` = ||H y - t y|| from an eigenvalue of H. From a ra
 one, the eigenvalue asked for as soon as m reaches the number of distinct eigenvalues; before, t lies within the
 extreme eigenvalues of H.
 
-Of the ops of the language ``hardsigmoid`` lacks a second derivative in torch (so the spaces mnasnet, ofa and cream), and
-fused attention, which is avoided: its plain form runs here. In modules of a user's own, cuDNN's recurrent layers do.
+Of the ops of the language ``hardsigmoid`` lacks a second derivative in torch (so the spaces mnasnet, ofa and cream),
+and fused attention, which is avoided: its plain form runs here. In modules of a user's own, cuDNN's recurrent layers do.
 """
 
 from __future__ import annotations
