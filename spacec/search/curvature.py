@@ -12,7 +12,8 @@ one, the eigenvalue asked for as soon as m reaches the number of distinct eigenv
 extreme eigenvalues of H.
 
 Of the ops of the language ``hardsigmoid`` lacks a second derivative in torch (so the spaces mnasnet, ofa and cream),
-and fused attention, which is avoided: its plain form runs here. In modules of a user's own, cuDNN's recurrent layers do.
+and fused attention, which is avoided: its plain form runs here. In modules of a user's own, so do cuDNN's recurrent
+layers.
 """
 
 from __future__ import annotations
