@@ -1,7 +1,8 @@
 """What the candidates of a choice do, told by the laws of their ops and never by their labels.
 
 ``absent``: there is nothing. ``zero``: it gives zeros, so that in a sum it counts for nothing (*none* of DARTS).
-``identity``: it gives the choice's input (a skip connection). ``op``: anything else, a factorised reduction included.
+``identity``: ops that are the identity give the choice's input (a skip connection). ``op``: anything else, a factorised
+reduction and the ways out of a depth included.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from spacec.ir.conditions import Has, Is, conjuncts
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, sources_of
 
 Role = Literal["absent", "zero", "identity", "op"]
 
@@ -20,8 +21,13 @@ NOTHING: tuple[Role, ...] = ("absent", "zero")
 
 def roles(flat: FlatGraph) -> Mapping[tuple[str, str], tuple[Role, ...]]:
     """The role of every candidate, by (slot, instance), in the order of the slot's labels."""
-    found = ((n, tuple(_role(flat, n, a) for a in n.alternatives)) for n in flat.nodes if isinstance(n, FlatChoose))
-    return {(choice.slot, choice.instance): told for choice, told in found}
+    choices = (node for node in flat.nodes if isinstance(node, FlatChoose))
+    return {(choice.slot, choice.instance): roles_of(flat, choice) for choice in choices}
+
+
+def roles_of(flat: FlatGraph, choice: FlatChoose) -> tuple[Role, ...]:
+    """The role of every candidate of one choice."""
+    return tuple(_role(flat, choice, alternative) for alternative in choice.alternatives)
 
 
 def roles_by_slot(flat: FlatGraph) -> Mapping[str, tuple[Role, ...]]:
@@ -36,12 +42,22 @@ def roles_by_slot(flat: FlatGraph) -> Mapping[str, tuple[Role, ...]]:
 def _role(flat: FlatGraph, choice: FlatChoose, alternative: int | None) -> Role:
     if alternative is None:
         return "absent"
-    node = flat.nodes[alternative]
-    while isinstance(node, FlatOp) and _is_identity(flat, node):
-        node = flat.nodes[node.inputs[0]]
+    index = _behind_identities(flat, alternative)
+    node = flat.nodes[index]
     if isinstance(node, FlatOp) and node.spec.laws.zero:
         return "zero"
-    return "op" if _inside(choice, node) else "identity"
+    if index == alternative or (_inside(choice, node) and not _read_by_others(flat, choice, alternative, index)):
+        return "op"
+    return "identity"
+
+
+def _behind_identities(flat: FlatGraph, index: int) -> int:
+    """The node that identity ops hand on."""
+    node = flat.nodes[index]
+    while isinstance(node, FlatOp) and _is_identity(flat, node):
+        (index,) = node.inputs
+        node = flat.nodes[index]
+    return index
 
 
 def _is_identity(flat: FlatGraph, op: FlatOp) -> bool:
@@ -56,3 +72,17 @@ def _inside(choice: FlatChoose, node: FlatNode) -> bool:
     if isinstance(node, FlatInput):
         return False
     return any(isinstance(c, Is | Has) for c in conjuncts(node.guard) - conjuncts(choice.guard))
+
+
+def _read_by_others(flat: FlatGraph, choice: FlatChoose, alternative: int, source: int) -> bool:
+    """Whether another candidate is ``source``, or reads it, directly or by way of others."""
+    waiting = [a for a in choice.alternatives if a is not None and a != alternative]
+    seen: set[int] = set()
+    while waiting:
+        index = waiting.pop()
+        if index == source:
+            return True
+        if index > source and index not in seen:
+            seen.add(index)
+            waiting.extend(sources_of(flat.nodes[index]))
+    return False

@@ -1,8 +1,7 @@
 """Dropout on the skips among candidates, so that a search does not fall for what needs no training (P-DARTS, EoiNAS).
 
-A *skip* is a candidate that gives what the choice is made on, as it is: ops whose law is to be the identity, on a
-tensor that another candidate of the same choice reads too. Strided skips, which compute, are none; nor is an element
-that a pick can take or leave, having no other candidate.
+A *skip* is a candidate that gives what the choice is made on, as it is (:mod:`spacec.ir.roles`). Strided skips, which
+compute, are none; nor is an element that a pick can take or leave, having no other candidate.
 
 Assumes a flat graph. Guarantees slots, instances and keys as they were, but for the dropouts, whose keys begin with
 :data:`PREFIX`. Their rate is zero until :func:`spacec.lower.helpers.set_skip_dropout` says otherwise.
@@ -12,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatNode, FlatOp, sources_of, with_sources
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatNode, FlatOp, with_sources
+from spacec.ir.roles import roles_of
 from spacec.std.primitives import PRIMITIVE_TABLE
 
 PREFIX = "skip_dropout"
@@ -54,37 +54,7 @@ def with_skip_dropout(flat: FlatGraph) -> FlatGraph:
 
 
 def _skips_of(flat: FlatGraph, choice: FlatChoose) -> tuple[int, ...]:
-    bare = {k: _behind_identities(flat, a) for k, a in enumerate(choice.alternatives) if a is not None}
-    return tuple(
-        k
-        for k, source in bare.items()
-        if source != choice.alternatives[k] and any(_reads(flat, bare[j], source) for j in bare if j != k)
-    )
-
-
-def _behind_identities(flat: FlatGraph, index: int) -> int:
-    """The node that identity ops hand on."""
-    node = flat.nodes[index]
-    while isinstance(node, FlatOp) and _is_identity(flat, node):
-        (index,) = node.inputs
-        node = flat.nodes[index]
-    return index
-
-
-def _is_identity(flat: FlatGraph, op: FlatOp) -> bool:
-    law = op.spec.laws.identity
-    same = len(op.inputs) == 1 and flat.nodes[op.inputs[0]].type == op.type
-    return same and law != "never"
-
-
-def _reads(flat: FlatGraph, index: int, source: int) -> bool:
-    """Whether a node is ``source``, or reads it, directly or by way of others."""
-    stack, seen = [index], set()
-    while stack:
-        at = stack.pop()
-        if at == source:
-            return True
-        if at > source and at not in seen:
-            seen.add(at)
-            stack.extend(sources_of(flat.nodes[at]))
-    return False
+    told = roles_of(flat, choice)
+    if sum(role != "absent" for role in told) < 2:
+        return ()
+    return tuple(k for k, role in enumerate(told) if role == "identity")

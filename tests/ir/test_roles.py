@@ -56,3 +56,13 @@ net = cell(6, 1) >> cell(12, 2) >> global_pool >> linear(3)
     by_instance = [told[0] for (s, _), told in roles(space.flat).items() if s == slot]
     assert by_instance == ["identity", "op"]
     assert first == "op"
+
+
+def test_the_ways_out_of_a_depth_are_no_skips() -> None:
+    space = spacec.loads(f"{HEAD}net = conv(3, 6) >> (conv(3) >> relu) * {{1..3}} >> global_pool >> linear(3)")
+    assert set(roles_by_slot(space.flat).values()) == {("op", "op", "op")}
+
+
+def test_a_skip_on_what_may_be_missing_is_told_by_what_the_others_read() -> None:
+    space = spacec.load("grammars/mnasnet.space", preset="tiny")
+    assert "identity" in roles_by_slot(space.flat)["net.block[1].skip"]
