@@ -75,6 +75,7 @@ class ZARTS(SoftStrategy):
     Options = ZARTSOptions
     options: ZARTSOptions
     config = {"batch_size": 64, "arch_from": 10, "arch_every": 10}  # noqa: RUF012  # declared ClassVar by the base
+    tiny = {"inner_steps": 1, "inner_batch_size": 4, "samples": 2}  # noqa: RUF012  # as above
 
     def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:
         super().__init__(options)

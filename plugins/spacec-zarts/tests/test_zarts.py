@@ -22,7 +22,10 @@ from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
+
+GRAMMARS = Path(__file__).parents[3] / "grammars"
 
 SPACE = spacec.loads("""
 space points(width = 5, classes = 3)
@@ -209,7 +212,7 @@ def test_sigma_falls_as_the_papers() -> None:
 
 
 def test_blocks_are_the_owners_of_the_choices() -> None:
-    darts = spacec.load(Path(__file__).parents[3] / "grammars/darts.space", preset="tiny")
+    darts = spacec.load(GRAMMARS / "darts.space", preset="tiny")
     found = blocks_of(darts.table, darts.slots)
     assert {name: len(at) for name, at in found.items()} == {"normal": 14 * 8, "reduce": 14 * 8}
     assert sorted(k for at in found.values() for k in at) == list(range(224))
@@ -234,6 +237,12 @@ def test_a_search_repeats_bit_for_bit_and_resumes_to_the_same_end(estimator: str
         _same(other.context.supernet.state_dict(), whole.context.supernet.state_dict())
         assert torch.equal(other.context.generator.get_state(), whole.context.generator.get_state())
     assert any(float(t.detach().norm()) > 0 for t in last.logits.parameters())
+
+
+@pytest.mark.parametrize(("grammar", "estimator"), [("tabular", "gld"), ("tabular", "rs"), ("nas_bench_201", "mgs")])
+def test_conforms_with_the_protocol(grammar: str, estimator: str) -> None:
+    options = {**ZARTS.tiny, "estimator": estimator, "rs_samples": 1, "radius_min": 0.05}
+    conformance.require(spacec.load(GRAMMARS / f"{grammar}.space", preset="tiny"), ZARTS, options)
 
 
 def test_the_papers_settings_are_the_defaults() -> None:
