@@ -23,6 +23,7 @@ from spacec.search.record import NullRecorder
 from spacec.search.runner import search
 from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 GRAMMARS = Path(__file__).parents[3] / "grammars"
@@ -40,6 +41,14 @@ output logits: [classes]
 default pick(absent = 1)
 let cell = dag(a) { return sum(pick 2 from [a, a >> tanh, a >> relu]: lin: linear(width) | skip: identity) }
 net = cell * 2 >> linear(classes)
+""")
+WEIGHED = spacec.loads("""
+space weighed(width = 4, classes = 3)
+input  x: [width]
+output logits: [classes]
+default pick(absent = 1, edges = 1)
+let cell = dag(a) { return sum(pick 2 from [a, a >> tanh, a >> relu]: lin: linear(width) | skip: identity) }
+net = cell >> linear(classes)
 """)
 ELASTIC = spacec.loads("""
 space widths(classes = 3)
@@ -94,6 +103,21 @@ def test_full_gradients_are_those_of_binary_gates(space: spacec.Space) -> None:
         jacobian = p[:, None] * (torch.eye(len(p)) - p)
         expected = (h[slot][:, None] * jacobian).sum(0)
         torch.testing.assert_close(torch.zeros_like(p) if found is None else found, expected)
+
+
+@pytest.mark.parametrize("mode", ["two", "full"])
+def test_edge_weights_have_the_gradient_of_their_softmax(mode: str) -> None:
+    """They are no choice: p stays, and dL/dalpha = dL/dp through the softmax, at the paths that were drawn."""
+    strategy, ctx, batch = started(WEIGHED, mode=mode)
+    state = ctx.generator.get_state()
+    gradient = dict(zip(strategy.logits, strategy.architecture_gradient(batch, batch)[0], strict=True))
+    ctx.generator.set_state(state)
+    drawn = {s: pair[0] for s, pair in strategy.pairs.items()} if mode == "two" else ctx.draw(strategy.weights())
+    (edges,) = (slot.id for slot in ctx.slots if slot.edges)
+    one_hot = {s.id: torch.eye(s.size, dtype=torch.float64)[drawn[s.id]] for s in ctx.slots if not s.edges}
+    loss = ctx.loss(ctx.forward(batch, {**one_hot, edges: strategy.logits[edges].softmax(0)}), batch)
+    (expected,) = torch.autograd.grad(loss, strategy.logits[edges])
+    torch.testing.assert_close(gradient[edges], expected)
 
 
 def test_the_gradient_through_softmax_is_that_of_costs() -> None:
@@ -236,24 +260,16 @@ def test_the_rate_is_two_cosines() -> None:
         assert rate == pytest.approx(top * (1 + cos(pi * share)) / 2)
 
 
-@pytest.mark.parametrize("mode", ["two", "full", "reinforce"])
-def test_a_search_repeats_bit_for_bit_and_resumes(mode: str, tmp_path: Path) -> None:
-    given = {"epochs": 4, "arch_from": 1, "arch_every": 1, "steps": 2, "batch_size": 8}
-    config = strategy_config(ProxylessNAS.config, given)
-    options = {"mode": mode, "samples": 2}
-    whole = search(CELLS, ProxylessNAS(options), Synthetic(), config, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        search(CELLS, Stopping(options), Synthetic(), config, tmp_path / "half")
-    resumed = search(CELLS, ProxylessNAS(options), Synthetic(), config, tmp_path / "half", resume=True)
-    assert resumed.architecture == whole.architecture
-    mine, theirs = whole.context.supernet.state_dict(), resumed.context.supernet.state_dict()
-    assert all(torch.equal(mine[k], theirs[k]) for k in mine)
-
-
-class Stopping(ProxylessNAS):
-    def on_epoch(self, epoch: int) -> None:
-        if epoch == 2:
-            raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("space", "options"),
+    [
+        (WEIGHED, {"mode": "two", "reference": 60, "cost_term": "add"}),
+        (WEIGHED, {"mode": "full"}),
+        (CELLS, {"mode": "reinforce", "samples": 2}),
+    ],
+)
+def test_it_conforms(space: spacec.Space, options: dict[str, object]) -> None:
+    assert not conformance.require(space, ProxylessNAS, options).unsupported
 
 
 def test_the_papers_settings_are_the_defaults() -> None:

@@ -29,6 +29,7 @@ from spacec.search.runner import search
 from spacec.search.strategy import Strategy
 from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 POINTS = spacec.loads("""
@@ -45,6 +46,14 @@ output logits: [classes]
 default pick(absent = 1)
 let cell = dag(a) { return sum(pick 2 from [a, a >> tanh, a >> relu]: lin: linear(width) | skip: identity) }
 net = cell * 2 >> linear(classes)
+""")
+WEIGHED = spacec.loads("""
+space weighed(width = 4, classes = 3)
+input  x: [width]
+output logits: [classes]
+default pick(absent = 1, edges = 1)
+let cell = dag(a) { return sum(pick 2 from [a, a >> tanh, a >> relu]: lin: linear(width) | skip: identity) }
+net = cell >> linear(classes)
 """)
 ELASTIC = spacec.loads("""
 space widths(classes = 3)
@@ -86,15 +95,17 @@ def gates(ctx: SearchContext, batch: Batch, mask: Mapping[str, Any]) -> dict[str
     return found
 
 
-@pytest.mark.parametrize("space", [POINTS, CELLS, ELASTIC])
+@pytest.mark.parametrize("space", [POINTS, CELLS, ELASTIC, WEIGHED])
 def test_the_gradient_of_snas_is_that_of_costs(space: spacec.Space) -> None:
     """dL/dalpha_k = (c_k - Z_k C_e) / lambda, with c_k = Z_k dL/dZ_k and C_e = sum_k c_k."""
     strategy, ctx, batch = started(SNAS, space, temperature=0.7, temperature_end=0.7)
     backward(strategy, ctx, batch)
     sampled = {slot: z[""].detach() for slot, z in strategy.samples().items()}
+    edges = {slot.id for slot in ctx.slots if slot.edges}
+    assert bool(edges) == (space is WEIGHED)
     for slot, gate in gates(ctx, batch, sampled).items():
-        costs = sampled[slot] * gate
-        torch.testing.assert_close(strategy.logits[slot].grad, (costs - sampled[slot] * costs.sum()) / 0.7)
+        costs, heat = sampled[slot] * gate, 1.0 if slot in edges else 0.7
+        torch.testing.assert_close(strategy.logits[slot].grad, (costs - sampled[slot] * costs.sum()) / heat)
 
 
 @pytest.mark.parametrize("space", [POINTS, CELLS, ELASTIC])
@@ -114,6 +125,32 @@ def test_the_gradient_of_dsnas_is_the_edges_cost_times_that_of_log_p(space: spac
         (score,) = torch.autograd.grad(log_p, alpha)
         edge = edge.clamp(-clamp, clamp) if clamp else edge
         torch.testing.assert_close(strategy.logits[slot].grad, edge * score)
+
+
+def test_edge_weights_stay_a_softmax_when_paths_are_sampled() -> None:
+    """They are no choice: dL/dalpha_k = c_k - p_k C_e in DSNAS, and dL/dp through the softmax in GDAS."""
+    strategy, ctx, batch = started(DSNAS, WEIGHED)
+    backward(strategy, ctx, batch)
+    strategy.learn()
+    (edges,) = (slot.id for slot in ctx.slots if slot.edges)
+    p = strategy.logits[edges].detach().softmax(0)
+    torch.testing.assert_close(strategy.gates[edges][""].detach(), p)
+    found = gates(ctx, batch, {slot.id: _detached(strategy.mask()[slot.id]) for slot in ctx.slots})
+    costs = p * found[edges]
+    torch.testing.assert_close(strategy.logits[edges].grad, costs - p * costs.sum())
+    for strategy_class in (DSNAS, GDAS):
+        strategy, ctx, batch = started(strategy_class, WEIGHED)
+        mask = strategy.arch_mask() if strategy_class is GDAS else strategy.mask() if strategy.masks(0) else {}
+        assert isinstance(mask[edges], Tensor)
+    (path,) = strategy.masks(0)
+    assert isinstance(path.mask, Mapping)
+    assert {slot: type(entry) for slot, entry in path.mask.items()} == {
+        slot.id: Tensor if slot.edges else int for slot in ctx.slots
+    }
+
+
+def _detached(entry: Any) -> Any:
+    return OneHot(entry.weights.detach()) if isinstance(entry, OneHot) else entry.detach()
 
 
 def test_only_the_sampled_candidates_of_dsnas_run() -> None:
@@ -282,31 +319,6 @@ def test_the_logits_learn_in_the_weight_step_and_nothing_reads_the_other_half() 
         assert found.context.step == 3
 
 
-@pytest.mark.parametrize("strategy_class", EVERY)
-def test_a_search_repeats_bit_for_bit_and_resumes(strategy_class: type[GradientStrategy], tmp_path: Path) -> None:
-    config = strategy_config(strategy_class.config, {"epochs": 3, "steps": 2, "batch_size": 8})
-    whole = search(CELLS, strategy_class(), Synthetic(), config, tmp_path / "whole")
-    again = search(CELLS, strategy_class(), Synthetic(), config)
-    half = _Stopping(strategy_class, 1)
-    with pytest.raises(KeyboardInterrupt):
-        search(CELLS, half, Synthetic(), config, tmp_path / "half")
-    resumed = search(CELLS, strategy_class(), Synthetic(), config, tmp_path / "half", resume=True)
-    for other in (again, resumed):
-        assert other.architecture == whole.architecture
-        mine, theirs = whole.context.supernet.state_dict(), other.context.supernet.state_dict()
-        assert all(torch.equal(mine[k], theirs[k]) for k in mine)
-
-
-def _Stopping(strategy_class: type[GradientStrategy], epoch: int) -> GradientStrategy:
-    class Stopping(strategy_class):  # type: ignore[misc,valid-type]  # a class made in a test
-        def on_epoch(self, now: int) -> None:
-            super().on_epoch(now)
-            if now == epoch:
-                raise KeyboardInterrupt
-
-    return Stopping()
-
-
 def test_the_papers_settings_are_the_defaults() -> None:
     snas, dsnas, gdas = SNAS().options, DSNAS().options, GDAS().options
     for options in (snas, dsnas):
@@ -318,16 +330,24 @@ def test_the_papers_settings_are_the_defaults() -> None:
     assert strategy_config(GDAS.config).lr == 0.025
 
 
-def test_what_each_cannot_search() -> None:
-    sized = spacec.loads("""
-space sizes
-input  x: [4]
-output y: [2]
-let cell = dag(a) { return concat(pick any from [a, a >> tanh]: identity) >> linear(4) }
-net = cell >> linear(2)
-""")
-    assert [bool(s().unsupported(POINTS)) for s in EVERY] == [False] * 3
-    assert all(isinstance(s().unsupported(sized), str) for s in EVERY)
+def test_only_snas_needs_mixtures() -> None:
+    sized = spacec.load(Path(__file__).parents[3] / "grammars" / "nas_bench_101.space", preset="tiny")
+    assert [bool(s().unsupported(sized)) for s in EVERY] == [True, False, False]
+    assert not any(s().unsupported(WEIGHED) for s in EVERY)
+
+
+@pytest.mark.parametrize(
+    ("strategy_class", "space", "options"),
+    [(SNAS, WEIGHED, {}), (DSNAS, ELASTIC, {}), (DSNAS, CELLS, {"per_cell": True}), (GDAS, WEIGHED, {})],
+)
+def test_they_conform(strategy_class: type[GradientStrategy], space: spacec.Space, options: dict[str, object]) -> None:
+    assert not conformance.require(space, strategy_class, options).unsupported
+
+
+@pytest.mark.parametrize(("options", "code"), [({"cost": "watts"}, "E0512"), ({"clamp": "-1"}, "E0703")])
+def test_wrong_options_are_refused(options: dict[str, object], code: str) -> None:
+    with pytest.raises(spacec.SpacecError, match=code):
+        search(POINTS, DSNAS(options), Synthetic(), SearchConfig(epochs=1, steps=1))
 
 
 def test_the_descriptors_name_the_classes() -> None:
