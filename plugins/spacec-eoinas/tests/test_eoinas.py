@@ -35,7 +35,7 @@ def block = skip: identity | lin: linear(bias = 0) >> tanh | norm: linear(bias =
 net = block * 2 >> linear(classes)
 """
 SPACE = spacec.loads(POINTS)
-LIMITED = spacec.loads(POINTS + "where params >= 70\n")
+LIMITED = spacec.loads(POINTS + "where params >= 50\n")
 WIDE = spacec.loads("""
 space wide(width = 4, classes = 3)
 input  x: [width]
@@ -218,7 +218,7 @@ def test_the_gradient_is_that_of_the_gumbel_softmax_over_what_is_left() -> None:
 
 
 def test_a_constraint_keeps_what_it_needs() -> None:
-    """At least 70 weights: not both blocks may skip, and a drop that left only skips would leave nothing valid."""
+    """At least 50 weights: not both blocks may skip, nor one beside `lin`, so `skip` goes though it is likely."""
     strategy = started(LIMITED, arch_from=0)
     assert not LIMITED.violated(strategy.derive())
     for slot in (A, B):

@@ -145,8 +145,8 @@ class ProxylessNAS(GradientStrategy):
         return mask, gates
 
     def _pair(self, p: Tensor) -> tuple[int, ...]:
-        """Two candidates by p, without replacement; the first is active, drawn by p among the two."""
-        drawn = self._multinomial(p, min(2, len(p)))
+        """Two candidates by p, without replacement (one where no other has any); the first is active, by p too."""
+        drawn = self._multinomial(p, min(2, int((p > 0).sum())))
         if len(drawn) == 1:
             return (drawn[0],)
         (active,) = self._multinomial(p[drawn], 1)
