@@ -65,4 +65,6 @@ def test_the_ways_out_of_a_depth_are_no_skips() -> None:
 
 def test_a_skip_on_what_may_be_missing_is_told_by_what_the_others_read() -> None:
     space = spacec.load("grammars/mnasnet.space", preset="tiny")
-    assert "identity" in roles_by_slot(space.flat)["net.block[1].skip"]
+    found = {instance: told for (slot, instance), told in roles(space.flat).items() if slot == "net.block[1].skip"}
+    assert found["block_1.layer_2.skip_0"] == ("op", "identity", "zero")
+    assert found["block_1.layer_0.skip_0"][1] == "zero"  # the first layer has a stride
