@@ -61,6 +61,7 @@ class DrNAS(GradientStrategy):
     Options = DrNASOptions
     options: DrNASOptions
     config = {"batch_size": 64, "lr": 0.1, "lr_min": 0.0, "arch_from": 10}  # noqa: RUF012  # ClassVar of the base
+    tiny = {"warmup": 0}  # noqa: RUF012  # ClassVar of the base
     scope: Scope
 
     def supernet_options(self) -> Mapping[str, Any]:
@@ -115,6 +116,10 @@ class DrNAS(GradientStrategy):
         rank = mean if self.options.derive_by == "mean" else lambda a: a.softmax(0)
         with torch.no_grad():
             return {slot: self.scope.spread(slot, rank(a.double())).cpu().tolist() for slot, a in self.left().items()}
+
+    def subject(self) -> Mask:
+        """The mean of the candidates that are left."""
+        return self.scope.mask({s: torch.tensor(p, device=self.ctx.device) for s, p in self.probabilities().items()})
 
     # Stages
 

@@ -280,7 +280,7 @@ def test_a_search_repeats_and_resumes_across_the_widening_bit_for_bit(tmp_path: 
 
 
 def test_it_conforms() -> None:
-    conformance.require(SPACE, DrNAS, {"warmup": "0"})
+    conformance.require(SPACE, DrNAS)
 
 
 def test_a_space_without_shares_is_refused() -> None:

@@ -15,7 +15,7 @@ other sums of choices get logits of their own, which scale the masks of their te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ from spacec.search.gradient import GradientOptions, GradientStrategy
 from spacec.search.options import option
 from spacec.search.partial import report_whole, without_shares
 from spacec.search.seeds import generator
-from spacec.search.space_like import SpaceLike
+from spacec.search.space_like import Mask, SpaceLike
+from spacec.space.architecture import Architecture
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,17 @@ class PCDARTS(GradientStrategy):
         if not self.options.edge_norm:
             found |= {slot.id: torch.ones_like(found[slot.id]) for slot in self.ctx.slots if slot.edges}
         return found
+
+    def probabilities(self) -> Mapping[str, Sequence[float]]:
+        """Of the candidates of each slot, without the weights of edges."""
+        return self.logits.probabilities()
+
+    def subject(self) -> Mask:
+        return {slot: w.detach() for slot, w in self.weights().items()}
+
+    def derive(self) -> Architecture:
+        """By the candidates' softmax times the edges'."""
+        return self.ctx.derive({slot: w.detach().double().tolist() for slot, w in self.weights().items()})
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "betas": [b.detach().clone() for b in self.betas]}

@@ -22,6 +22,7 @@ from spacec.search.record import NullRecorder, RunStore
 from spacec.search.runner import search
 from spacec.search.task import Batch
 from spacec.search.trainer import TrainConfig
+from spacec.testing import conformance
 from spacec.testing.synthetic import Synthetic
 
 DARTS = Path(__file__).parents[3] / "grammars" / "darts.space"
@@ -168,6 +169,10 @@ def test_a_search_repeats_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     for other in (again, resumed):
         assert all(torch.equal(t, weights_of(other)[name]) for name, t in weights_of(whole).items())
     assert resumed.derive() == whole.derive()
+
+
+def test_it_conforms() -> None:
+    conformance.require(SPACE, PCDARTS)
 
 
 def test_choices_that_run_in_full_are_recorded(tmp_path: Path) -> None:
