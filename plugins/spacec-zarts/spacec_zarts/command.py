@@ -81,6 +81,9 @@ def landscape(
     from spacec_zarts.landscape import Path
     from spacec_zarts.survey import Rating
 
+    target = File(out) if out else File(run) / "landscape.svg"
+    if target.suffix != ".svg":
+        raise click.BadParameter("the picture is a file that ends in .svg", param_hint="--out")
     task = make_task(task_name, task_options) if task_name else None
     found = reopen(run, task=task, ops=ops, libraries=library, device=device)
     path = Path.of(found.space.slots, found.probabilities)
@@ -88,7 +91,6 @@ def landscape(
         headline = f"'{run}' has no path: strategy '{found.strategy.name}' recorded no probabilities"
         raise SpacecError(Diagnostic("E0817", headline))
     rating = Rating(inner_steps, inner_lr=inner_lr, batches=batches, statistics=statistics)
-    target = File(out) if out else File(run) / "landscape.svg"
     _write(found, path, directions, grid, rating, seed, target)
     tell(f"picture       {target}")
     tell(f"table         {target.with_suffix('.csv')}")

@@ -281,6 +281,8 @@ def test_what_cannot_be_drawn_is_said(searched: File, tmp_path: File, capsys: py
     assert run(["landscape", str(searched)]) == 1
     assert "name its data with --task" in capsys.readouterr().err
     assert run(["landscape", str(searched), "--grid", "1"]) == 2
+    assert run(["landscape", str(searched), "--out", str(tmp_path / "x.csv")]) == 2
+    assert "ends in .svg" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     arguments = ["landscape", str(searched), "--task", f"{tmp_path / 'data.py'}:data", "--grid", "2"]
     assert run([*arguments, "--out", str(tmp_path / "file" / "x.svg")]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,31 @@ def test_the_papers_number_of_inner_trainings(
     monkeypatch.setattr(Objective, "trained", lambda self, mask: (counted.append(1), original(self, mask))[1])
     strategy.arch_step(train, val)
     assert len(counted) == trainings
+
+
+def test_with_every_switch_an_update_is_the_released_one() -> None:
+    switches = {"proposal": "sum", "density": "released", "inner_steps": 0, "sigma_late": True, "sigma": 0.2}
+    strategy, train, val = started(switches)
+    strategy.ctx.epoch = 31
+    sigma, tau, lam = 0.1, 0.01, 1e-3
+    draws = torch.Generator()
+    draws.set_state(strategy.ctx.generator.get_state())
+    seed = int(torch.randint(2**62, (), generator=draws))
+    loss = Objective(strategy.ctx, (), (val,), InnerSGD(0.0, 0.0, 0.0, 0.0), seed)
+    at = torch.cat([t.detach() for t in strategy.logits.parameters()])
+    base, grads = loss.gradient(strategy.logits.softmax(), strategy.logits.parameters())
+    g = torch.cat(grads)
+    deltas, weights = [], []
+    for _ in range(4):
+        near, wide = (sigma * torch.randn(6, dtype=torch.float64, generator=draws) for _ in range(2))
+        d = (1 - lam) * (near - g) + lam * wide
+        density = (1 - lam) * torch.exp(-(d + g) @ (d + g) / (2 * sigma**2)) + lam * torch.exp(-d @ d / 2.0 * sigma**2)
+        deltas.append(d)
+        weights.append(exp(-(loss(strategy.mask_at(at + d)) - base) / tau) / (float(density) + 1e-4))
+    strategy.arch_step(train, val)
+    moved = sum((c * d for c, d in zip(weights, deltas, strict=True)), torch.zeros(6)) / sum(weights)
+    found = torch.cat([t.detach() for t in strategy.logits.parameters()])
+    torch.testing.assert_close(found, at + moved, rtol=1e-9, atol=1e-9)
 
 
 def test_sigma_falls_as_the_papers() -> None:
