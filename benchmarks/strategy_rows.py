@@ -67,6 +67,11 @@ ENTRIES: Mapping[str, Entry] = {
     "darts-2": Entry("darts", _adam(3e-4, order=2)),
     "pc-darts": Entry("pc-darts", _adam(6e-4, 15 / 50, partial=2), "K = 2, not 4: there are 4 channels"),
     "gdas": Entry("gdas", _adam(3e-4)),
+    "drnas": Entry(
+        "drnas",
+        _adam(6e-4, 10 / 50, warmup=2, partial=4, partial_later=2),
+        "K = 4 and then 2, as for NAS-Bench-201, not 6 and 4; stages of 5 epochs, not 25",
+    ),
     "snas": Entry("snas", _adam(3e-4)),
     "dsnas": Entry("dsnas", _adam(3e-4)),
     "proxylessnas": Entry(
