@@ -124,7 +124,7 @@ def _line(entry: str, some: Sequence[Record], values: Values, places: Sequence[f
         _mean((s["memory"] for s in searched if s["memory"] is not None), 0),
         _mean((r["pick"]["skips"] for r in some), 1),
         _mean((r["pick"]["params"] for r in some), 0),
-        " ".join(f"{r['hessian']['value']:.2g}" for r in some if "hessian" in r),
+        " ".join(f"{r['hessian']['eigenvalue']:.2g}" for r in some if "hessian" in r),
     )
 
 
