@@ -36,7 +36,7 @@ TEMPLATE = HERE / "strategies.template.md"
 
 def page(records: Records) -> str:
     """The whole text; what has no record is said to be missing."""
-    pair, checked = Pair("paper", 0).settings(), records.get(CHECKED.key)
+    pair = Pair("paper", 0).settings()
     ran = [r["ran"] for r in records.values()]
     fields = {
         "machines": _each(f"{r['machine']['processor']} ({r['machine']['kind']})" for r in ran),
@@ -62,8 +62,7 @@ def page(records: Records) -> str:
         "count": pair["random"]["count"],
         "tolerance": f"{100 * pair['random']['tolerance']:.0f}",
         "pairs": "\n".join(_pairs(records)),
-        "checked": CHECKED.key,
-        "checked_accuracy": f"{accuracy(checked):.1f}" if checked else "not recorded",
+        "checked": "\n".join(f"- `{c.key}`: accuracy {_recorded(records, c)}" for c in CHECKED),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(fields)
 
@@ -85,6 +84,11 @@ def accuracy(record: Record) -> float:
 
 def _of_seeds(records: Records, space: str, entry: str) -> list[Record | None]:
     return [records.get(Row(TABLE, space, entry, seed).key) for seed in SEEDS]
+
+
+def _recorded(records: Records, row: Row) -> str:
+    record = records.get(row.key)
+    return f"{accuracy(record):.1f} %" if record else "not recorded"
 
 
 def _section(records: Records, space: str) -> list[str]:
