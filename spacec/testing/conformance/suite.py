@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
@@ -57,8 +57,8 @@ def check(
     """Run every check of :data:`~spacec.testing.conformance.CHECKS` on a pair; about fifteen training steps.
 
     ``options`` of the strategy default to its ``tiny`` ones; ``config`` goes over :data:`TINY`; ``task`` defaults to
-    made-up samples that fit any space. ``softmax=False`` is for a strategy whose ``probabilities`` need not sum to
-    one. Nothing is raised for a pair that fails: :class:`Report` says all.
+    made-up samples that fit any space. ``softmax=False`` is for a strategy whose ``probabilities`` need sum to one
+    neither by slot nor by node (:attr:`SearchContext.nodes`). Nothing is raised for a pair that fails.
     """
     start = time.monotonic()
     chosen = dict(strategy.tiny if options is None else options)
@@ -249,8 +249,14 @@ class _Pair:
                 self.complaints.add("probabilities", message, name)
             elif not all(isfinite(p) and p >= 0 for p in values):
                 self.complaints.add("probabilities", f"{values} are not all finite and at least 0", name)
-            elif self.softmax and slots[name].pick is None and abs(sum(values) - 1) > 1e-4:
+            elif self.softmax and not _sums_to_one(name, found, strategy.ctx.nodes):
                 self.complaints.add("probabilities", f"they sum to {sum(values)}, not to one", name)
+
+
+def _sums_to_one(slot: str, found: Mapping[str, Sequence[float]], nodes: Sequence[Sequence[str]]) -> bool:
+    """Of the slot, or, where edges into a node are weighed against each other, of all of that node."""
+    groups = [(slot,), *(node for node in nodes if slot in node)]
+    return any(abs(sum(sum(found[s]) for s in group) - 1) <= 1e-4 for group in groups)
 
 
 def _check_options(subject: Subject, complaints: Complaints) -> None:
