@@ -33,17 +33,22 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
     Made by :func:`spacec.load` and :func:`spacec.loads`. Two forms with one :attr:`digest` share architectures.
     """
 
-    def supernet(self, seed: int | None = None, *, partial: int = 1, skip_dropout: bool = False) -> Supernet:
+    def supernet(
+        self, seed: int | None = None, *, partial: int = 1, skip_dropout: bool = False, path_drop: bool = False
+    ) -> Supernet:
         """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator.
 
         With ``partial = K`` choices run on 1/K of their channels (:meth:`partial_channels`); keys and masks stay.
-        ``skip_dropout`` puts a dropout behind every skip among candidates (:meth:`Supernet.set_skip_dropout`).
+        ``skip_dropout`` puts a dropout behind every skip among candidates (:meth:`Supernet.set_skip_dropout`),
+        ``path_drop`` a drop-path stage behind every edge into a sum (:meth:`Supernet.set_drop_path`).
         """
         from spacec.lower.supernet import Supernet
+        from spacec.passes.path_drop import with_path_drop
         from spacec.passes.skip_dropout import with_skip_dropout
 
         flat = self.partial_channels(partial).flat
-        return Supernet(with_skip_dropout(flat) if skip_dropout else flat, self.table, seed)
+        flat = with_skip_dropout(flat) if skip_dropout else flat
+        return Supernet(with_path_drop(flat) if path_drop else flat, self.table, seed)
 
     def partial_channels(self, parts: int) -> Narrowed:
         """The graph of ``supernet(partial=parts)``, and which choices run on all of their channels, each with why."""

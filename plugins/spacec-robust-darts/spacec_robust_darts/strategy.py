@@ -10,6 +10,8 @@ the arch split, in the mode and at the weights of training. Where it grows too f
   paper's R-DARTS). At the largest value it runs to its end;
 * ``mode=none``: the eigenvalue is recorded, nothing else.
 
+Drop-path drops whole edges into a node, skips included, as in the released search (:mod:`spacec.passes.path_drop`).
+
 Departures of the released code are options: its Hessian holds the logits' L2 decay (``hessian_decay``), which adds
 ``arch_weight_decay`` to every eigenvalue. Two are not followed. It may go back beyond the epoch from which it has just
 restarted; here no epoch before that one is kept. And the restarted run of its ADA appends to the eigenvalues of the
@@ -68,6 +70,9 @@ class RobustDARTS(DARTS):
     options: RobustDARTSOptions
     config = {"batch_size": 64, "drop_path": 0.2}  # noqa: RUF012  # declared ClassVar by the base
     tiny: ClassVar[Mapping[str, object]] = {"mode": "ada", "window": 1, "delta": 1, "factor": 0.0, "start": 0}
+
+    def supernet_options(self) -> Mapping[str, Any]:
+        return {**super().supernet_options(), "path_drop": True}
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import spacec
 from spacec.diagnostics.model import SpacecError
+from spacec.lower.modules import DropPath
 from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.progress import Progress
@@ -32,6 +33,14 @@ input  x: [width]
 output logits: [classes]
 def block = skip: identity | lin: linear(bias = 0) >> tanh | norm: linear(bias = 0) >> bn
 net = block * 2 >> linear(classes)
+""")
+CELLS = spacec.loads("""
+space cells(width = 4)
+input  x: [width]
+output y: [3]
+default pick(absent = 1)
+let cell(_) = dag(a) { return sum(pick 1 from [a, a >> relu]: lin: linear(width) >> tanh | skip: identity) }
+net = cell(0) >> cell(1) >> linear(3)
 """)
 TASK = Synthetic().adapt(SPACE.inputs, SPACE.outputs)
 
@@ -115,9 +124,9 @@ class Scripted(RobustDARTS):
         return {"eigenvalue": self.series[self.attempt()][ctx.epoch]}
 
 
-def run(strategy: Scripted, out: Path | None = None, epochs: int = 8, **more: Any) -> SearchResult:
-    config = strategy_config(strategy.config, {"epochs": epochs, "steps": 2, "batch_size": 8})
-    return search(SPACE, strategy, TASK, config, out, **more)
+def run(strategy: Scripted, out: Path | None = None, space: Any = SPACE, **more: Any) -> SearchResult:
+    config = strategy_config(strategy.config, {"epochs": 8, "steps": 2, "batch_size": 8})
+    return search(space, strategy, TASK, config, out, **more)
 
 
 def weights(result: SearchResult) -> dict[str, Tensor]:
@@ -215,10 +224,11 @@ def test_drop_path_is_raised_where_that_is_the_regulariser() -> None:
 
         def on_epoch(self, epoch: int) -> None:
             super().on_epoch(epoch)
-            self.rates = [*getattr(self, "rates", []), self.drop_path * epoch / 8]
+            (rate,) = {m.rate for m in self.ctx.supernet.modules() if isinstance(m, DropPath)}
+            self.rates = [*getattr(self, "rates", []), rate]
 
     strategy = Watched([RISE, RISE, RISE], {"mode": "ada", "regulariser": "drop-path"})
-    result = run(strategy)
+    result = run(strategy, space=CELLS)
     assert strategy.epochs == [0, 1, 2, 3, 4, 5, 4, 5, 4, 5, 6, 7]
     assert strategy.rates[4] == pytest.approx(0.1)
     assert strategy.rates[-1] == pytest.approx(0.6 * 7 / 8)
@@ -294,16 +304,6 @@ def test_the_papers_settings_are_the_defaults() -> None:
     assert (options.order, options.mode, options.which) == (2, "es", "largest")
     assert (options.window, options.delta, options.factor, options.start) == (5, 4, 1.3, 10)
     assert (options.decay_factor, options.decay_max) == (3.0, 0.0243)
-
-
-CELLS = spacec.loads("""
-space cells(width = 4)
-input  x: [width]
-output y: [3]
-default pick(absent = 1)
-let cell(_) = dag(a) { return sum(pick 1 from [a, a >> relu]: lin: linear(width) >> tanh | skip: identity) }
-net = cell(0) >> cell(1) >> linear(3)
-""")
 
 
 @pytest.mark.parametrize("space", [SPACE, CELLS])
