@@ -102,24 +102,23 @@ class Wiring(Probe):
     def _measured(self, split: str, mask: Mapping[str, Any], epoch: int) -> Found:
         found = Found()
         for batch in self.batches(split, self.options.batches, epoch):
-            self._add(found, batch, self._drawn(mask) if self.options.sample else mask)
+            drawn = self.ctx.path(self.ctx.draw(mask), mask) if self.options.sample else mask
+            self._add(found, batch, drawn)
         return found
-
-    def _drawn(self, mask: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One candidate of every slot; the weights of a pick's edges are no choice, and stay."""
-        return {**self.ctx.draw(mask), **{slot.id: mask[slot.id] for slot in self.ctx.slots if slot.edges}}
 
     def _add(self, found: Found, batch: Batch, mask: Mapping[str, Any]) -> None:
         """The costs of one batch, by instance and summed by slot, and its samples."""
         ctx = self.ctx
         out: Any = ctx.forward(batch, mask, gates=True)
         loss = ctx.loss(out, batch)
+        gradients = ctx.supernet.gate_gradients(loss, out, per="instance")
         sums: dict[str, tuple[Tensor, Tensor]] = {}
-        for instance, gradient in ctx.supernet.gate_gradients(loss, out, per="instance").items():
-            slot, gates = self._slots[instance], out.gates[instance].detach()
-            cost = gates * gradient
-            ran = gates != 0 if self.options.sample else torch.ones_like(gates)
-            found.add((slot, instance), cost, ran)
+        for name in dict.fromkeys((*self._slots, *gradients)):
+            slot = self._slots.get(name, name)  # what sizes depend on is under the slot's own name
+            weights = self._weights(slot, mask[slot])
+            cost = out.gates.get(name, weights).detach() * gradients[name] if name in gradients else 0 * weights
+            ran = weights != 0 if isinstance(mask[slot], int) else torch.ones_like(weights)
+            found.add((slot, name), cost, ran)
             before, _ = sums.get(slot, (0.0, ran))
             sums[slot] = before + cost, ran
         for slot, (cost, ran) in sums.items():
@@ -128,6 +127,16 @@ class Wiring(Probe):
         if (pair := classified(out, batch)) is not None:
             found.samples = found.samples or Samples()
             found.samples.add(*pair)
+
+    def _weights(self, slot: str, entry: Tensor | int) -> Tensor:
+        """A mask's entry as weights ``(n,)``."""
+        if isinstance(entry, Tensor):
+            return entry
+        return torch.nn.functional.one_hot(torch.tensor(entry), self._sizes[slot]).to(self.ctx.device)
+
+    @cached_property
+    def _sizes(self) -> Mapping[str, int]:
+        return {slot.id: slot.size for slot in self.ctx.slots}
 
     @cached_property
     def _slots(self) -> Mapping[str, str]:

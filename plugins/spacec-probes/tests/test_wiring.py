@@ -140,6 +140,35 @@ def test_a_sampled_candidate_alone_has_a_cost(doubles: None) -> None:
     assert total == pytest.approx(table(reading, "samples")["loss - entropy", "weights", "total"], abs=1e-12)
 
 
+def test_an_edge_that_did_not_run_cost_nothing(doubles: None) -> None:
+    """A drawn *absent* counts in the mean over the batches, as zero; so does an edge into a node that is not there."""
+    text = """
+space picked(C = 3, classes = 3)
+input  x: [2, 4, 4]
+output logits: [classes]
+let w = elastic {2, 3}
+def edge = a: conv(1, C) | b: conv(3, C)
+let cell = dag(x) { s = [x, x >> conv(1, C)];  s += sum(pick 1..2 from j in 0..1: s[j] >> edge);  return s[2] }
+net = conv(3, C) >> cell >> conv(1, w) >> conv(1, C) >> global_pool >> linear(classes, bias = 0)
+"""
+    space = spacec.loads(text)
+    assert any(slot.absent for slot in space.slots)
+    for options in ({"batches": 6, "sample": True}, {"batches": 1}):
+        probe = probe_of(space, options)
+        reading = probe.on_epoch_end(INIT)
+        edges = {place for place, _ in table(reading, "edge")}
+        assert {slot.id for slot in space.slots if slot.pick} <= edges
+        assert (
+            "w" in edges
+        ) is not probe.options.sample  # a drawn size runs slices; there is no mixture to differentiate
+        assert all(torch.isfinite(torch.tensor(v)) for v in table(reading, "cost").values())
+        absent = [v for (_, slot, label), v in table(reading, "cost").items() if label == "absent"]
+        assert absent
+        assert set(absent) == {0.0}
+    whole = sum(v for (place, split), v in table(reading, "cell_edge").items() if split == "arch" and "edge" in place)
+    assert whole == pytest.approx(table(reading, "samples")["loss - entropy", "arch", "total"], abs=1e-12)
+
+
 def test_what_is_absent_and_kept() -> None:
     probe = probe_of(SKIPS)
     strategy = probe.strategy
