@@ -167,3 +167,21 @@ class FlatGraph:
     outputs: dict[str, int]
     preconditions: tuple[Precondition, ...] = ()
     entries: tuple[FlatEntry, ...] = ()
+
+
+def activation_names(flat: FlatGraph) -> dict[tuple[str, str], str]:
+    """What each activation (slot, instance) is called where no slot stands beside it.
+
+    It is the instance, or ``SLOT/INSTANCE`` where activations of several slots have one name: parts without weights
+    are numbered by the weights before them, ``act_0`` being the activation function of every layer.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for node in flat.nodes:
+        if isinstance(node, FlatChoose):
+            found[node.slot, node.instance] = None
+            if node.edge is not None:
+                found[node.edge.slot, node.edge.instance] = None
+    owners: dict[str, set[str]] = {}
+    for slot, instance in found:
+        owners.setdefault(instance, set()).add(slot)
+    return {(s, i): i if len(owners[i]) == 1 else f"{s}/{i}" for s, i in found}

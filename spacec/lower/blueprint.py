@@ -10,7 +10,16 @@ from typing import Any
 
 from torch import nn
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatOp, FlatSwitch, sources_of
+from spacec.ir.flat import (
+    FlatChoose,
+    FlatGraph,
+    FlatInput,
+    FlatMeet,
+    FlatOp,
+    FlatSwitch,
+    activation_names,
+    sources_of,
+)
 from spacec.lower import errors, sizes
 from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.masks import SlotInfo
@@ -73,6 +82,11 @@ class Blueprint:
     def heads(self) -> frozenset[str]:
         """Keys of the head layers."""
         return head_keys(self.flat, self.lowered)
+
+    @cached_property
+    def activations(self) -> dict[tuple[str, str], str]:
+        """What each (slot, instance) is called by itself."""
+        return activation_names(self.flat)
 
     def slot_of(self, decision: str) -> str:
         """The slot of an elastic decision: its own id unless the table names another."""

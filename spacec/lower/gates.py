@@ -63,6 +63,8 @@ class Trace:
     gates: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     elastic: dict[str, Tensor] = field(default_factory=dict)
     switching: dict[str, Tensor] = field(default_factory=dict)
+    activations: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What each (slot, instance) is called by itself (:func:`spacec.ir.flat.activation_names`)."""
 
 
 def watch(y: Tensor, weighted: bool) -> Tensor:
@@ -102,7 +104,7 @@ def _own(weights: Tensor) -> Tensor:
 
 
 def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "slot") -> dict[str, Tensor]:
-    """dL/dgate ``(n,)`` by slot (summed over its instances), or by instance.
+    """dL/dgate ``(n,)`` by slot (summed over its instances), or by instance (:func:`spacec.ir.flat.activation_names`).
 
     The forward pass must have been asked for ``gates``. Candidates that did not run have a zero
     unless it was asked for ``gates="all"``; absent ones are zero by nature. A soft mask that is elastic,
@@ -119,12 +121,12 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()
     gradients: dict[str, Tensor] = {}
     for record, gradient in zip(records, found, strict=False):
-        name = record.slot if per == "slot" else record.instance
+        name = record.slot if per == "slot" else out.trace.activations[record.slot, record.instance]
         _add(gradients, name, _products(record, gradient))
     for (name, weights), gradient in zip(direct, found[len(records) :], strict=False):
         _add(gradients, name, torch.zeros_like(weights) if gradient is None else gradient)
     for (slot, instance), gradient in _by_reach(out.trace, found[len(records) + len(direct) :]).items():
-        _add(gradients, slot if per == "slot" else instance, gradient)
+        _add(gradients, slot if per == "slot" else out.trace.activations[slot, instance], gradient)
     return gradients
 
 

@@ -76,7 +76,7 @@ class Out:
 
     ``prediction`` is the first output; ``outputs`` all of them by name; ``taps`` the asked-for
     intermediate tensors (those that ran); ``losses`` auxiliary scalars by name; ``gates`` the weights
-    ``(n,)`` that each instance used, where the pass kept them.
+    ``(n,)`` that each instance used (:func:`spacec.ir.flat.activation_names`), where the pass kept them.
     """
 
     prediction: Tensor

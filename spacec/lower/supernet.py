@@ -150,7 +150,8 @@ class Supernet(nn.Module):
         like = next(numbers, torch.zeros((), device=inputs[0].device))
         entries = self.blueprint.flat.entries
         asked = {name for entry in entries for call in entry.calls for name in decisions(call.gate)}
-        return Trace(entries=entries, gates={n: s.vector(like) for n, s in selections.items() if n in asked})
+        gates = {n: s.vector(like) for n, s in selections.items() if n in asked}
+        return Trace(entries=entries, gates=gates, activations=self.blueprint.activations)
 
     def _read_mask(self, mask: Mask | Architecture | None) -> dict[tuple[str, str], Selection]:
         if isinstance(mask, Architecture):
@@ -181,7 +182,9 @@ class Supernet(nn.Module):
         gates: dict[str, Tensor] = {}
         if run.trace is not None:
             for r in (*run.trace.records, *run.trace.edges):
-                gates[r.instance] = run.selections[r.slot, r.instance].vector(r.output.detach())
+                gates[self.blueprint.activations[r.slot, r.instance]] = run.selections[r.slot, r.instance].vector(
+                    r.output.detach()
+                )
             gates.update(run.trace.elastic)
         return Out(prediction, outputs, taps, run.losses, gates, run.trace)
 

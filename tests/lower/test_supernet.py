@@ -436,3 +436,17 @@ net = cell * 2 >> linear(elastic {2, 4}) >> linear(classes)
 """).supernet(seed=0)
     counts = {slot.partition(".")[0]: len(names) for slot, names in net.instances.items()}
     assert counts == {"cell": 2, "net": 0}
+
+
+def test_activations_of_several_slots_that_share_a_name_are_told_apart() -> None:
+    text = "space s\ninput x: [4]\noutput y: [4]\ndef act = relu | tanh\nnet = linear(4) >> act >> linear(4) >> act\n"
+    space = spacec.loads(text)
+    net = space.supernet(seed=0)
+    out = net(torch.randn(3, 4), gates=True)
+    by_instance = net.gate_gradients(out.prediction.sum(), out, per="instance")
+    by_slot = net.gate_gradients(out.prediction.sum(), out)
+    assert len(by_instance) == len(by_slot) == 2
+    assert set(by_instance) == set(out.gates)
+    for slot, gradient in by_slot.items():
+        (name,) = (n for n in by_instance if n.startswith(f"{slot}/"))
+        assert torch.equal(by_instance[name], gradient)

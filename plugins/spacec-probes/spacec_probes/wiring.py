@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from spacec.ir.flat import FlatChoose
+from spacec.ir.flat import activation_names
 from spacec.ir.roles import NOTHING, roles_by_slot
 from spacec.search.figure import Figure
 from spacec.search.options import option
@@ -141,9 +141,7 @@ class Wiring(Probe):
     @cached_property
     def _slots(self) -> Mapping[str, str]:
         """The slot of every instance."""
-        choices = [node for node in self.ctx.space.flat.nodes if isinstance(node, FlatChoose)]
-        own = {choice.instance: choice.slot for choice in choices}
-        return own | {c.edge.instance: c.edge.slot for c in choices if c.edge is not None}
+        return {name: slot for (slot, _), name in activation_names(self.ctx.space.flat).items()}
 
     def _tables(self, found: Mapping[str, Found]) -> dict[str, Table]:
         labels = {slot.id: slot.labels for slot in self.ctx.slots}
