@@ -16,6 +16,7 @@ from torch import Tensor
 
 import spacec
 from spacec.hooks import ProbeDescriptor
+from spacec.ir.flat import FlatChoose
 from spacec.search.config import SearchConfig
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
@@ -267,3 +268,15 @@ def test_a_search_records_it_and_the_report_draws_it(tmp_path: Path) -> None:
     assert {row["epoch"] for row in rows} == {INIT, 0, 1}
     titles = [chart.title for chart in probe_charts(gather(tmp_path))["wiring"]]
     assert titles == [figure.title for figure in Wiring.figures]
+
+
+@pytest.mark.parametrize("grammar", ["d2gnas", "ddnas", "nats_bench_size"])
+def test_shipped_spaces_of_other_kinds(grammar: str) -> None:
+    """Graphs and sequences, activations of several slots that share a name, elastic widths."""
+    space = spacec.load(Path(__file__).parents[3] / "grammars" / f"{grammar}.space", preset="tiny")
+    for options in ({"batches": 1}, {"batches": 1, "sample": True}):
+        reading = probe_of(space, options).on_epoch_end(INIT)
+        chosen = {node.slot for node in space.flat.nodes if isinstance(node, FlatChoose)}
+        assert reading["edges"] == len(chosen)
+        if chosen:
+            assert chosen <= {slot for slot, _ in table(reading, "edge")}
