@@ -79,6 +79,11 @@ ENTRIES: Mapping[str, Entry] = {
         _adam(1e-3, 40 / 160, arch_every=1, warmup_rate=0.1),
         "an update every step, not every 5; the warm-up at the common rate",
     ),
+    "ssa": Entry(
+        "ssa",
+        _adam(1e-3, 40 / 160, arch_every=1, warmup_rate=0.1),
+        "as proxylessnas; in S2, which has two candidates, the scope leaves both",
+    ),
     "gaea": Entry("gaea", {"arch_from": "2"}),
     "darts-aer": Entry("darts-aer", _adam(3e-4)),
     "eoinas": Entry(
