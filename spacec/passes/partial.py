@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spacec.ir.dims import Dim
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, sources_of
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatNode, FlatOp, sources_of
 from spacec.ir.ops import AttrValue, RuleError
 from spacec.ir.quotients import ceil_div
 from spacec.ir.sizes import same
@@ -119,11 +119,13 @@ class _Analysis:
 
     def between(self, choice: FlatChoose) -> tuple[int, list[int]]:
         """The nearest tensor through which all candidates read, and the nodes after it, in order."""
-        present = {a for a in choice.alternatives if a is not None}
+        present = [a for a in choice.alternatives if a is not None]
         if len(present) < 2:
             raise _Refusal("it has one candidate, which mixes nothing")
-        frontier, passed = set(present), []
-        while len(frontier) > 1:
+        frontier: set[int] = set(present)
+        passed: list[int] = []
+        merged = len(frontier) == 1  # all candidates end in one member that runs once
+        while len(frontier) > 1 or (merged and (not passed or self.meets(frontier))):
             last = max(frontier)
             frontier.remove(last)
             sources = sources_of(self.flat.nodes[last])
@@ -132,6 +134,10 @@ class _Analysis:
             passed.append(last)
             frontier.update(sources)
         return frontier.pop(), passed[::-1]
+
+    def meets(self, frontier: set[int]) -> bool:
+        """Whether what is left is where the calls of a member meet, so that the candidates begin before it."""
+        return all(isinstance(self.flat.nodes[i], FlatMeet) for i in frontier)
 
     def share_of(self, x: TensorType, y: TensorType) -> tuple[int, tuple[int, ...]]:
         """Parts of the channels, of which the candidates get one, and the stride of the others along each axis."""

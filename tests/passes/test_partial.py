@@ -10,7 +10,7 @@ import pytest
 
 import spacec
 from spacec.facade import Space
-from spacec.ir.flat import FlatChoose, FlatOp
+from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp
 from spacec.ir.verify import violations
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
@@ -136,6 +136,14 @@ def test_weights_that_all_narrowed_choices_share_are_narrowed() -> None:
     found = space.partial_channels(4)
     assert len(found.narrowed) == 2
     assert violations(found.flat) == []
+
+
+def test_candidates_that_end_in_one_member_are_narrowed_with_it() -> None:
+    found = spacec.loads(HEAD + "tied f[i] = conv(3)\nnet = a: relu >> f[0] | b: bn >> f[0]").partial_channels(4)
+    assert list(found.narrowed.values()) == [4]
+    assert violations(found.flat) == []
+    (meeting,) = (n for n in found.flat.nodes if isinstance(n, FlatMeet))
+    assert meeting.type.channels == 2
 
 
 def test_the_verifier_finds_what_is_wrong() -> None:
