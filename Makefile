@@ -24,7 +24,7 @@ demo: $(STAMP)
 	  -O recalibrate=60 -O eval_every=2 --out $(RUN)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 
 MINUTES ?= 10
 

@@ -143,9 +143,12 @@ class _Run:
         arch = Stream(ctx.splits.arch, "arch", ctx.seed, size, ctx.steps, config.workers)
         clock = Clock(ctx.epochs * ctx.steps, ctx.epoch * ctx.steps)
         record_labels(ctx.recorder, {slot.id: slot.labels for slot in ctx.slots})
+        self._tell_of_no_architecture_steps()
         self.probing.start()
         while ctx.epoch < ctx.epochs and not ctx.stopped:
             self._epoch(train, arch, clock)
+            if ctx.stopped:
+                self.progress(Progress("search", message=f"stopped after epoch {ctx.epoch + 1}: {ctx.stopped}"))
             ctx.epoch += 1
             if self.out_dir is not None:
                 ctx.recorder.flush()
@@ -174,6 +177,13 @@ class _Run:
             self.progress(Progress("search", epoch, ctx.epochs, step, ctx.steps, loss, dict(self.latest), eta))
             ctx.step += 1
         self._end_epoch(total / ctx.steps)
+
+    def _tell_of_no_architecture_steps(self) -> None:
+        config = self.ctx.config
+        if self._has_arch_steps and config.arch_from >= config.epochs > 0:
+            text = f"architecture steps begin with epoch {config.arch_from + 1}, the search has {config.epochs}"
+            self.ctx.recorder.event("no architecture steps", text)
+            self.progress(Progress("search", message=f"note: {text}; nothing is learnt but weights (-o arch_from=0)"))
 
     @property
     def _has_arch_steps(self) -> bool:

@@ -298,3 +298,20 @@ def test_elements_that_a_pick_can_leave_out_need_no_absent() -> None:
     assert ":cell=1+2," in found.text()
     scope.keep(NODE.slots[1].id, [0])
     assert ctx.within(scope) is None
+
+
+def test_a_search_too_short_for_architecture_steps_says_so() -> None:
+    told: list[str] = []
+    for arch_from in (3, 4):
+        config = SearchConfig(epochs=4, steps=1, arch_from=arch_from)
+        search(SPACE, SingleLevel(), TASK, config, progress=lambda now: told.append(now.message))
+    assert [text for text in told if text.startswith("note")] == [
+        "note: architecture steps begin with epoch 5, the search has 4; nothing is learnt but weights (-o arch_from=0)"
+    ]
+
+
+def test_the_reason_for_stopping_is_told() -> None:
+    told: list[str] = []
+    strategy = Course(lambda s, epoch: s.ctx.stop("enough") if epoch == 1 else None)
+    search(SPACE, strategy, TASK, CONFIG, progress=lambda now: told.append(now.message))
+    assert "stopped after epoch 2: enough" in told
