@@ -35,6 +35,8 @@ class SingleLevel(GradientStrategy):
     Options: ClassVar[type[Options]] = SingleLevelOptions
     options: SingleLevelOptions
     config: ClassVar[Mapping[str, object]] = {"epochs": 150, "batch_size": 64}
+    tiny: ClassVar[Mapping[str, object]] = {"cost": "nodes"}
+    """Every space has it, and where sizes follow what is picked, weights take seconds to expect."""
     arch_step = Strategy.arch_step
     """There is none: nothing reads the other half of the data."""
 
