@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import matrix
 from benchmarks.matrix_page import page
+from tests.docs.workplace import ROOT
 
 SHOWN = {"commit": "abc1234", "date": "2026-01-02", "notes": []}
 RESULTS: dict[matrix.Pair, dict[str, Any]] = {
@@ -65,3 +66,11 @@ def test_a_pair_that_takes_too_long_fails() -> None:
     matrix.run_all([("darts", "auto_deeplab")], 1, 1, done.__setitem__)
     assert done["darts", "auto_deeplab"]["result"] == "failed"
     assert "it took longer than 1 seconds" in done["darts", "auto_deeplab"]["text"]
+
+
+def test_the_committed_page_is_that_of_the_committed_results() -> None:
+    text = (ROOT / "docs/matrix.md").read_text(encoding="utf-8")
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    strategies, spaces = table[0][1:], [row[0] for row in table[1:]]
+    path = ROOT / "benchmarks/matrix.json"
+    assert text == page(strategies, spaces, matrix.read_results(path), matrix.read_json(path)["versions"])
