@@ -255,7 +255,7 @@ class SearchContext(Course):
     ) -> dict[str, float]:
         """Metrics (and ``loss``) of an architecture or mask with shared weights, or of an architecture trained alone.
 
-        ``batches`` reads the first batches of the split only; ``recalibrate`` re-estimates norms on so many
+        ``batches`` reads so many batches, spread over the split; ``recalibrate`` re-estimates norms on so many
         training batches first. ``standalone`` trains for ``train_config.epochs``.
         """
         if weights == "standalone":

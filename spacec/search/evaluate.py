@@ -27,7 +27,7 @@ def measure(
 ) -> dict[str, float]:
     """Metrics of the task on a split and its mean ``loss``, samples weighted equally.
 
-    ``forward`` runs the network (the caller sets its mode); ``limit`` reads the first batches only; ``final``
+    ``forward`` runs the network (the caller sets its mode); ``limit`` reads so many batches, spread over the split; ``final``
     asks the task for its reporting form (self-ensemble).
     """
     meter = task.meter()

@@ -84,11 +84,17 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 
 
 def ordered(split: Split, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
-    """The evaluation form of a split, in order, every sample once; ``limit`` keeps the first batches only."""
+    """The evaluation form of a split, in order, every sample once.
+
+    ``limit`` is the most batches: of samples spread evenly over the split, since its first ones are those of few classes
+    where a split is sorted.
+    """
     size = min(batch_size, split.eval_batch_size or batch_size)
-    starts = range(0, len(split), size)[:limit]
-    for start in starts:
-        yield split.fetch(range(start, min(start + size, len(split))), generator("evaluation", start), False)
+    total = len(split)
+    count = total if limit is None else min(total, limit * size)
+    for start in range(0, count, size):
+        chosen = [k * total // count for k in range(start, min(start + size, count))]
+        yield split.fetch(chosen, generator("evaluation", start), False)
 
 
 class _Positions(Dataset[Batch]):

@@ -99,6 +99,14 @@ def test_evaluation_reads_every_sample_once_in_order() -> None:
     assert len(list(ordered(Numbers(10), 64, limit=2))) == 2
 
 
+def test_a_limit_spreads_its_samples_over_the_split() -> None:
+    """A split that is sorted by class would show its first classes only."""
+    seen = [b.inputs["x"].flatten().tolist() for b in ordered(Numbers(10), 2, limit=2)]
+    assert seen == [[0, 2], [5, 7]]
+    whole = [b.inputs["x"].flatten().tolist() for b in ordered(Numbers(10), 4, limit=7)]
+    assert whole == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
 def test_steps_of_a_pass() -> None:
     assert steps_per_epoch(Numbers(49), 8) == 6
     assert steps_per_epoch(Numbers(4), 8) == 1
