@@ -27,8 +27,8 @@ def measure(
 ) -> dict[str, float]:
     """Metrics of the task on a split and its mean ``loss``, samples weighted equally.
 
-    ``forward`` runs the network (the caller sets its mode); ``limit`` reads so many batches, spread over the split; ``final``
-    asks the task for its reporting form (self-ensemble).
+    ``forward`` runs the network (the caller sets its mode); ``limit`` reads so many batches, spread over the split;
+    ``final`` asks the task for its reporting form (self-ensemble).
     """
     meter = task.meter()
     total, count = 0.0, 0

@@ -65,8 +65,8 @@ class Path:
 class Trial:
     """An architecture to be rated: with ``shared`` supernet weights, or trained ``standalone`` for ``budget`` epochs.
 
-    ``batches`` limits a shared rating to so many batches, spread over the split. ``resume`` is the ``token`` of an earlier
-    result of the same architecture, whose training goes on to ``budget`` epochs in all.
+    ``batches`` limits a shared rating to so many batches, spread over the split. ``resume`` is the ``token`` of an
+    earlier result of the same architecture, whose training goes on to ``budget`` epochs in all.
     """
 
     arch: Architecture
