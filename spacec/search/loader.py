@@ -86,8 +86,8 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 def ordered(split: Split, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
     """The evaluation form of a split, in order, every sample once.
 
-    ``limit`` is the most batches: of samples spread evenly over the split, since the first of a split that is sorted are
-    those of few classes.
+    ``limit`` is the most batches, of samples spread evenly over the split: the first of a sorted split are of few
+    classes.
     """
     size = min(batch_size, split.eval_batch_size or batch_size)
     total = len(split)
