@@ -329,6 +329,14 @@ def test_a_narrow_log_axis_has_ticks_too(low: float, ratio: float) -> None:
     assert len(set(tick_texts(axis.ticks))) == len(axis.ticks)
 
 
+def test_a_training_of_one_epoch_is_drawn_between_whole_epochs() -> None:
+    axis = linear_axis([0.02, 0.5, 0.98], 0, 100, whole=True)
+    assert axis.ticks == (0, 1)
+    raw = ((0.25, 2.0), (0.75, 1.0))
+    svg = line_chart([Series("a", ((0.5, 1.5),), raw)], "t", "epoch", "loss", log=True).render()
+    assert "<circle" in svg and "<polyline" in svg
+
+
 def test_charts_leave_out_what_cannot_be_drawn() -> None:
     points = ((0.0, 1.0), (1.0, float("nan")), (2.0, float("inf")), (3.0, 2.0), (4.0, -1.0))
     svg = line_chart([Series("a", points), Series("b", ((0.0, 1.0),))], "t", "x", "y", log=True).render()

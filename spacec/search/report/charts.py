@@ -130,9 +130,11 @@ def legend(svg: Svg, names: Sequence[str], x: float, y: float) -> None:
 def linear_axis(values: Sequence[float], start: float, end: float, whole: bool = False) -> Axis:
     """An axis over ``values`` with about five round ticks; they are whole numbers where all values are.
 
-    ``whole`` makes them so in any case, and lets the axis end at the values.
+    ``whole`` makes them so in any case, and lets the axis end at the values, unless no whole number lies between them.
     """
     low, high = min(values), max(values)
+    if whole and ceil(low) > floor(high):
+        low, high = float(floor(low)), float(ceil(high))
     if low == high:
         low, high = low - 0.5, high + 0.5
     step = 10 ** floor(log10((high - low) / 5))
