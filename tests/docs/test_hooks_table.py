@@ -1,11 +1,14 @@
-"""docs/plugins.md names every hook with its descriptor, and every method of a strategy and of a probe."""
+"""docs/plugins.md names every hook with its descriptor, and every method of a strategy and of a probe.
+
+docs/strategies.md names every strategy and probe that ships.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from spacec.hooks import HOOKS
+from spacec.hooks import HOOKS, installed
 from spacec.search.probe import Probe
 from spacec.search.strategy import Strategy
 
@@ -33,6 +36,14 @@ def test_every_method_of_a_strategy_is_in_the_table() -> None:
 
 def test_every_method_of_a_probe_is_in_its_table() -> None:
     assert named("A probe") == methods(Probe) - {"Options"}
+
+
+def test_every_shipped_strategy_and_probe_is_on_the_page_of_strategies() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "strategies.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
+    example = {"cheapest"}
+    shipped = {*installed().names("spacec_strategies"), *installed().names("spacec_diagnostics")} - example
+    assert sorted(named) == sorted(shipped)
 
 
 def methods(cls: type) -> set[str]:
