@@ -2,7 +2,7 @@
 
 A directory's database holds one or more *runs* (a search, the training of its pick, that of a baseline). A
 :class:`Recorder` writes one run; :class:`RunStore` opens a database, makes recorders and reads runs back as plain
-dicts. SQLite is the first store; another database implements the same two interfaces.
+dicts. SQLite is the first store (:mod:`spacec.search.database`); another one implements the same two interfaces.
 
 Rows are keyed by what they measure, so a run that resumes and repeats an epoch replaces its rows by equal ones.
 Every failure of the disk is a :class:`~spacec.search.files.StorageError`.
@@ -11,54 +11,14 @@ Every failure of the disk is a :class:`~spacec.search.files.StorageError`.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from spacec.diagnostics.model import Diagnostic
-from spacec.search.files import StorageError
+from spacec.search.database import SCHEMA_VERSION, Database
 
-SCHEMA_VERSION = 2
-"""2 added ``readings``. A record of version 1 is read as it is, and brought up when a run is started or resumed."""
 Status = Literal["running", "done", "interrupted", "failed"]
-
-_SCHEMA = """
-CREATE TABLE runs (
-  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
-  started REAL NOT NULL, ended REAL, seed INTEGER NOT NULL, space TEXT NOT NULL, digest TEXT NOT NULL,
-  grammar TEXT NOT NULL, grammar_sha256 TEXT NOT NULL, header TEXT NOT NULL, task TEXT NOT NULL,
-  strategy TEXT NOT NULL, config TEXT NOT NULL, versions TEXT NOT NULL, environment TEXT NOT NULL);
-CREATE TABLE metrics (
-  run INTEGER NOT NULL REFERENCES runs(id), phase TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL,
-  name TEXT NOT NULL, value REAL, PRIMARY KEY (run, phase, name, epoch, step)) WITHOUT ROWID;
-CREATE TABLE probabilities (
-  run INTEGER NOT NULL REFERENCES runs(id), epoch INTEGER NOT NULL, slot TEXT NOT NULL, "values" TEXT NOT NULL,
-  PRIMARY KEY (run, epoch, slot)) WITHOUT ROWID;
-CREATE TABLE architectures (
-  run INTEGER NOT NULL REFERENCES runs(id), role TEXT NOT NULL, epoch INTEGER NOT NULL, text TEXT NOT NULL,
-  costs TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (run, role, epoch)) WITHOUT ROWID;
-CREATE TABLE trials (
-  run INTEGER NOT NULL REFERENCES runs(id), number INTEGER NOT NULL, architecture TEXT NOT NULL, weights TEXT NOT NULL,
-  budget INTEGER, metrics TEXT NOT NULL, seconds REAL NOT NULL, error TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY (run, number)) WITHOUT ROWID;
-CREATE TABLE results (
-  run INTEGER NOT NULL REFERENCES runs(id), subject TEXT NOT NULL, split TEXT NOT NULL, name TEXT NOT NULL, value REAL,
-  PRIMARY KEY (run, subject, split, name)) WITHOUT ROWID;
-CREATE TABLE readings (
-  run INTEGER NOT NULL REFERENCES runs(id), probe TEXT NOT NULL, name TEXT NOT NULL, epoch INTEGER NOT NULL,
-  place TEXT NOT NULL, value REAL, PRIMARY KEY (run, probe, name, epoch, place)) WITHOUT ROWID;
-CREATE TABLE events (
-  id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs(id), time REAL NOT NULL, kind TEXT NOT NULL,
-  message TEXT NOT NULL, data TEXT NOT NULL DEFAULT '{}');
-"""
-
-_SINCE_1 = next(statement for statement in _SCHEMA.split(";\n") if "CREATE TABLE readings" in statement)
-"""What brings a record of version 1 up to date."""
 
 _JSON_COLUMNS = ("header", "task", "strategy", "config", "versions", "environment")
 
@@ -209,56 +169,12 @@ class SqliteRecorder:
             self.flush()
 
 
-class RunStore:
+class RunStore(Database):
     """A database of runs. ``path`` of ``None`` keeps it in memory. Use it in a ``with`` or :meth:`close` it."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        with _database_errors(path):
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
-            self._version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if self._version == 0:
-            self._build(*_SCHEMA.split(";\n"))
-        elif not 1 <= self._version <= SCHEMA_VERSION:
-            version = self._version
-            self._db.close()
-            headline = f"'{path}' has record version {version}, this spacec reads version {SCHEMA_VERSION}"
-            raise StorageError(Diagnostic("E0814", headline))
-
-    def __enter__(self) -> RunStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All statements of the body or none of them."""
-        with _database_errors(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _build(self, *statements: str) -> None:
-        with self.transaction() as db:
-            for statement in statements:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._version = SCHEMA_VERSION
 
     def start(self, info: RunInfo) -> SqliteRecorder:
         """A new run, with status ``running``."""
-        self._bring_up()
+        self.bring_up()
         values: dict[str, Any] = {
             "kind": info.kind, "name": info.name, "status": "running", "started": time.time(), "seed": info.seed,
             "space": info.space, "digest": info.digest, "grammar": info.grammar, "grammar_sha256": info.grammar_sha256,
@@ -272,17 +188,17 @@ class RunStore:
 
     def reopen(self, kind: str, name: str = "") -> SqliteRecorder | None:
         """The latest run of a kind and name, running again; ``None`` if there is none."""
-        found = self._rows("SELECT max(id) AS id FROM runs WHERE kind = ? AND name = ?", (kind, name))[0]["id"]
+        found = self.rows("SELECT max(id) AS id FROM runs WHERE kind = ? AND name = ?", (kind, name))[0]["id"]
         if found is None:
             return None
-        self._bring_up()
+        self.bring_up()
         with self.transaction() as db:
             db.execute("UPDATE runs SET status = 'running', reason = '', ended = NULL WHERE id = ?", (found,))
         return SqliteRecorder(self, found)
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, oldest first, JSON columns decoded."""
-        rows = self._rows("SELECT * FROM runs ORDER BY id")
+        rows = self.rows("SELECT * FROM runs ORDER BY id")
         return [{k: json.loads(v) if k in _JSON_COLUMNS else v for k, v in row.items()} for row in rows]
 
     def metrics(self, run: int, phase: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
@@ -292,40 +208,40 @@ class RunStore:
             if wanted is not None:
                 where, values = f"{where} AND {column} = ?", [*values, wanted]
         sql = f"SELECT phase, epoch, step, name, value FROM metrics WHERE {where} ORDER BY phase, epoch, step, name"
-        return self._rows(sql, tuple(values))
+        return self.rows(sql, tuple(values))
 
     def probabilities(self, run: int) -> list[dict[str, Any]]:
         """Rows ``epoch, slot, values``."""
-        rows = self._rows('SELECT epoch, slot, "values" FROM probabilities WHERE run = ? ORDER BY epoch, slot', (run,))
+        rows = self.rows('SELECT epoch, slot, "values" FROM probabilities WHERE run = ? ORDER BY epoch, slot', (run,))
         return [{**row, "values": json.loads(row["values"])} for row in rows]
 
     def architectures(self, run: int) -> list[dict[str, Any]]:
         """Rows ``role, epoch, text, costs``."""
         sql = "SELECT role, epoch, text, costs FROM architectures WHERE run = ? ORDER BY role, epoch"
-        return [{**row, "costs": json.loads(row["costs"])} for row in self._rows(sql, (run,))]
+        return [{**row, "costs": json.loads(row["costs"])} for row in self.rows(sql, (run,))]
 
     def trials(self, run: int) -> list[dict[str, Any]]:
         """Rows ``number, architecture, weights, budget, metrics, seconds, error``."""
         columns = "number, architecture, weights, budget, metrics, seconds, error"
-        rows = self._rows(f"SELECT {columns} FROM trials WHERE run = ? ORDER BY number", (run,))
+        rows = self.rows(f"SELECT {columns} FROM trials WHERE run = ? ORDER BY number", (run,))
         return [{**row, "metrics": json.loads(row["metrics"])} for row in rows]
 
     def results(self, run: int) -> list[dict[str, Any]]:
         """Rows ``subject, split, name, value``."""
         sql = "SELECT subject, split, name, value FROM results WHERE run = ? ORDER BY subject, split, name"
-        return self._rows(sql, (run,))
+        return self.rows(sql, (run,))
 
     def readings(self, run: int, probe: str | None = None) -> list[dict[str, Any]]:
         """Rows ``probe, name, epoch, place, value`` of what probes measured; none in a record of version 1."""
-        if self._version < 2:
+        if self.version < 2:
             return []
         only, values = ("AND probe = ?", (run, probe)) if probe is not None else ("", (run,))
         sql = f"SELECT probe, name, epoch, place, value FROM readings WHERE run = ? {only} ORDER BY probe, name, epoch"
-        return [{**row, "place": tuple(json.loads(row["place"]))} for row in self._rows(sql, values)]
+        return [{**row, "place": tuple(json.loads(row["place"]))} for row in self.rows(sql, values)]
 
     def events(self, run: int) -> list[dict[str, Any]]:
         """Rows ``time, kind, message, data``, oldest first."""
-        rows = self._rows("SELECT time, kind, message, data FROM events WHERE run = ? ORDER BY id", (run,))
+        rows = self.rows("SELECT time, kind, message, data FROM events WHERE run = ? ORDER BY id", (run,))
         return [{**row, "data": json.loads(row["data"])} for row in rows]
 
     def export(self) -> dict[str, Any]:
@@ -333,26 +249,3 @@ class RunStore:
         parts = ("metrics", "probabilities", "architectures", "trials", "results", "readings", "events")
         runs = [{**run, **{part: getattr(self, part)(run["id"]) for part in parts}} for run in self.runs()]
         return {"version": SCHEMA_VERSION, "runs": runs}
-
-    def _bring_up(self) -> None:
-        """Give a record of an earlier version what it lacks."""
-        if self._version < SCHEMA_VERSION:
-            self._build(_SINCE_1)
-
-    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-        with _database_errors(self.path):
-            cursor = self._db.execute(sql, values)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-@contextmanager
-def _database_errors(path: Path | None) -> Iterator[None]:
-    """E0810 for a disk that refuses, E0813 for a file that is no database."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        why = "the disk is full" if "full" in str(error) else str(error)
-        raise StorageError(Diagnostic("E0810", f"cannot write '{path}': {why}")) from error
-    except sqlite3.DatabaseError as error:
-        raise StorageError(Diagnostic("E0813", f"'{path}' is not a run record: {error}")) from error

@@ -1,4 +1,4 @@
-"""Running a search: supernet epochs, architecture steps, trials, and a run directory that survives.
+"""Running a search: supernet epochs and architecture steps, then trials, and a run directory that survives.
 
 Every epoch ends with a checkpoint, the derived architecture and the record on disk, each written whole; a run that
 is stopped, fails or meets a full disk leaves these, and its record says what happened. Everything random in epoch
@@ -8,8 +8,6 @@ bit for bit on the CPU.
 
 from __future__ import annotations
 
-import time
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from torch import Tensor
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search import files
 from spacec.search.augment import set_drop_path
-from spacec.search.checkpoint import begin, restore_trials, save_context, save_trials
+from spacec.search.checkpoint import begin, save_context
 from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
@@ -38,11 +36,12 @@ from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path as ForwardPath
-from spacec.search.strategy import StepReport, Strategy, Trial, TrialResult
+from spacec.search.strategy import StepReport, Strategy
 from spacec.search.tabular import Tabular
 from spacec.search.task import Batch, OutLike, Output, Task
 from spacec.search.trainer import TrainConfig, check_finite
 from spacec.search.training import open_store, recording, run_info
+from spacec.search.trials import Trials
 from spacec.search.wiring import input_types, output_types
 from spacec.space.architecture import Architecture
 
@@ -114,8 +113,7 @@ class _Run:
         self.probing = Probing(probes, context, strategy)
         self.out_dir = out_dir
         self.progress = progress
-        self.trials = 0
-        self.best: tuple[float, dict[str, float]] = (context.task.metrics[0].worst, {})
+        self.trials = Trials(strategy, context, out_dir, progress)
         self.latest: dict[str, float] = {}
 
     def run(self, resume: bool) -> SearchResult:
@@ -123,18 +121,16 @@ class _Run:
         begin(ctx, strategy, self.out_dir if resume else None)
         if strategy.uses_supernet:
             self._train_supernet()
-        if resume and self.out_dir is not None:
-            self.trials, self.best = restore_trials(self.out_dir, ctx, strategy)
-        self._run_trials()
+        if resume:
+            self.trials.restore()
+        self.trials.run()
         found = strategy.derive()
         ctx.space.validate(found)
         self.progress(Progress("derive", message=f"derived {found.text()}"))
-        metrics = ctx.evaluate(found) if strategy.uses_supernet else self.best[1]
+        metrics = ctx.evaluate(found) if strategy.uses_supernet else self.trials.best[1]
         ctx.recorder.result("derived", "arch", metrics)
         self._save_architecture(found, "best", -1)
-        return SearchResult(found, metrics, self.out_dir, self.trials, context=ctx)
-
-    # supernet epochs
+        return SearchResult(found, metrics, self.out_dir, self.trials.done, context=ctx)
 
     def _train_supernet(self) -> None:
         ctx, config = self.ctx, self.ctx.config
@@ -257,51 +253,6 @@ class _Run:
             self._save_architecture(self.strategy.derive(), "derived", epoch)
         self.probing.after(epoch)
         self.strategy.on_epoch_end(epoch, found)
-
-    # trials
-
-    def _run_trials(self) -> None:
-        while trials := self._proposed():
-            results = [self._rate(trial) for trial in trials]
-            self.strategy.observe(results)
-            if self.out_dir is not None:
-                self.ctx.recorder.flush()
-                save_trials(self.out_dir, self.ctx, self.strategy, self.trials, self.best)
-
-    def _proposed(self) -> Sequence[Trial]:
-        config = self.ctx.config
-        left = config.parallel if config.trials is None else min(config.parallel, config.trials - self.trials)
-        return self.strategy.propose(left) if left > 0 else ()
-
-    def _rate(self, trial: Trial) -> TrialResult:
-        """Rate one trial; whatever goes wrong in it (out of memory, a NaN) is its result, not the search's end."""
-        ctx, start = self.ctx, time.monotonic()
-        reseed(ctx.seed, "trial", self.trials)
-        try:
-            result = self._rated(trial, start)
-        except files.StorageError:
-            raise
-        except Exception as error:  # a trial may run any module a user wrote; its traceback is kept in the record
-            text = f"{type(error).__name__}: {error}"
-            ctx.recorder.event("trial failed", text, {"trial": self.trials, "traceback": traceback.format_exc()})
-            result = TrialResult(trial, {}, time.monotonic() - start, error=text)
-        metric = ctx.task.metrics[0]
-        if metric.name in result.metrics and metric.better(result.metrics[metric.name], self.best[0]):
-            self.best = (result.metrics[metric.name], dict(result.metrics))
-        text, seconds = trial.arch.text(), result.seconds
-        ctx.recorder.trial(self.trials, text, trial.weights, trial.budget, result.metrics, seconds, result.error)
-        self.progress(Progress("trials", step=self.trials, metrics=dict(result.metrics), message=text))
-        self.trials += 1
-        return result
-
-    def _rated(self, trial: Trial, start: float) -> TrialResult:
-        if isinstance(self.ctx.task, Tabular):
-            return self.ctx.task.rate(trial)
-        if trial.weights == "shared":
-            metrics: Mapping[str, float] = self.ctx.evaluate(trial.arch, trial.split, batches=trial.batches)
-            return TrialResult(trial, metrics, time.monotonic() - start)
-        fitted = self.ctx.fit(trial.arch, trial.budget, trial.resume, trial.split)
-        return TrialResult(trial, fitted.metrics, time.monotonic() - start, fitted.token)
 
     def _save_architecture(self, arch: Architecture, role: str, epoch: int) -> None:
         self.ctx.recorder.architecture(role, epoch, arch.text(), {"params": self.ctx.cost(arch)})

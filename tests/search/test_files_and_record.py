@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from spacec.search import files
+from spacec.search.database import SCHEMA_VERSION
 from spacec.search.files import StorageError
-from spacec.search.record import SCHEMA_VERSION, RunInfo, RunStore
+from spacec.search.record import RunInfo, RunStore
 
 INFO = RunInfo("search", 0, "fake", "0123abcd", "space fake()", "00", task={"name": "points"}, config={"lr": 0.1})
 
