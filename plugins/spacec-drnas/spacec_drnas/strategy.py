@@ -22,12 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from spacec.search.context import SearchContext
-from spacec.search.gradient import GradientStrategy
 from spacec.search.options import option
-from spacec.search.partial import report_whole, without_shares
+from spacec.search.partial import PartialStrategy, form
 from spacec.search.scope import Scope
 from spacec.search.soft import SoftOptions
-from spacec.search.space_like import Mask, SpaceLike
+from spacec.search.space_like import Mask
 from spacec.search.strategy import Path
 from spacec.search.task import Batch, OutLike
 from spacec.space.decisions import Slot
@@ -53,7 +52,7 @@ class DrNASOptions(SoftOptions):
     derive_by: Literal["mean", "softmax"] = option("mean", "what ranks candidates: E[w], or softmax(a)")
 
 
-class DrNAS(GradientStrategy):
+class DrNAS(PartialStrategy):
     """See the module. ``repeats=copy`` and ``derive_by=softmax`` are what the released code does."""
 
     name = "drnas"
@@ -62,16 +61,8 @@ class DrNAS(GradientStrategy):
     options: DrNASOptions
     config = {"batch_size": 64, "lr": 0.1, "lr_min": 0.0, "arch_from": 10}  # noqa: RUF012  # ClassVar of the base
     tiny = {"warmup": 0}  # noqa: RUF012  # ClassVar of the base
+    undo = "-o partial=1 -o partial_later=1"
     scope: Scope
-
-    def supernet_options(self) -> Mapping[str, Any]:
-        return _form(self.options.partial)
-
-    def unsupported(self, space: SpaceLike) -> str:
-        if why := super().unsupported(space):
-            return why
-        why = without_shares(space, self.options.partial)
-        return f"{why} (`-o partial=1 -o partial_later=1` searches on all channels)" if why else ""
 
     def setup(self, ctx: SearchContext) -> None:
         self.scope = ctx.scope()
@@ -128,10 +119,6 @@ class DrNAS(GradientStrategy):
         """The first epoch of the second stage."""
         return self.options.first_stage or self.ctx.epochs // 2
 
-    def on_epoch(self, epoch: int) -> None:
-        if epoch == 0:
-            report_whole(self.ctx, self.options.partial)
-
     def on_epoch_end(self, epoch: int, found: Mapping[str, float]) -> None:
         if self.options.progressive and epoch + 1 == self.boundary < self.ctx.epochs:
             self.prune()
@@ -171,7 +158,7 @@ class DrNAS(GradientStrategy):
             new.load_state_dict(found, strict=False)
             ctx.recorder.event("widened", f"{len(anew)} tensors start anew", {"anew": anew})
 
-        new = ctx.replace_supernet(_form(parts[1]), carry)
+        new = ctx.replace_supernet(form(parts[1]), carry)
         parameters = dict(new.named_parameters())
         for name, momentum in widened(new, momenta).items():
             ctx.optimizer.state[parameters[name]]["momentum_buffer"] = momentum
@@ -182,7 +169,3 @@ class DrNAS(GradientStrategy):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self.scope.load_state_dict(state["scope"])
-
-
-def _form(parts: int) -> dict[str, Any]:
-    return {"partial": parts} if parts > 1 else {}

@@ -18,16 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from spacec.search.context import SearchContext
-from spacec.search.gradient import Gradient, GradientStrategy
+from spacec.search.edges import EdgeStrategy
+from spacec.search.gradient import Gradient
 from spacec.search.options import Options, option
-from spacec.search.partial import report_whole, without_shares
-from spacec.search.space_like import SpaceLike
+from spacec.search.partial import PartialStrategy
 from spacec.search.task import Batch
 from spacec.space.decisions import Slot
 from spacec_gaea.simplex import ExponentiatedGradient
@@ -44,7 +43,7 @@ class GAEAOptions(Options):
     edge_norm: Literal["node", "cell"] = option("node", "whose edge weights sum to one; the released code: a cell's")
 
 
-class GAEA(GradientStrategy):
+class GAEA(PartialStrategy, EdgeStrategy):
     """See the module. ``logits`` holds the points of the slots, ``betas`` those of the edges into each node."""
 
     name = "gaea"
@@ -52,54 +51,28 @@ class GAEA(GradientStrategy):
     Options = GAEAOptions
     options: GAEAOptions
     config = {"batch_size": 256, "lr": 0.1, "lr_min": 0.0, "arch_from": 11}  # noqa: RUF012  # ClassVar in the base
-    nodes: tuple[tuple[str, ...], ...]
-    betas: list[nn.Parameter]
 
-    def supernet_options(self) -> Mapping[str, Any]:
-        return {"partial": self.options.partial} if self.options.partial > 1 else {}
+    def weighs_edges(self) -> bool:
+        return self.options.partial > 1 if self.options.edges is None else self.options.edges
 
-    def unsupported(self, space: SpaceLike) -> str:
-        return super().unsupported(space) or without_shares(space, self.options.partial)
+    def first_beta(self, n: int, rng: torch.Generator) -> Tensor:
+        return self._first(n)
 
-    def setup(self, ctx: SearchContext) -> None:
-        weighed = self.options.edges if self.options.edges is not None else self.options.partial > 1
-        self.nodes = ctx.nodes if weighed else ()
-        self.betas = [nn.Parameter(self._first(len(node)).to(ctx.device)) for node in self.nodes]
-        super().setup(ctx)
-
-    def on_epoch(self, epoch: int) -> None:
-        if epoch == 0:
-            report_whole(self.ctx, self.options.partial)
+    def shares(self, beta: Tensor) -> Tensor:
+        return beta.softmax(0) if self.options.again else beta
 
     def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
         return self._first(slot.size)
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        return [*self.logits.parameters(), *self.betas]
 
     def make_arch_optimizer(self) -> torch.optim.Optimizer:
         simplices = [*([p] for p in self.logits.parameters()), *self._edge_simplices()]
         return ExponentiatedGradient(simplices, self.options.arch_lr)
 
     def weights(self) -> Mapping[str, Tensor]:
-        again = self.options.again
-        found: dict[str, Tensor] = self.logits.softmax() if again else {**self.logits}
-        for node, beta in zip(self.nodes, self.betas, strict=True):
-            for k, share in enumerate((beta.softmax(0) if again else beta).unbind()):
-                found[node[k]] = share * found[node[k]]
-        return found
+        return self.weighed(self.logits.softmax() if self.options.again else self.logits)
 
     def architecture_gradient(self, train_batch: Batch, val_batch: Batch) -> tuple[Gradient, Mapping[str, float]]:
         return super().architecture_gradient(train_batch, val_batch if self.options.level == "bi" else train_batch)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "betas": [beta.detach().clone() for beta in self.betas]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        with torch.no_grad():
-            for beta, value in zip(self.betas, state["betas"], strict=True):
-                beta.copy_(value)
 
     def _first(self, n: int) -> Tensor:
         return torch.full((n,), 1.0 if self.options.start == "ones" else 1.0 / n)

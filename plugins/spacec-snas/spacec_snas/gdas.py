@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from spacec.lower.masks import OneHot
+from spacec.search.context import SearchContext
 from spacec.search.gradient import GradientOptions, GradientStrategy
 from spacec.search.options import option
 from spacec.search.space_like import Mask, SpaceLike
@@ -65,7 +66,7 @@ class GDAS(GradientStrategy):
         noise = noise_given(self.logits[slot], drawn, self.ctx.generator)
         return OneHot(hard(self.logits[slot], noise, drawn, self.heat), zeros=self.options.zero_weights)
 
-    def diagnostics(self, ctx: object) -> Mapping[str, float]:
+    def diagnostics(self, ctx: SearchContext) -> Mapping[str, float]:
         return {"temperature": self.heat}
 
     def subject(self) -> Mask | Architecture:

@@ -90,7 +90,7 @@ class ZARTS(SoftStrategy):
     def arch_step(self, train_batch: Batch, val_batch: Batch) -> Mapping[str, float]:
         loss = self.objective(val_batch)
         at = torch.cat([t.detach().double().cpu() for t in self.logits.parameters()])
-        step, values = getattr(self, f"_{self.options.estimator}")(loss, at)
+        step, values = self._estimate(loss, at)
         self._move(at + step.delta)
         return {**values, "best_candidate": min(step.losses), "arch_move": float(step.delta.norm())}
 
@@ -117,6 +117,15 @@ class ZARTS(SoftStrategy):
         past = max(0, epoch - config.arch_from - options.sigma_late)
         share = past / max(1, self.ctx.epochs - config.arch_from) if options.sigma_falls else 0.0
         return options.sigma * (1 + cos(pi * min(share, 1.0))) / 2
+
+    def _estimate(self, loss: Objective, at: Tensor) -> tuple[Step, dict[str, float]]:
+        match self.options.estimator:
+            case "mgs":
+                return self._mgs(loss, at)
+            case "rs":
+                return self._rs(loss, at)
+            case "gld":
+                return self._gld(loss, at)
 
     def _mgs(self, loss: Objective, at: Tensor) -> tuple[Step, dict[str, float]]:
         options = self.options
