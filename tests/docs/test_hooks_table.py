@@ -1,4 +1,4 @@
-"""docs/plugins.md names every hook with its descriptor, and every method of a strategy and of a probe.
+"""docs/plugins.md names every hook with its descriptor, every method of a strategy and of a probe, and what both use.
 
 docs/strategies.md names every strategy and probe that ships.
 """
@@ -9,6 +9,9 @@ import re
 from pathlib import Path
 
 from spacec.hooks import HOOKS, installed
+from spacec.lower import masks
+from spacec.search.context import SearchContext
+from spacec.search.course import Course
 from spacec.search.probe import Probe
 from spacec.search.strategy import Strategy
 
@@ -36,6 +39,14 @@ def test_every_method_of_a_strategy_is_in_the_table() -> None:
 
 def test_every_method_of_a_probe_is_in_its_table() -> None:
     assert named("A probe") == methods(Probe) - {"Options"}
+
+
+def test_all_of_the_context_is_named() -> None:
+    text = GUIDE.split("\n### What a strategy and a probe may use\n")[1].split("\n### ")[0]
+    shown = set(re.findall(r"`(\w+)[`(]", text))
+    wanted = {*vars(SearchContext), *vars(Course), *Course.__annotations__}
+    assert {name for name in wanted if not name.startswith("_")} - shown == set()
+    assert {kind.__name__ for kind in (masks.OneHot, masks.Paths, masks.PerInstance)} <= shown
 
 
 def test_every_shipped_strategy_and_probe_is_on_the_page_of_strategies() -> None:
