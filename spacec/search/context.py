@@ -20,7 +20,7 @@ from spacec.search.config import SearchConfig
 from spacec.search.course import MAIN, Course
 from spacec.search.evaluate import measure, mode, statistics_kept
 from spacec.search.loader import Stream, steps_per_epoch
-from spacec.search.logits import Init, Logits, small_normal
+from spacec.search.logits import Init, Logits, checked_rates, small_normal
 from spacec.search.nodes import summed_slots
 from spacec.search.optim import WeightHyper, weight_hypers
 from spacec.search.record import Recorder
@@ -160,9 +160,10 @@ class SearchContext(Course):
         """A candidate for each slot, each drawn by its slot's probabilities from :attr:`generator`.
 
         Slots are drawn independently, anew while an output of the network would be absent (a node may lose all its
-        edges). After :data:`DRAWS` draws in vain, slots that drew *absent* take what :meth:`derive` chooses.
+        edges). After :data:`DRAWS` draws in vain, slots that drew *absent* take what :meth:`derive` chooses. Raises
+        :class:`SpacecError` (E0607) for probabilities that are not finite.
         """
-        rates = {s.id: torch.as_tensor(probabilities[s.id]).detach().double().cpu() for s in self.slots}
+        rates = {s.id: checked_rates(s.id, torch.as_tensor(probabilities[s.id])) for s in self.slots}
         for _ in range(DRAWS):
             found = {s: int(torch.multinomial(p, 1, generator=self.generator)) for s, p in rates.items()}
             if self.supernet.complete(found):

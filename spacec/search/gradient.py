@@ -28,7 +28,7 @@ class GradientOptions(SoftOptions):
     """The optimiser of the logits, with DARTS' values."""
 
     arch_lr: float = option(3e-4, "learning rate of the architecture logits (Adam)", low=0)
-    arch_betas: tuple[float, float] = option((0.5, 0.999), "Adam's moment decays for the logits")
+    arch_betas: tuple[float, float] = option((0.5, 0.999), "Adam's moment decays for the logits", low=0, below=1)
     arch_weight_decay: float = option(1e-3, "L2 decay of the logits", low=0)
 
 

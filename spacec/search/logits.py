@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.space.decisions import Slot
 
 Init = Callable[[Slot, torch.Generator], Tensor]
@@ -54,3 +55,16 @@ class Logits(Mapping[str, nn.Parameter]):
         with torch.no_grad():
             for slot, t in self._tensors.items():
                 t.copy_(state[slot])
+
+
+def checked_rates(slot: str, rates: Tensor) -> Tensor:
+    """The weights ``(n,)`` by which candidates of ``slot`` are drawn, as doubles on the CPU.
+
+    Raises :class:`SpacecError` (E0607) where no draw can follow them: logits that diverged give such.
+    """
+    found = rates.detach().double().cpu()
+    if not (float(found.min()) >= 0 and 0 < float(found.sum()) < float("inf")):
+        headline = f"the probabilities of the slot {slot} are not finite and positive"
+        notes = ("logits that diverge give such: a lower rate of theirs (arch_lr) usually helps",)
+        raise SpacecError(Diagnostic("E0607", headline, notes=notes))
+    return found

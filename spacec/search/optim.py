@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.options import Options, option
 
 
@@ -31,12 +32,16 @@ class OptimOptions(Options):
     warmup_lr: float = option(0.0, "rate at the start of the warm-up", low=0)
     momentum: float = option(0.9, "momentum of sgd and rmsprop", low=0, high=1)
     nesterov: bool = option(False, "Nesterov momentum (sgd)")
-    betas: tuple[float, float] = option((0.9, 0.999), "moment decays of adam and adamw")
+    betas: tuple[float, float] = option((0.9, 0.999), "moment decays of adam and adamw", low=0, below=1)
     alpha: float = option(0.99, "moment decay of rmsprop", low=0, high=1)
     eps: float = option(1e-8, "denominator term of adam, adamw and rmsprop", low=0)
     weight_decay: float = option(3e-4, "L2 decay of the weights (decoupled in adamw)", low=0)
     norm_decay: bool = option(True, "whether norms and biases decay too")
     clip: float = option(5.0, "largest gradient norm; 0 for no clipping", low=0)
+
+    def __post_init__(self) -> None:
+        if self.nesterov and self.optimizer == "sgd" and not self.momentum > 0:
+            raise SpacecError(Diagnostic("E0703", "nesterov momentum needs a momentum above 0"))
 
 
 def make_optimizer(model: nn.Module, options: OptimOptions) -> torch.optim.Optimizer:

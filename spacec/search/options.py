@@ -20,6 +20,7 @@ T = TypeVar("T", bound="Options")
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
+_LARGEST = 3.4028234663852886e38
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,13 @@ def option(
     *,
     low: float | None = None,
     high: float | None = None,
+    below: float | None = None,
 ) -> Any:
-    """A field of an :class:`Options` class: default, one line of help, and the range of a number (inclusive)."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+    """A field of an :class:`Options` class: default, one line of help, and the range of a number.
+
+    ``low`` and ``high`` belong to the range, ``below`` does not. It holds for each of several numbers.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "below": below})
 
 
 def parse_options(
@@ -221,10 +226,18 @@ def _number(value: object) -> float:
 
 
 def _check_range(f: Field[Any], value: object) -> None:
-    low, high = f.metadata.get("low"), f.metadata.get("high")
+    if isinstance(value, tuple):
+        for part in value:
+            _check_range(f, part)
+        return
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
+    low, high, below = (f.metadata.get(bound) for bound in ("low", "high", "below"))
     if low is not None and value < low:
         raise _OutOfRangeError(f"expected at least {low}")
     if high is not None and value > high:
         raise _OutOfRangeError(f"expected at most {high}")
+    if below is not None and value >= below:
+        raise _OutOfRangeError(f"expected less than {below}")
+    if isinstance(value, float) and abs(value) > _LARGEST:
+        raise _OutOfRangeError(f"expected at most {_LARGEST:.2g} in size, the largest number of single precision")

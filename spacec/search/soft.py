@@ -37,6 +37,8 @@ class SoftStrategy(Strategy):
     logits: Logits
 
     def unsupported(self, space: SpaceLike) -> str:
+        if why := without_slots(space):
+            return why
         sized = next((slot for slot in space.slots if slot.sized), None)
         return "" if sized is None else f"what slot '{sized.id}' takes decides sizes, so it cannot be mixed softly"
 
@@ -68,3 +70,8 @@ class SoftStrategy(Strategy):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.logits.load_state_dict(state["logits"])
+
+
+def without_slots(space: SpaceLike) -> str:
+    """Why there are no logits to learn on ``space``; empty if it has slots."""
+    return "" if space.slots else "it has no choice between candidates, so there are no logits to learn"

@@ -57,7 +57,15 @@ let cell = dag(a) {
 net = cell
 """
 
-TEXTS = {"lattice": LATTICE, "edges": EDGES, "sized": SIZED}
+PLAIN = """
+space plain
+input  x: [4]
+output y: [3]
+net = linear(4) >> tanh >> linear(3)
+"""
+"""Nothing to choose."""
+
+TEXTS = {"lattice": LATTICE, "edges": EDGES, "sized": SIZED, "plain": PLAIN}
 SHIPPED = ("ddnas", "d2gnas", "nats_bench_size", "tabular")
 """The cheapest of their kinds."""
 CONFIG = {"epochs": 2, "steps": 1}

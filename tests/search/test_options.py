@@ -22,6 +22,7 @@ class Sample(Options):
     samples: int | None = option(None, "a number", low=1, high=100)
     betas: tuple[float, float] = option((0.5, 0.999), "two numbers")
     name: str = option("x", "a text")
+    decays: tuple[float, float] = option((0.5, 0.999), "two numbers below 1", low=0, below=1)
 
 
 def codes(error: pytest.ExceptionInfo[SpacecError]) -> list[str]:
@@ -51,6 +52,9 @@ def test_what_is_printed_reads_back(lr: float, order: Literal[1, 2], flag: bool,
         ("samples", "1.5", "E0702", "expected an integer or none"),
         ("order", "3", "E0702", "expected one of 1, 2"),
         ("rounded", "maybe", "E0702", "expected true or false"),
+        ("arch_lr", "1e39", "E0703", "expected at most 3.4e+38 in size"),
+        ("decays", "0.5,1", "E0703", "is '0.5,1', expected less than 1"),
+        ("decays", "-0.1,0.5", "E0703", "expected at least 0"),
         ("betas", "0.9", "E0702", "expected numbers separated by commas"),
         ("arch_rl", "1", "E0701", "has no option 'arch_rl'"),
     ],
@@ -83,7 +87,7 @@ def test_assignments_split_at_the_first_sign() -> None:
 
 def test_help_lists_fields_in_order() -> None:
     lines = options_help(Sample)
-    assert [line.name for line in lines] == ["arch_lr", "order", "rounded", "samples", "betas", "name"]
+    assert [line.name for line in lines] == ["arch_lr", "order", "rounded", "samples", "betas", "name", "decays"]
     assert lines[1].type == "one of 1, 2"
     assert lines[3].default == "none"
     assert lines[4].default == "0.5,0.999"
@@ -104,3 +108,9 @@ def test_a_misspelt_setting_of_the_runner_is_suggested() -> None:
 
 def test_a_user_overrides_a_paper_overrides_the_default() -> None:
     assert strategy_config({"epochs": 200, "lr": 0.1}, {"epochs": "3"}) == SearchConfig(epochs=3, lr=0.1)
+
+
+def test_nesterov_needs_momentum() -> None:
+    with pytest.raises(SpacecError, match="momentum above 0"):
+        strategy_config({}, {"nesterov": "true", "momentum": "0"})
+    assert strategy_config({}, {"nesterov": "true", "momentum": "0", "optimizer": "adam"}).nesterov

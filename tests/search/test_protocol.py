@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import spacec
+from spacec.diagnostics.model import SpacecError
 from spacec.search.config import SearchConfig
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
@@ -315,3 +316,10 @@ def test_the_reason_for_stopping_is_told() -> None:
     strategy = Course(lambda s, epoch: s.ctx.stop("enough") if epoch == 1 else None)
     search(SPACE, strategy, TASK, CONFIG, progress=lambda now: told.append(now.message))
     assert "stopped after epoch 2: enough" in told
+
+
+@pytest.mark.parametrize("rates", [[float("nan"), 0.5, 0.5], [float("inf"), 0.0, 0.0], [-1.0, 1.0, 1.0], [0.0] * 3])
+def test_a_draw_by_no_probabilities_is_a_diagnostic(rates: list[float]) -> None:
+    ctx = context(NODE, Synthetic().adapt(NODE.inputs, NODE.outputs))
+    with pytest.raises(SpacecError, match="E0607"):
+        ctx.draw({slot.id: rates for slot in NODE.slots})

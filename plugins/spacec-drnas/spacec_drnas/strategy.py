@@ -38,7 +38,7 @@ class DrNASOptions(SoftOptions):
     """The paper's values on the DARTS space; ops 5 -> 3, channels 1/4 -> 1/2, rate 3e-4 on NAS-Bench-201."""
 
     arch_lr: float = option(6e-4, "learning rate of the concentrations' logits (Adam)", low=0)
-    arch_betas: tuple[float, float] = option((0.5, 0.999), "Adam's moment decays for the logits")
+    arch_betas: tuple[float, float] = option((0.5, 0.999), "Adam's moment decays for the logits", low=0, below=1)
     reg: Literal["l2", "kl"] = option("l2", "what holds the logits: decay, or the divergence from Dir(1)")
     reg_scale: float = option(1e-3, "weight of that", low=0)
     progressive: bool = option(True, "prune and widen after a first stage")

@@ -13,6 +13,7 @@ from spacec_drnas.strategy import DrNAS
 from torch import Tensor
 
 import spacec
+from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
 from spacec.hooks import StrategyDescriptor
 from spacec.search.config import SearchConfig, strategy_config
@@ -61,6 +62,10 @@ def test_concentrations_are_elu_plus_one_and_stay_positive() -> None:
     (theirs,) = torch.autograd.grad((F.elu(logits) + 1).sum(), logits)
     torch.testing.assert_close(ours, theirs)
     assert float(concentration(torch.tensor(-40.0))) > 0
+    (drawn,) = sample({"slot": torch.tensor([-1e4, -1e4, 0.0])}, torch.Generator().manual_seed(0)).values()
+    torch.testing.assert_close(drawn, torch.tensor([0.0, 0.0, 1.0]))
+    with pytest.raises(SpacecError, match="E0607"):
+        sample({"slot": torch.tensor([float("nan"), 0.0])}, torch.Generator())
 
 
 def draws(logits: Tensor, n: int = 40_000) -> Tensor:

@@ -31,6 +31,7 @@ from spacec.search.context import SearchContext
 from spacec.search.gradient import GradientOptions, GradientStrategy
 from spacec.search.options import option
 from spacec.search.scope import Scope
+from spacec.search.soft import without_slots
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path
 from spacec.search.task import Batch, OutLike
@@ -63,7 +64,7 @@ class EoiNAS(GradientStrategy):
     scores: Scores
 
     def unsupported(self, space: SpaceLike) -> str:
-        return ""
+        return without_slots(space)
 
     def supernet_options(self) -> Mapping[str, Any]:
         return {"skip_dropout": True} if self.options.skip_dropout > 0 else {}

@@ -29,8 +29,10 @@ from torch import Tensor
 from spacec.lower.masks import Paths
 from spacec.search.context import SearchContext
 from spacec.search.gradient import Gradient, GradientOptions, GradientStrategy
+from spacec.search.logits import checked_rates
 from spacec.search.optim import learning_rate
 from spacec.search.options import Options, option
+from spacec.search.soft import without_slots
 from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import Path
 from spacec.search.task import Batch
@@ -42,7 +44,7 @@ from spacec_proxylessnas.gradients import of_pair, rescaled, score, through_soft
 @dataclass(frozen=True)
 class ProxylessOptions(GradientOptions):
     arch_lr: float = option(1e-3, "learning rate of the architecture logits (Adam)", low=0)
-    arch_betas: tuple[float, float] = option((0.0, 0.999), "Adam's moment decays for the logits")
+    arch_betas: tuple[float, float] = option((0.0, 0.999), "Adam's moment decays for the logits", low=0, below=1)
     arch_weight_decay: float = option(0.0, "L2 decay of the logits", low=0)
     mode: Literal["two", "full", "reinforce"] = option("two", "how logits get their gradient")
     warmup_rate: float = option(0.05, "rate at which weights start the epochs before arch_from; it falls to 0", low=0)
@@ -78,7 +80,7 @@ class ProxylessNAS(GradientStrategy):
     pairs: dict[str, tuple[int, ...]]
 
     def unsupported(self, space: SpaceLike) -> str:
-        return "" if self.options.mode == "reinforce" else super().unsupported(space)
+        return without_slots(space) if self.options.mode == "reinforce" else super().unsupported(space)
 
     def setup(self, ctx: SearchContext) -> None:
         check_reference(f"strategy '{self.name}'", self.options.reference, self.options.cost_term)
@@ -139,7 +141,7 @@ class ProxylessNAS(GradientStrategy):
             if slot.edges:
                 mask[slot.id] = gates[slot.id] = p[slot.id].clone().requires_grad_()
                 continue
-            pair = self._pair(p[slot.id])
+            pair = self._pair(checked_rates(slot.id, p[slot.id]))
             gate = p[slot.id].new_tensor([1.0, 0.0][: len(pair)]).requires_grad_()
             gates[slot.id], self.pairs[slot.id], mask[slot.id] = gate, pair, Paths(pair, gate)
         return mask, gates
@@ -153,7 +155,7 @@ class ProxylessNAS(GradientStrategy):
         return drawn[active], drawn[1 - active]
 
     def _multinomial(self, p: Tensor, n: int) -> list[int]:
-        found: list[int] = torch.multinomial(p.double().cpu(), n, generator=self.ctx.generator).tolist()
+        found: list[int] = torch.multinomial(p, n, generator=self.ctx.generator).tolist()
         return found
 
     def _full(self, batch: Batch) -> tuple[Gradient, Mapping[str, float]]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from spacec.lower.masks import OneHot, PerInstance
 from spacec.search.options import option
+from spacec.search.soft import without_slots
 from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import Path
 from spacec.space.decisions import Slot
@@ -43,7 +44,7 @@ class DSNAS(SingleLevel):
     gates: dict[str, dict[str, Tensor]]
 
     def unsupported(self, space: SpaceLike) -> str:
-        return ""
+        return without_slots(space)
 
     def masks(self, step: int) -> Sequence[Path]:
         self.gates = self._sampled()

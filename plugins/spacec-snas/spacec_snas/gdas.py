@@ -22,6 +22,7 @@ from spacec.lower.masks import OneHot
 from spacec.search.context import SearchContext
 from spacec.search.gradient import GradientOptions, GradientStrategy
 from spacec.search.options import option
+from spacec.search.soft import without_slots
 from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import Path
 from spacec.space.architecture import Architecture
@@ -45,7 +46,7 @@ class GDAS(GradientStrategy):
     config = {"epochs": 250, "batch_size": 64}  # noqa: RUF012  # declared ClassVar by the base
 
     def unsupported(self, space: SpaceLike) -> str:
-        return ""
+        return without_slots(space)
 
     @property
     def heat(self) -> float:

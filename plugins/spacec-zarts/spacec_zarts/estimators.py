@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import floor, log, log2, pi
+from math import floor, isfinite, log, log2, pi
 from typing import Literal
 
 import torch
@@ -55,8 +55,8 @@ class Step:
 
     @property
     def effective(self) -> float:
-        """Effective number of samples, 1 / sum c_i^2 (Kish)."""
-        return 1.0 / sum(c * c for c in self.weights)
+        """Effective number of samples, 1 / sum c_i^2 (Kish); 0 without weights."""
+        return 1.0 / sum(c * c for c in self.weights) if self.weights else 0.0
 
 
 def mgs(
@@ -76,7 +76,8 @@ def mgs(
     """One step of maximum-likelihood guided search from ``at`` with first-order gradient ``gradient``, both ``(d,)``.
 
     ``baseline`` is L0; it cancels in the weights. The released code has ``proposal="sum"``, which draws
-    (1 - lam) x + lam y with x and y from the two normals, and ``density="released"``, :func:`log_released`.
+    (1 - lam) x + lam y with x and y from the two normals, and ``density="released"``, :func:`log_released`. A candidate
+    whose loss is not finite has the weight zero; where all are such, nothing moves and there are no weights.
     """
     log_q = log_mixture if density == "exact" else log_released
     drawn, losses, logs = [], [], []
@@ -85,7 +86,10 @@ def mgs(
         value = loss(at + delta)
         drawn.append(delta)
         losses.append(value)
-        logs.append(-(value - baseline) / tau - log_q(delta, gradient, sigma, lam))
+        target = -(value - baseline) / tau if isfinite(value) else float("-inf")
+        logs.append(target - log_q(delta, gradient, sigma, lam))
+    if all(log == float("-inf") for log in logs):
+        return Step(torch.zeros_like(at), tuple(losses))
     weights = torch.tensor(logs, dtype=torch.float64).softmax(0)
     return Step(weights @ torch.stack(drawn), tuple(losses), tuple(weights.tolist()))
 
@@ -135,7 +139,8 @@ def random_search(
     """An estimate of the gradient at ``at``, as the ``delta`` of the result ``(d,)``.
 
     ``phi`` scales every block; ``None`` is the block's dimension on the sphere and 1 for normals, with which the
-    estimate has the smoothed loss' gradient as its mean. ``baseline`` is L0, which the multi-point form subtracts.
+    estimate has the smoothed loss' gradient as its mean. ``baseline`` is L0, which the multi-point form subtracts. A
+    direction whose difference is not finite adds nothing.
     """
     total, losses = torch.zeros_like(at), []
     for _ in range(samples):
@@ -147,7 +152,8 @@ def random_search(
             difference = (difference - losses[-1]) / 2
         elif form == "multi-point":
             difference = difference - baseline
-        total += difference * u
+        if isfinite(difference):
+            total += difference * u
     scale = torch.ones_like(at)
     for block in blocks:
         scale[list(block)] = phi if phi is not None else (len(block) if distribution == "sphere" else 1.0)

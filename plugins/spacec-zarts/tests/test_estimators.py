@@ -202,3 +202,24 @@ def test_gld_stays_at_the_minimum() -> None:
     at = torch.zeros(D, dtype=torch.float64)
     step = gradientless(lambda x: float(x.square().sum()), at, BLOCKS, rng(), radius=1.0, radius_min=0.1, baseline=0.0)
     assert not step.delta.any()
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_points_whose_training_diverged_have_no_say(broken: float) -> None:
+    loss, _ = quadratic()
+    calls: list[float] = []
+
+    def diverges_first(x: Tensor) -> float:
+        calls.append(loss(x))
+        return broken if len(calls) == 1 else calls[-1]
+
+    step = mgs(diverges_first, A, G, rng(), samples=3, sigma=0.1, tau=1.0, lam=0.1)
+    assert step.weights[0] == 0.0
+    assert sum(step.weights) == pytest.approx(1.0)
+    nowhere = mgs(lambda x: broken, A, G, rng(), samples=3, sigma=0.1, tau=1.0, lam=0.1)
+    assert not nowhere.delta.any()
+    assert nowhere.effective == 0.0
+    calls.clear()
+    some = random_search(diverges_first, A, BLOCKS, rng(), samples=2, mu=0.1).delta
+    assert bool(some.isfinite().all())
+    assert bool(some.any())
