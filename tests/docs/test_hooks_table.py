@@ -49,6 +49,15 @@ def test_all_of_the_context_is_named() -> None:
     assert {kind.__name__ for kind in (masks.OneHot, masks.Paths, masks.PerInstance)} <= shown
 
 
+def test_a_descriptor_says_what_its_class_says() -> None:
+    """One line of help for each, whether it is read without torch (`spacec plugins`) or with it (`--help-strategy`)."""
+    offers = installed()
+    for hook in ("spacec_strategies", "spacec_diagnostics"):
+        for name in offers.names(hook):
+            descriptor = offers.find(hook, name)
+            assert descriptor.load().help in {"", descriptor.help}, name
+
+
 def test_every_shipped_strategy_and_probe_is_on_the_page_of_strategies() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "strategies.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)

@@ -11,6 +11,6 @@ SPACEC_API = (1, 1)
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
-            "darts", "DARTS, first and second order (Liu et al., ICLR 2019)", "spacec_darts.strategy:DARTS"
+            "darts", "DARTS: first and second order (Liu et al., ICLR 2019)", "spacec_darts.strategy:DARTS"
         )
     ]

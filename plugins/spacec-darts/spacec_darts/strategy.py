@@ -38,7 +38,7 @@ class DARTS(GradientStrategy):
     """See the module."""
 
     name = "darts"
-    help = "DARTS, first and second order (Liu et al., ICLR 2019)"
+    help = "DARTS: first and second order (Liu et al., ICLR 2019)"
     Options = DARTSOptions
     options: DARTSOptions
     config = {"batch_size": 64}  # noqa: RUF012  # declared ClassVar by the base

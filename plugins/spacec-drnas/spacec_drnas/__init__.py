@@ -12,7 +12,7 @@ def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
             "drnas",
-            "DrNAS, Dirichlet masks, progressive pruning and widening (Chen et al., ICLR 2021)",
+            "DrNAS: Dirichlet masks, progressive pruning and widening (Chen et al., ICLR 2021)",
             "spacec_drnas.strategy:DrNAS",
         )
     ]

@@ -56,7 +56,7 @@ class DrNAS(PartialStrategy):
     """See the module. ``repeats=copy`` and ``derive_by=softmax`` are what the released code does."""
 
     name = "drnas"
-    help = "DrNAS, Dirichlet masks, progressive pruning and widening (Chen et al., ICLR 2021)"
+    help = "DrNAS: Dirichlet masks, progressive pruning and widening (Chen et al., ICLR 2021)"
     Options = DrNASOptions
     options: DrNASOptions
     config = {"batch_size": 64, "lr": 0.1, "lr_min": 0.0, "arch_from": 10}  # noqa: RUF012  # ClassVar of the base

@@ -12,7 +12,7 @@ def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
             "darts-aer",
-            "DARTS with an architecture-entropy regulariser (Jing et al., Neural Networks 2023)",
+            "DARTS-AER: DARTS with an architecture-entropy regulariser (Jing et al., Neural Networks 2023)",
             "spacec_entropy.strategy:DartsAER",
         )
     ]

@@ -24,7 +24,7 @@ class DartsAER(EntropyRegulariser, DARTS):
     """See the module."""
 
     name = "darts-aer"
-    help = "DARTS with an architecture-entropy regulariser (Jing et al., Neural Networks 2023)"
+    help = "DARTS-AER: DARTS with an architecture-entropy regulariser (Jing et al., Neural Networks 2023)"
     Options = DartsAEROptions
     options: DartsAEROptions
 

@@ -12,12 +12,12 @@ def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
             "eoinas",
-            "EoiNAS: sampled paths, the least important candidate dropped stage by stage (Zhou et al., TNNLS)",
+            "EoiNAS: sampled paths, the least important candidate dropped stage by stage (Zhou et al., IEEE TNNLS)",
             "spacec_eoinas.eoinas:EoiNAS",
         ),
         StrategyDescriptor(
             "ssa",
-            "search-space adaptation: ProxylessNAS in an adaptive search scope (after arXiv 2206.02098)",
+            "SSA: ProxylessNAS in an adaptive search scope (after arXiv 2206.02098)",
             "spacec_eoinas.ssa:SSA",
         ),
     ]

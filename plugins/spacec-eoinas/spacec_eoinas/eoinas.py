@@ -54,7 +54,7 @@ class EoiNAS(GradientStrategy):
     """See the module."""
 
     name = "eoinas"
-    help = "EoiNAS: sampled paths, the least important candidate dropped stage by stage (Zhou et al., TNNLS)"
+    help = "EoiNAS: sampled paths, the least important candidate dropped stage by stage (Zhou et al., IEEE TNNLS)"
     Options = EoiNASOptions
     options: EoiNASOptions
     config = {"epochs": 160, "arch_from": 20}  # noqa: RUF012  # declared ClassVar by the base

@@ -39,7 +39,7 @@ class SSA(ProxylessNAS):
     """See the module."""
 
     name = "ssa"
-    help = "search-space adaptation: ProxylessNAS in an adaptive search scope (after arXiv 2206.02098)"
+    help = "SSA: ProxylessNAS in an adaptive search scope (after arXiv 2206.02098)"
     Options = SSAOptions
     options: SSAOptions
     tiny = {"scope_keep": 0.9995, "scope_least": 1}  # noqa: RUF012  # declared ClassVar by the base

@@ -12,7 +12,7 @@ def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
             "pc-darts",
-            "PC-DARTS, partial channels and edge normalisation (Xu et al., ICLR 2020)",
+            "PC-DARTS: partial channels and edge normalisation (Xu et al., ICLR 2020)",
             "spacec_pc_darts.strategy:PCDARTS",
         )
     ]

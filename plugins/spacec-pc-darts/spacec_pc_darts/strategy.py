@@ -40,7 +40,7 @@ class PCDARTS(PartialStrategy, EdgeStrategy):
     """See the module."""
 
     name = "pc-darts"
-    help = "PC-DARTS, partial channels and edge normalisation (Xu et al., ICLR 2020)"
+    help = "PC-DARTS: partial channels and edge normalisation (Xu et al., ICLR 2020)"
     Options = PCDARTSOptions
     options: PCDARTSOptions
     config = {"batch_size": 256, "lr": 0.1, "lr_min": 0.0, "arch_from": 15}  # noqa: RUF012  # declared ClassVar by the base

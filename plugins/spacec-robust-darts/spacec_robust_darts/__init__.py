@@ -12,7 +12,7 @@ def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
             "robust-darts",
-            "DARTS with early stopping or adaptive regularisation by curvature (Zela et al., ICLR 2020)",
+            "RobustDARTS: early stopping or adaptive regularisation by curvature (Zela et al., ICLR 2020)",
             "spacec_robust_darts.strategy:RobustDARTS",
         )
     ]

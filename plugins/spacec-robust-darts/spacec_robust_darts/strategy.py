@@ -65,7 +65,7 @@ class RobustDARTS(DARTS):
     """See the module. ``eigenvalues[i]`` belongs to epoch i; ``past`` holds what the kept epoch may need."""
 
     name = "robust-darts"
-    help = "DARTS with early stopping or adaptive regularisation by curvature (Zela et al., ICLR 2020)"
+    help = "RobustDARTS: early stopping or adaptive regularisation by curvature (Zela et al., ICLR 2020)"
     Options = RobustDARTSOptions
     options: RobustDARTSOptions
     config = {"batch_size": 64, "drop_path": 0.2}  # noqa: RUF012  # declared ClassVar by the base

@@ -10,7 +10,13 @@ SPACEC_API = (1, 1)
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
-        StrategyDescriptor("snas", "SNAS: concrete relaxation (Xie et al., ICLR 2019)", "spacec_snas.snas:SNAS"),
-        StrategyDescriptor("dsnas", "DSNAS: one sampled path (Hu et al., CVPR 2020)", "spacec_snas.dsnas:DSNAS"),
-        StrategyDescriptor("gdas", "GDAS: hard Gumbel-softmax (Dong & Yang, CVPR 2019)", "spacec_snas.gdas:GDAS"),
+        StrategyDescriptor(
+            "snas", "SNAS: concrete relaxation, single level (Xie et al., ICLR 2019)", "spacec_snas.snas:SNAS"
+        ),
+        StrategyDescriptor(
+            "dsnas", "DSNAS: one sampled path, single level (Hu et al., CVPR 2020)", "spacec_snas.dsnas:DSNAS"
+        ),
+        StrategyDescriptor(
+            "gdas", "GDAS: hard Gumbel-softmax, one path runs (Dong & Yang, CVPR 2019)", "spacec_snas.gdas:GDAS"
+        ),
     ]

@@ -40,7 +40,7 @@ class GDAS(GradientStrategy):
     """See the module."""
 
     name = "gdas"
-    help = "GDAS: hard Gumbel-softmax, only the sampled candidate runs (Dong & Yang, CVPR 2019)"
+    help = "GDAS: hard Gumbel-softmax, one path runs (Dong & Yang, CVPR 2019)"
     Options = GDASOptions
     options: GDASOptions
     config = {"epochs": 250, "batch_size": 64}  # noqa: RUF012  # declared ClassVar by the base

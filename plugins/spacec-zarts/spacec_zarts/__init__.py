@@ -11,7 +11,9 @@ SPACEC_API = (1, 1)
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
-            "zarts", "ZARTS: zero-order search by MGS, RS or GLD (NeurIPS 2022)", "spacec_zarts.strategy:ZARTS"
+            "zarts",
+            "ZARTS: zero-order search by MGS, RS or GLD (Wang et al., NeurIPS 2022)",
+            "spacec_zarts.strategy:ZARTS",
         )
     ]
 
