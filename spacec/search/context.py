@@ -103,6 +103,10 @@ class SearchContext(Course):
         """An entry of the space's costs, exactly, at the size of the training data."""
         return self.space.cost(arch, name, **self.sizes)
 
+    def require_cost(self, name: str) -> None:
+        """Raise E0512 unless the space has this cost: for ``setup``, where an option names one that steps read later."""
+        self.cost(self.space.sample(1, seed=0)[0], name)
+
     def expected_cost(self, mask: Mapping[str, Tensor | int], name: str = "params") -> Tensor:
         """The cost expected under independent soft masks, or indices; differentiable in the masks. A scalar."""
         return torch.as_tensor(self.space.expected_cost(mask, name, **self.sizes))

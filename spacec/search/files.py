@@ -119,3 +119,12 @@ def make_run_directory(path: Path) -> None:
         )
     with storage_errors(path, "create"):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def discard_run(path: Path) -> None:
+    """Take back a run that was refused before its first step, so that the mended command meets no E0815."""
+    with storage_errors(path, "remove"):
+        for name in (CONFIG, SPACE, STORE):
+            (path / name).unlink(missing_ok=True)
+        if not any(path.iterdir()):
+            path.rmdir()

@@ -76,7 +76,7 @@ def search(
 
     ``config`` defaults to the strategy's settings of the runner; ``train_config`` is how a trial is trained alone.
     ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``); ``name`` tells several searches
-    in one ``store`` apart. Interrupts and failures close the record and are raised on. ``probes`` measure before the
+    in one ``store`` apart. What is refused before its first step leaves no run behind; interrupts and failures close the record and are raised on. ``probes`` measure before the
     first step and after epochs, and change nothing (E0709 for one that cannot measure this search).
     """
     config = config or strategy_config(strategy.config)
@@ -92,11 +92,19 @@ def search(
     settings = settings_of(space, strategy, task, config, train_config)
     if out_dir is not None:
         prepare(out_dir, space, settings, resume)
-    with own_randomness(device), open_store(store, out_dir) as record:
-        recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
-        with recording(recorder):
-            context = SearchContext(space, task, config, train_config, device, recorder)
-            return _Run(strategy, context, out_dir, progress, probes).run(resume)
+    run: _Run | None = None
+    try:
+        with own_randomness(device), open_store(store, out_dir) as record:
+            recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
+            with recording(recorder):
+                context = SearchContext(space, task, config, train_config, device, recorder)
+                begin(context, strategy, out_dir if resume else None)
+                run = _Run(strategy, context, out_dir, progress, probes)
+                return run.run(resume)
+    except SpacecError:
+        if run is None and out_dir is not None and not resume:
+            files.discard_run(out_dir)
+        raise
 
 
 class _Run:
@@ -118,7 +126,6 @@ class _Run:
 
     def run(self, resume: bool) -> SearchResult:
         ctx, strategy = self.ctx, self.strategy
-        begin(ctx, strategy, self.out_dir if resume else None)
         if strategy.uses_supernet:
             self._train_supernet()
         if resume:

@@ -130,6 +130,8 @@ def _check_name(table: DecisionTable, name: str) -> None:
         known = ", ".join(sorted(table.costs)) or "none"
         told = f"there is no cost {name!r}: the costs of {table.space} are {known}"
         help = f"`space.{name}` tells it: it is no sum over ops" if name in _NO_SUMS else ""
+        if name.startswith("latency"):
+            help = "a latency is a cost once a `where` names its table: `--where 'latency(\"FILE.csv\") <= 1000ms'`"
         raise SpacecError(Diagnostic("E0512", told, help=help))
 
 

@@ -99,6 +99,13 @@ def test_panels_share_their_axes_and_the_largest_are_kept() -> None:
     assert width <= 944  # the page is 1000 wide, with margins
 
 
+def test_a_label_too_long_for_its_axis_loses_its_brackets() -> None:
+    label = "cost (gate times gradient, in units of the loss)"
+    grid = {f"p{k}": {"a": [(0.0, 1.0), (1.0, 2.0)]} for k in range(30)}
+    assert ">cost<" in panels(dict(list(grid.items())[:4]), "t", "x", label).render()
+    assert f">{label}<" in panels(grid, "t", "x", label).render()
+
+
 def test_one_epoch_is_a_dot() -> None:
     svg = panels({"": {"a": [(0.0, 2.0)]}}, "t", "x", "y").render()
     assert svg.count("<circle") == 1

@@ -178,6 +178,23 @@ def test_a_full_disk_stops_with_a_plain_error(tmp_path: Path, monkeypatch: pytes
     assert not [name for name in os.listdir(tmp_path / "run") if name.startswith(".")]
 
 
+def test_what_is_refused_before_the_first_step_leaves_no_run(tmp_path: Path) -> None:
+    class Refused(Gradient):
+        def setup(self, ctx: SearchContext) -> None:
+            super().setup(ctx)
+            ctx.require_cost("watts")
+
+    with pytest.raises(SpacecError, match="E0512"):
+        search(SPACE, Refused(), TASK, CONFIG, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(SpacecError, match="E0512"):
+        search(SPACE, Refused(), TASK, CONFIG, tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == ["notes.txt"]
+    search(SPACE, Gradient(), TASK, CONFIG, tmp_path / "run")
+
+
 def test_a_directory_is_used_once(tmp_path: Path) -> None:
     search(SPACE, Gradient(), TASK, CONFIG, tmp_path / "run")
     with pytest.raises(SpacecError) as error:

@@ -85,6 +85,8 @@ def test_measurements_and_shares() -> None:
         costs_of(table, batch, "half")
     with pytest.raises(SpacecError, match="there is no cost"):
         costs_of(table, batch, "joules")
+    with pytest.raises(SpacecError, match="--where 'latency"):
+        costs_of(table, batch, 'latency("x.csv")')
     assert costs_of(table, Batch.of(table, []), "ms").tolist() == []
 
 

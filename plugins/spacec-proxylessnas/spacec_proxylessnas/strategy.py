@@ -85,6 +85,8 @@ class ProxylessNAS(GradientStrategy):
     def setup(self, ctx: SearchContext) -> None:
         check_reference(f"strategy '{self.name}'", self.options.reference, self.options.cost_term)
         super().setup(ctx)
+        if self.options.reference is not None:
+            ctx.require_cost(self.options.cost)
         self.average, self.pairs = None, {}
 
     def weight_rate(self, step: int) -> float:

@@ -208,6 +208,12 @@ def test_a_reference_that_nothing_can_be_divided_by_is_refused(reference: float,
         started(POINTS, reference=reference, cost_term=term)
 
 
+def test_an_unknown_cost_is_refused_before_the_first_step() -> None:
+    with pytest.raises(spacec.SpacecError, match="E0512.*'watts'"):
+        started(POINTS, reference=60, cost="watts")
+    started(POINTS, cost="watts")  # nothing counts it
+
+
 def test_a_latency_table_is_a_cost(tmp_path: Path) -> None:
     (tmp_path / "here.csv").write_text("op,input,ms\nlinear,*,2\n*,*,0\n")
     file = tmp_path / "timed.space"

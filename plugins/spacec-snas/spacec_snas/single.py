@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from spacec.search.context import SearchContext
 from spacec.search.gradient import GradientOptions, GradientStrategy
 from spacec.search.options import Options, option
 from spacec.search.space_like import Mask
@@ -39,6 +40,11 @@ class SingleLevel(GradientStrategy):
     """Every space has it, and where sizes follow what is picked, weights take seconds to expect."""
     arch_step = Strategy.arch_step
     """There is none: nothing reads the other half of the data."""
+
+    def setup(self, ctx: SearchContext) -> None:
+        super().setup(ctx)
+        if self.options.resource != 0.0:
+            ctx.require_cost(self.options.cost)
 
     def init(self, slot: Slot, rng: torch.Generator) -> Tensor:
         return self.options.arch_mean + self.options.arch_init * torch.randn(slot.size, generator=rng)

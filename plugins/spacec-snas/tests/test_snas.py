@@ -347,7 +347,7 @@ def test_they_conform(strategy_class: type[GradientStrategy], space: spacec.Spac
 @pytest.mark.parametrize(("options", "code"), [({"cost": "watts"}, "E0512"), ({"clamp": "-1"}, "E0703")])
 def test_wrong_options_are_refused(options: dict[str, object], code: str) -> None:
     with pytest.raises(spacec.SpacecError, match=code):
-        search(POINTS, DSNAS(options), Synthetic(), SearchConfig(epochs=1, steps=1))
+        started(DSNAS, POINTS, **{"resource": 1.0, **options})
 
 
 def test_the_descriptors_name_the_classes() -> None:

@@ -63,7 +63,7 @@ def probability_chart(data: RunData) -> str | None:
     rows: Rows = data.search["probabilities"] if data.search else ()
     history: dict[str, list[tuple[int, Sequence[float]]]] = {}
     for row in rows:
-        history.setdefault(row["slot"], []).append((row["epoch"], row["values"]))
+        history.setdefault(row["slot"], []).append((row["epoch"] + 1, row["values"]))
     if not history:
         return None
     order = list(data.labels) or sorted(history)

@@ -45,10 +45,15 @@ def panels(grid: Mapping[str, Panel], title: str, x_label: str, y_label: str, li
         drawn = _panel(name, panel, points, colours, (wide, high), first=k % columns == 0)
         svg.place(drawn, left - _TICKS + (k % columns) * wide, top + (k // columns) * high)
     svg.text(left + columns * wide / 2, top + rows * high + 12, x_label, 11, "middle", MUTED)
-    svg.text(12, top + rows * high / 2, y_label, 11, "middle", MUTED, turn=-90)
+    svg.text(12, top + rows * high / 2, _beside(y_label, rows * high), 11, "middle", MUTED, turn=-90)
     if remark:
         svg.text(4, svg.height - 4, remark, 10.5, fill=MUTED)
     return svg
+
+
+def _beside(label: str, height: float) -> str:
+    """The label of the upright axis: without what it has in brackets where that would reach into the title."""
+    return label if text_width(label, 11) <= height else label.partition(" (")[0]
 
 
 def _layout(count: int) -> tuple[int, float, float]:
