@@ -104,7 +104,7 @@ class SearchContext(Course):
         return self.space.cost(arch, name, **self.sizes)
 
     def require_cost(self, name: str) -> None:
-        """Raise E0512 unless the space has this cost: for ``setup``, where an option names one that steps read later."""
+        """Raise E0512 unless the space has this cost: for ``setup``, where an option names one that steps read."""
         self.cost(self.space.sample(1, seed=0)[0], name)
 
     def expected_cost(self, mask: Mapping[str, Tensor | int], name: str = "params") -> Tensor:

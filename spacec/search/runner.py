@@ -76,8 +76,9 @@ def search(
 
     ``config`` defaults to the strategy's settings of the runner; ``train_config`` is how a trial is trained alone.
     ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``); ``name`` tells several searches
-    in one ``store`` apart. What is refused before its first step leaves no run behind; interrupts and failures close the record and are raised on. ``probes`` measure before the
-    first step and after epochs, and change nothing (E0709 for one that cannot measure this search).
+    in one ``store`` apart. What is refused before its first step leaves no run behind; later interrupts and failures
+    close the record and are raised on. ``probes`` measure before the first step and after epochs, and change nothing
+    (E0709 for one that cannot measure this search).
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)

@@ -209,7 +209,7 @@ def test_a_reference_that_nothing_can_be_divided_by_is_refused(reference: float,
 
 
 def test_an_unknown_cost_is_refused_before_the_first_step() -> None:
-    with pytest.raises(spacec.SpacecError, match="E0512.*'watts'"):
+    with pytest.raises(spacec.SpacecError, match=r"E0512.*'watts'"):
         started(POINTS, reference=60, cost="watts")
     started(POINTS, cost="watts")  # nothing counts it
 
