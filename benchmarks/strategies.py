@@ -46,7 +46,9 @@ def make(row: Row | Pair) -> None:
 
 
 def make_apart(row: Row | Pair) -> bool:
-    """Run a row in a process of its own; whether it ended well."""
+    """Run a row in a process of its own, unless another process has made its record by now; whether it ended well."""
+    if path_of(row.key).exists():
+        return True
     here = os.environ.get("PYTHONPATH")
     environment = {
         **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), here))), "OMP_NUM_THREADS": "1",

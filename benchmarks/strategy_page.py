@@ -17,6 +17,7 @@ from benchmarks.strategy_rows import (
     PAIR_SEEDS,
     SEARCH,
     SEEDS,
+    SHORTER,
     SPACES,
     TABLE,
     TITLES,
@@ -24,6 +25,7 @@ from benchmarks.strategy_rows import (
     TRAVEL,
     Pair,
     Row,
+    entries_of,
 )
 
 Record = Mapping[str, Any]
@@ -42,8 +44,6 @@ def page(records: Records) -> str:
         "machines": _each(f"{r['machine']['processor']} ({r['machine']['kind']})" for r in ran),
         "versions": _each(f"Python {r['versions']['python']}, torch {r['versions']['torch']}" for r in ran),
         "commits": _each(r["commit"] for r in ran),
-        "search_steps": int(SEARCH["epochs"]) * int(SEARCH["steps"]),
-        "training_steps": int(TRAINING["epochs"]) * int(TRAINING["steps"]),
         "batch": SEARCH["batch_size"],
         "seeds": len(SEEDS),
         "baseline": BASELINE,
@@ -51,6 +51,10 @@ def page(records: Records) -> str:
         "search": _options(SEARCH),
         "training": _options(TRAINING),
         "spaces": "; ".join(f"`{space}` with `{_options(given)}`" for space, given in SPACES.items()),
+        "shorter": "; ".join(
+            f"`{space}`: `{_options(own['search'])}`, retraining `{_options(own['training'])}`"
+            for space, own in SHORTER.items()
+        ),
         "travel": TRAVEL,
         "entries": "\n".join(
             _cells(name, e.strategy or "", f"`{_options(e.options)}`" if e.options else "", e.shortened)
@@ -72,7 +76,7 @@ def page(records: Records) -> str:
 
 def by_entry(records: Records, space: str) -> dict[str, list[Record]]:
     """The records of all seeds by line, best mean first; lines without all of them, or refused, are left out."""
-    found = {e: _of_seeds(records, space, e) for e in ENTRIES}
+    found = {e: _of_seeds(records, space, e) for e in entries_of(space)}
     whole = {e: [r for r in some if r] for e, some in found.items() if all(r and "unsupported" not in r for r in some)}
     return dict(sorted(whole.items(), key=lambda item: -mean(map(accuracy, item[1]))))
 
@@ -94,14 +98,18 @@ def _recorded(records: Records, row: Row) -> str:
 def _section(records: Records, space: str) -> list[str]:
     whole = by_entry(records, space)
     if len(whole) < 2:
-        return [f"### {TITLES[space]}", "", "No records yet.", ""]
+        return [f"### {TITLES[space]}", "", f"Not recorded; `--only {TABLE}.{space}` makes its rows.", ""]
     values = {e: [accuracy(r) for r in some] for e, some in whole.items()}
     by_seed = [ranks(list(column)) for column in zip(*values.values(), strict=True)]
     places = {e: [seed[k] for seed in by_seed] for k, e in enumerate(values)}
+    search, training = (SHORTER.get(space, {}).get(part, {}) for part in ("search", "training"))
+    steps, again = _steps({**SEARCH, **search}), _steps({**TRAINING, **training})
     heads = ("strategy", "accuracy, %", "mean ± deviation", "rank", f"against {BASELINE}", "search, s", "memory, MiB",
              "skips", "weights", "Hessian")  # fmt: skip
     return [
         f"### {TITLES[space]}",
+        "",
+        f"{steps} weight steps in the search, {again} in the retraining.",
         "",
         _cells(*heads),
         _cells("---", "---", "--:", "---", "--:", "--:", "--:", "--:", "--:", "---"),
@@ -113,6 +121,10 @@ def _section(records: Records, space: str) -> list[str]:
         f"![Accuracy by strategy](strategies_{space}.svg)",
         "",
     ]
+
+
+def _steps(given: Mapping[str, str]) -> int:
+    return int(given["epochs"]) * int(given["steps"])
 
 
 def _line(entry: str, some: Sequence[Record], values: Values, places: Sequence[float]) -> str:
@@ -139,7 +151,7 @@ def _against(entry: str, values: Values) -> tuple[float, float, float]:
 def _lacking(records: Records, space: str) -> list[str]:
     """Lines on what the table lacks."""
     found = []
-    for entry in ENTRIES:
+    for entry in entries_of(space):
         some = _of_seeds(records, space, entry)
         refused = next((r["unsupported"] for r in some if r and "unsupported" in r), "")
         if refused:
@@ -175,9 +187,9 @@ def _spread(values: Values, places: Values) -> list[str]:
 
 
 def arm(records: Records, name: str) -> list[Record]:
-    """The records of all seeds; none where one is missing."""
-    some = [records.get(Pair(name, seed).key) for seed in PAIR_SEEDS]
-    return [r for r in some if r] if all(some) else []
+    """The records that there are, by seed; none where there is one, of which no interval can be made."""
+    some = [r for seed in PAIR_SEEDS if (r := records.get(Pair(name, seed).key))]
+    return some if len(some) > 1 else []
 
 
 def psnr(trained: Record) -> float:
@@ -189,7 +201,7 @@ def _pairs(records: Records) -> list[str]:
     lines = []
     for name, (title, _) in ARMS.items():
         some = arm(records, name)
-        lines += [f"### {title}", "", *(_arm(some) if some else ["No records yet.", ""])]
+        lines += [f"### {title}", "", *(_arm(some) if some else [f"Not recorded; `--only {name}` makes its rows.", ""])]
     return [*lines, "![PSNR by seed](clearer_pairs.svg)", ""] if any(arm(records, a) for a in ARMS) else lines
 
 

@@ -7,7 +7,7 @@ from math import ceil, floor
 from statistics import mean
 
 from benchmarks.strategy_page import Record, Records, accuracy, arm, by_entry, psnr
-from benchmarks.strategy_rows import ARMS, BASELINE, PAIR_SEEDS, SPACES, TITLES
+from benchmarks.strategy_rows import ARMS, BASELINE, SPACES, TITLES
 from spacec.draw.svg import FAINT, INK, MUTED, PALETTE, PAPER, Svg
 
 SEARCHED, RANDOM = PALETTE[0], PALETTE[1]
@@ -71,7 +71,8 @@ def _columns(arms: dict[str, list[Record]]) -> str:
         svg.line((left, at(tick)), (left + wide * len(shown), at(tick)), FAINT, 0.6)
     for k, (name, some) in enumerate(shown.items()):
         middle = left + wide * (k + 0.5)
-        svg.text(middle, 262, f"{name}: seeds {', '.join(map(str, PAIR_SEEDS))}", 10.5, "middle", MUTED)
+        seeds = ", ".join(str(r["settings"]["seed"]) for r in arms[name])
+        svg.text(middle, 262, f"{name}: seeds {seeds}", 10.5, "middle", MUTED)
         for j, (pick, *others) in enumerate(some):
             x = left + wide * k + wide * (j + 0.5) / len(some)
             svg.line((x, at(min(pick, *others))), (x, at(max(pick, *others))), FAINT, 2)
