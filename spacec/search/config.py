@@ -26,6 +26,7 @@ class SearchConfig(OptimOptions):
     arch_every: int = option(1, "weight steps per architecture step", low=1)
     eval_every: int = option(1, "epochs between evaluations of the supernet; 0 for none", low=0)
     eval_batches: int | None = option(10, "batches of such an evaluation; none for all", low=1)
+    recalibrate: int = option(0, "training batches to re-estimate norms on before each rating; 0 for none", low=0)
     drop_path: float = option(0.0, "probability of dropping a path at the end of the search", low=0, high=1)
     parallel: int = option(1, "trials asked for at once", low=1)
     trials: int | None = option(None, "most trials; none for as many as the strategy proposes", low=1)

@@ -255,13 +255,14 @@ class SearchContext(Course):
         weights: Weights = "shared",
         *,
         batches: int | None = None,
-        recalibrate: int = 0,
+        recalibrate: int | None = None,
         supernet: str = MAIN,
     ) -> dict[str, float]:
         """Metrics (and ``loss``) of an architecture or mask with shared weights, or of an architecture trained alone.
 
         ``batches`` reads so many batches, spread over the split; ``recalibrate`` re-estimates norms on so many
-        training batches first. ``standalone`` trains for ``train_config.epochs``.
+        training batches first (the search's setting if not given). ``standalone`` trains for
+        ``train_config.epochs``.
         """
         if weights == "standalone":
             if not isinstance(arch, Architecture):
@@ -273,7 +274,8 @@ class SearchContext(Course):
         def forward(inputs: Mapping[str, Tensor]) -> OutLike:
             return self.wiring.rename(net(*self.wiring.arguments(inputs), mask=mask, taps=self.task.taps))
 
-        with self._ready(mask, recalibrate, supernet):
+        again = self.config.recalibrate if recalibrate is None else recalibrate
+        with self._ready(mask, again, supernet):
             return self._measure(forward, split, batches)
 
     @contextmanager

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,12 @@ def test_ratings_of_the_context() -> None:
     before = {k: v.clone() for k, v in ctx.supernet.state_dict().items()}
     plain = ctx.evaluate(arch)
     assert plain == ctx.evaluate(ctx.mask_of(arch))
-    assert plain != ctx.evaluate(arch, recalibrate=3)
+    again = ctx.evaluate(arch, recalibrate=3)
+    assert plain != again
+    ctx.config = replace(ctx.config, recalibrate=3)
+    assert ctx.evaluate(arch) == again
+    assert ctx.evaluate(arch, recalibrate=0) == plain
+    ctx.config = replace(ctx.config, recalibrate=0)
     assert ctx.evaluate(arch, batches=1) != plain
     assert ctx.supernet.training
     assert all(torch.equal(v, before[k]) for k, v in ctx.supernet.state_dict().items())
