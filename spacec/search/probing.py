@@ -39,11 +39,14 @@ def check_probes(probes: Sequence[Probe], space: SpaceLike, strategy: Strategy) 
 def _unsupported(probe: Probe, space: SpaceLike, strategy: Strategy) -> str:
     if not strategy.uses_supernet:
         return "the strategy trains no supernet, and probes measure one"
-    return probe.unsupported(space, strategy)
+    try:
+        return probe.unsupported(space, strategy)
+    except Exception as error:  # a probe may run any code; nothing is built yet that could go on without it
+        return f"asking it raised {type(error).__name__}: {error}"
 
 
 class Probing:
-    """The probes of one search. One whose ``setup`` raises is not asked again."""
+    """The probes of one search. One whose ``describe`` or ``setup`` raises is not asked again."""
 
     def __init__(self, probes: Sequence[Probe], ctx: SearchContext, strategy: Strategy) -> None:
         self.ctx, self.strategy = ctx, strategy
@@ -52,7 +55,6 @@ class Probing:
     def start(self) -> None:
         """Set every probe up and, unless the search resumes after an epoch, measure before the first step."""
         for probe in tuple(self.probes):
-            self.ctx.recorder.event(DESCRIBED, probe.name, probe.describe())
             if not self._set_up(probe):
                 self.probes.remove(probe)
             elif probe.options.at_init and self.ctx.epoch == 0:
@@ -66,6 +68,7 @@ class Probing:
 
     def _set_up(self, probe: Probe) -> bool:
         try:
+            self.ctx.recorder.event(DESCRIBED, probe.name, probe.describe())
             with untouched(self.ctx, self.strategy):
                 reseed(self.ctx.seed, "probe setup", probe.name)
                 probe.setup(self.ctx, self.strategy)

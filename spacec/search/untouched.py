@@ -1,6 +1,7 @@
 """Looking without touching: whatever a measurement moves is put back, bit for bit.
 
-Kept are the global generators of Python and torch, those of the context, and of the supernets and the strategy: modes,
+Kept are the global generators of Python and torch, whether gradients are recorded and the default number format; of the
+context its generators, counters, reason to stop and which supernets there are; of supernets and strategy: modes,
 parameters, buffers, gradients, what requires a gradient, and optimiser states. A strategy's other state is kept as far
 as its ``state_dict`` holds it.
 """
@@ -26,13 +27,30 @@ PutBack = Callable[[], None]
 def untouched(ctx: SearchContext, strategy: Strategy) -> Iterator[None]:
     """Run the body and put everything back, also where it raises."""
     held = [*ctx.supernets.values(), *ctx.optimizers.values(), {k: v for k, v in vars(strategy).items() if k != "ctx"}]
-    back = [*_things(held), _strategy(strategy), _randomness(ctx)]
+    back = [_course(ctx), *_things(held), _strategy(strategy), _randomness(ctx)]
+    recorded = torch.is_grad_enabled()
     try:
         yield
     finally:
         with torch.no_grad():
             for put in back:
                 put()
+        torch.set_grad_enabled(recorded)
+
+
+def _course(ctx: SearchContext) -> PutBack:
+    counters = (ctx.epoch, ctx.step, ctx.stopped, ctx.last)
+    held = [(d, dict(d)) for d in (ctx.supernets, ctx.optimizers, ctx.forms)]
+    kind = torch.get_default_dtype()
+
+    def put() -> None:
+        ctx.epoch, ctx.step, ctx.stopped, ctx.last = counters
+        for now, before in held:
+            now.clear()
+            now.update(before)
+        torch.set_default_dtype(kind)
+
+    return put
 
 
 def _randomness(ctx: SearchContext) -> PutBack:

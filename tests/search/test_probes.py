@@ -290,3 +290,45 @@ def test_a_record_of_version_1_is_read_and_brought_up(tmp_path: Path) -> None:
         rows = store.readings(1, "p")
         assert store.readings(1, "q") == []
     assert [(r["place"], r["value"]) for r in rows] == [(("a", "b"), 1.5), (("a", "c"), None)]
+
+
+class Meddler(Probe):
+    """Calls what is the strategy's to call."""
+
+    name = "meddler"
+
+    def on_epoch_end(self, epoch: int) -> Reading:
+        self.ctx.stop("enough")
+        self.ctx.epoch, self.ctx.step = 57, 99
+        self.ctx.supernets.clear()
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return {}
+
+
+def test_a_probe_cannot_end_or_move_the_search(tmp_path: Path) -> None:
+    alone, meddled = weights_of(run([], tmp_path / "alone")), weights_of(run([Meddler()], tmp_path / "meddled"))
+    assert torch.is_grad_enabled()
+    assert all(torch.equal(alone[name], meddled[name]) for name in alone)
+    ends = [files.read_tensors(tmp_path / d / files.CHECKPOINT) for d in ("alone", "meddled")]
+    assert len({(end["epoch"], end["step"], end["stopped"]) for end in ends}) == 1
+
+
+def test_a_probe_that_cannot_be_asked_or_described(tmp_path: Path) -> None:
+    class Mute(Still):
+        name = "mute"
+
+        def describe(self) -> dict[str, Any]:
+            raise RuntimeError("no words")
+
+    class Closed(Still):
+        name = "closed"
+
+        def unsupported(self, space: SpaceLike, strategy: Strategy) -> str:
+            raise RuntimeError("no answer")
+
+    run([Mute()], tmp_path / "mute")
+    found = stored(tmp_path / "mute")
+    assert [e["message"] for e in found["events"] if e["kind"] == "probe failed"] == ["mute: RuntimeError: no words"]
+    with pytest.raises(SpacecError, match=r"E0709.*no answer"):
+        run([Closed()], tmp_path / "closed")
