@@ -40,7 +40,8 @@ def untouched(ctx: SearchContext, strategy: Strategy) -> Iterator[None]:
 
 def _course(ctx: SearchContext) -> PutBack:
     counters = (ctx.epoch, ctx.step, ctx.stopped, ctx.last)
-    held = [(d, dict(d)) for d in (ctx.supernets, ctx.optimizers, ctx.forms)]
+    parts: tuple[dict[str, Any], ...] = (ctx.supernets, ctx.optimizers, ctx.forms)
+    held = [(d, dict(d)) for d in parts]
     kind = torch.get_default_dtype()
 
     def put() -> None:
