@@ -139,9 +139,23 @@ def _unexpected(error: Exception) -> int:
     elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         say("error: out of memory")
     else:
-        say(f"internal error: {type(error).__name__}: {error}")
-        say(f"please report it with the output of the same command under {DEBUG}=1")
+        owner = _plugin_at_fault(error)
+        what = f"{type(error).__name__}: {error}"
+        say(f"internal error: {what}" if owner is None else f"error: plugin {owner} failed: {what}")
+        whom = "it" if owner is None else "it to the plugin's authors"
+        say(f"please report {whom} with the output of the same command under {DEBUG}=1")
     return 1
+
+
+def _plugin_at_fault(error: Exception) -> str | None:
+    """The plugin whose code raised ``error``, itself or by a library it called; none where spacec raised it."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for module in reversed(frames):
+        if module.partition(".")[0] == "spacec":
+            return None
+        if (owner := installed().owner_of(module)) is not None:
+            return owner.owner
+    return None
 
 
 def disk_full(error: Exception) -> str | None:

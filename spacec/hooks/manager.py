@@ -66,6 +66,12 @@ class Plugin:
         """How messages name it: ``spacec-darts 1.0``."""
         return f"{self.distribution} {self.version}".strip()
 
+    @property
+    def packages(self) -> frozenset[str]:
+        """Top-level packages of its implementations."""
+        targets = (i.target for items in self.contributions.values() for i in items if isinstance(i, Descriptor))
+        return frozenset(target.partition(":")[0].partition(".")[0] for target in targets)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -106,6 +112,11 @@ class Registry:
             for hook, items in plugin.contributions.items():
                 found[hook].update({item.name: Entry(plugin, item) for item in items})
         return found
+
+    def owner_of(self, module: str) -> Plugin | None:
+        """The plugin whose implementations are in the top-level package of ``module``; the host is none."""
+        package = module.partition(".")[0]
+        return next((p for p in self.plugins if p.name != HOST and package in p.packages), None)
 
     def names(self, hook: str) -> tuple[str, ...]:
         """Names of the features of a hook, sorted."""

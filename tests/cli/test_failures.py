@@ -12,11 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from spacec.cli import main
+from spacec.hooks import StrategyDescriptor, installed
+from spacec.hooks.manager import Plugin, Registry
 from tests.cli.running import ROOT, Done
 
 
@@ -72,6 +75,23 @@ def test_a_bug_can_be_traced_on_demand(
     assert "SPACEC_DEBUG=1" in spacec("fail").err
     monkeypatch.setenv("SPACEC_DEBUG", "1")
     assert "Traceback" in spacec("fail").err
+
+
+def test_a_plugin_that_fails_is_named(
+    failing: Callable[[BaseException], None], spacec: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = {"spacec_strategies": (StrategyDescriptor("broken", "fails", "spacec_broken.strategy:Broken"),)}
+    registry = Registry((*installed().plugins, Plugin("broken", "spacec-broken", "1.2", offered)))
+    monkeypatch.setattr(main, "installed", lambda: registry)
+    theirs: dict[str, Any] = {"__name__": "spacec_broken.strategy"}
+    exec("def fall():\n    return int('x')", theirs)
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        theirs["fall"]()
+    failing(caught.value)
+    done = spacec("fail")
+    assert done.code == 1
+    assert done.err.startswith("error: plugin spacec-broken 1.2 failed: ValueError: invalid literal")
+    assert "to the plugin's authors" in done.err
 
 
 def test_wrong_usage_is_exit_code_2(spacec: Callable[..., Done]) -> None:
