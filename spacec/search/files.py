@@ -30,6 +30,9 @@ TRAINING = "training.pt"
 TRIALS = "trials.pt"
 WEIGHTS = "weights.pt"
 
+PART = ".part"
+"""How the name of a file ends that is not whole yet."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -56,7 +59,7 @@ def storage_errors(path: Path | str, action: str = "write") -> Iterator[None]:
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data`` in one step."""
     with storage_errors(path):
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -119,6 +122,13 @@ def make_run_directory(path: Path) -> None:
         )
     with storage_errors(path, "create"):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def discard_parts(path: Path) -> None:
+    """Remove what a killed writer left beside the files of a run that goes on."""
+    with storage_errors(path, "clean up"):
+        for part in path.glob(f".*{PART}"):
+            part.unlink(missing_ok=True)
 
 
 def discard_run(path: Path) -> None:

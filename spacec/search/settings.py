@@ -43,6 +43,7 @@ def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume
     else:
         stored = files.read_json(out_dir / files.CONFIG)
         check_same(out_dir, stored["search"], _as_json(settings))
+        files.discard_parts(out_dir)
     update_config(out_dir, "search", settings)
 
 

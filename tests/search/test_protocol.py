@@ -323,3 +323,12 @@ def test_a_draw_by_no_probabilities_is_a_diagnostic(rates: list[float]) -> None:
     ctx = context(NODE, Synthetic().adapt(NODE.inputs, NODE.outputs))
     with pytest.raises(SpacecError, match="E0607"):
         ctx.draw({slot.id: rates for slot in NODE.slots})
+
+
+def test_resuming_removes_what_a_killed_writer_left(tmp_path: File) -> None:
+    out = tmp_path / "run"
+    search(SPACE, Course(lambda s, e: None), TASK, CONFIG, out)
+    (out / ".checkpoint.pt.abcd1234.part").write_bytes(b"half")
+    (out / ".note").write_text("the user's own")
+    search(SPACE, Course(lambda s, e: None), TASK, CONFIG, out, resume=True)
+    assert [p.name for p in out.glob(".*")] == [".note"]
