@@ -42,11 +42,14 @@ def codes(error: SpacecError) -> set[str]:
 def test_a_space_tells_its_facts_without_building_anything() -> None:
     space = spacec.load(GRAMMARS / "nas_bench_201.space", C=8, N=1)
     assert (space.name, space.count(), len(space.decisions), len(space.slots)) == ("nas_bench_201", 15_625, 6, 6)
-    assert space.header == {"C": 8, "N": 1, "classes": 10}
+    assert space.header == {"C": 8, "N": 1, "classes": 10, "channels": 3, "size": [32, 32]}
     assert space.presets == ("tiny",)
     assert {n: str(t) for n, t in space.inputs.items()} == {"image": "[3, 32, 32]"}
     assert {n: str(t) for n, t in space.outputs.items()} == {"logits": "[10]"}
-    assert repr(space) == f"<Space nas_bench_201(C=8, N=1, classes=10) {space.digest}: 6 decisions>"
+    assert (
+        repr(space)
+        == f"<Space nas_bench_201(C=8, N=1, classes=10, channels=3, size=[32, 32]) {space.digest}: 6 decisions>"
+    )
 
 
 def test_forms_share_their_architectures() -> None:
@@ -98,7 +101,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_names_of_parameters_are_known_before_loading() -> None:
-    assert parameters_of(GRAMMARS / "nas_bench_201.space") == ("C", "N", "classes")
+    assert parameters_of(GRAMMARS / "nas_bench_201.space") == ("C", "N", "classes", "channels", "size")
 
 
 def test_a_let_that_a_form_does_not_use_does_not_alter_the_digest() -> None:
