@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from spacec.lower.masks import Mask, Paths
     from spacec.lower.network import Network
+    from spacec.lower.schedule import Schedule
     from spacec.lower.supernet import Supernet
     from spacec.passes.partial import Narrowed
 
@@ -34,21 +35,33 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
     """
 
     def supernet(
-        self, seed: int | None = None, *, partial: int = 1, skip_dropout: bool = False, path_drop: bool = False
+        self,
+        seed: int | None = None,
+        *,
+        partial: int = 1,
+        skip_dropout: bool = False,
+        path_drop: bool = False,
+        optimise: Schedule | str | None = None,
     ) -> Supernet:
         """All architectures in one ``nn.Module`` with shared weights; ``None`` draws from torch's generator.
 
         With ``partial = K`` choices run on 1/K of their channels (:meth:`partial_channels`); keys and masks stay.
         ``skip_dropout`` puts a dropout behind every skip among candidates (:meth:`Supernet.set_skip_dropout`),
         ``path_drop`` a drop-path stage behind every edge into a sum (:meth:`Supernet.set_drop_path`).
+
+        ``optimise`` computes the same in less time and memory: ``"fast"``, ``"launches"`` (few large calls, for
+        GPUs), or a schedule (:class:`spacec.lower.schedule.Schedule`); ``None`` is the plain form. Raises
+        :class:`ValueError` for another name.
         """
+        from spacec.lower.schedule import named
         from spacec.lower.supernet import Supernet
         from spacec.passes.path_drop import with_path_drop
         from spacec.passes.skip_dropout import with_skip_dropout
 
         flat = self.partial_channels(partial).flat
         flat = with_skip_dropout(flat) if skip_dropout else flat
-        return Supernet(with_path_drop(flat) if path_drop else flat, self.table, seed)
+        flat = with_path_drop(flat) if path_drop else flat
+        return Supernet(flat, self.table, seed, named(optimise) if isinstance(optimise, str) else optimise)
 
     def partial_channels(self, parts: int) -> Narrowed:
         """The graph of ``supernet(partial=parts)``, and which choices run on all of their channels, each with why."""

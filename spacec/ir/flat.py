@@ -35,6 +35,9 @@ class FlatOp:
     span: Span = field(default=NOWHERE, repr=False)
     frozen: bool = False
     """Its weights are not trained, its norms and drops are always in evaluation."""
+    parts: tuple[str, ...] = ()
+    """Of a joined op (without a key): the keys of the layers whose weights and state, side by side along the output
+    channels in this order, are its own."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,39 @@ class FlatInput:
     type: TensorType
 
 
-FlatNode = FlatInput | FlatOp | FlatChoose | FlatSwitch | FlatMeet
+@dataclass(frozen=True)
+class Gate:
+    """The mask weight of one candidate, in one activation of its slot."""
+
+    slot: str
+    instance: str
+    candidate: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a mix adds: channels of ``source`` from ``first`` on, normalised and weighed.
+
+    ``norm`` is the key of the batch norm that stands between; the weight is the product of ``gates``.
+    """
+
+    source: int
+    gates: tuple[Gate, ...] = ()
+    first: int = 0
+    norm: str = ""
+
+
+@dataclass(frozen=True)
+class FlatMix:
+    """The sum of ``terms``, all of them present: what optimised graphs have for choices and the sums that read them."""
+
+    terms: tuple[Term, ...]
+    type: TensorType
+    guard: Cond = ALWAYS
+    span: Span = field(default=NOWHERE, repr=False)
+
+
+FlatNode = FlatInput | FlatOp | FlatChoose | FlatSwitch | FlatMeet | FlatMix
 
 
 def sources_of(node: FlatNode) -> tuple[int, ...]:
@@ -137,6 +172,8 @@ def sources_of(node: FlatNode) -> tuple[int, ...]:
             return tuple(a for a in node.alternatives if a is not None)
         case FlatMeet():
             return node.sources
+        case FlatMix():
+            return tuple(t.source for t in node.terms)
         case FlatInput():
             return ()
 
@@ -153,6 +190,8 @@ def with_sources(node: FlatNode, new: Callable[[int], int]) -> FlatNode:
             return replace(node, alternatives=tuple(None if a is None else new(a) for a in node.alternatives))
         case FlatMeet():
             return replace(node, sources=tuple(map(new, node.sources)))
+        case FlatMix():
+            return replace(node, terms=tuple(replace(t, source=new(t.source)) for t in node.terms))
         case FlatInput():
             return node
 

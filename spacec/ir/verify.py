@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, sources_of
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMix, FlatNode, FlatOp, Term, sources_of
 from spacec.ir.ops import RuleError
 from spacec.ir.sizes import same
 from spacec.ir.types import TensorType
@@ -47,8 +47,23 @@ def _of_node(node: FlatNode, types: tuple[TensorType, ...]) -> Iterator[str]:
                 yield f"{share} channels are no share of {whole.channels}"
             if _unlike(whole, node.type):
                 yield f"it joins {whole}, not {node.type}"
+        case FlatMix():
+            for term, whole in zip(node.terms, types, strict=True):
+                yield from _of_term(term, whole, node.type)
         case _:
             yield from (f"it joins {t}, not {node.type}" for t in types if _unlike(t, node.type))
+
+
+def _of_term(term: Term, whole: TensorType, mixed: TensorType) -> Iterator[str]:
+    share = TensorType(mixed.channels, whole.space, whole.kind)
+    if _unlike(share, mixed):
+        yield f"it adds {whole} to {mixed}"
+    if term.first == 0 and same(whole.channels, mixed.channels) is not False:
+        return
+    if not isinstance(whole.channels, int) or not isinstance(mixed.channels, int):
+        yield f"it reads channels from {term.first} on of {whole}"
+    elif not 0 <= term.first <= whole.channels - mixed.channels:
+        yield f"{mixed.channels} channels from {term.first} on are more than {whole} has"
 
 
 def _of_op(op: FlatOp, types: tuple[TensorType, ...]) -> Iterator[str]:

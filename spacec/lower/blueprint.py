@@ -15,6 +15,7 @@ from spacec.ir.flat import (
     FlatGraph,
     FlatInput,
     FlatMeet,
+    FlatMix,
     FlatOp,
     FlatSwitch,
     activation_names,
@@ -72,6 +73,8 @@ class Blueprint:
     slots: dict[str, SlotInfo]
     chooses: dict[int, FlatChoose]
     """Every choice, by node index."""
+    mixes: dict[int, FlatMix]
+    """Every mix of an optimised graph, by node index."""
     switches: Switches
     elastic: sizes.ElasticSites
     names: dict[str, tuple[int, ...]]
@@ -82,6 +85,16 @@ class Blueprint:
     def heads(self) -> frozenset[str]:
         """Keys of the head layers."""
         return head_keys(self.flat, self.lowered)
+
+    @cached_property
+    def gated(self) -> tuple[tuple[str, str], ...]:
+        """The activations, as slot and instance, whose mask weights choices, their edges and mixes read."""
+        found = {(g.slot, g.instance): None for mix in self.mixes.values() for t in mix.terms for g in t.gates}
+        for choice in self.chooses.values():
+            found[choice.slot, choice.instance] = None
+            if choice.edge is not None:
+                found[choice.edge.slot, choice.edge.instance] = None
+        return tuple(found)
 
     @cached_property
     def activations(self) -> dict[tuple[str, str], str]:
@@ -147,8 +160,11 @@ def head_keys(flat: FlatGraph, lowered: dict[int, Layer | Call]) -> frozenset[st
     return frozenset(found)
 
 
-def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:
-    """Lower every op at the largest sizes. Raises :class:`SpacecError` where one cannot be."""
+def make_blueprint(flat: FlatGraph, table: DecisionTable, slots: dict[str, SlotInfo] | None = None) -> Blueprint:
+    """Lower every op at the largest sizes. Raises :class:`SpacecError` where one cannot be.
+
+    ``slots`` are given for an optimised graph, which has lost choices.
+    """
     widest = sizes.largest(table)
     elastic = sizes.ElasticSites(flat, frozenset(widest))
     lowered: dict[int, Layer | Call] = {}
@@ -163,8 +179,10 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable) -> Blueprint:
     _check_growth(table)
     _check_elastic(flat, elastic, lowered)
     chooses = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatChoose)}
-    slots, switches = _slots(table, chooses), Switches.of(flat, table)
-    return Blueprint(flat, table, lowered, layers, slots, chooses, switches, elastic, _names(flat), OrderedDict())
+    mixes = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatMix)}
+    slots = _slots(table, chooses) if slots is None else slots
+    switches, names = Switches.of(flat, table), _names(flat)
+    return Blueprint(flat, table, lowered, layers, slots, chooses, mixes, switches, elastic, names, OrderedDict())
 
 
 def _check_growth(table: DecisionTable) -> None:
@@ -224,7 +242,7 @@ def _names(flat: FlatGraph) -> dict[str, tuple[int, ...]]:
                 name = node.instance
             case FlatInput():
                 name = node.name
-            case FlatSwitch() | FlatMeet():
+            case FlatSwitch() | FlatMeet() | FlatMix():
                 continue
         if name:
             names[name] = (*names.get(name, ()), index)

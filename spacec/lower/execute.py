@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spacec.ir.entries import reaches
-from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp, sources_of
+from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, sources_of
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
@@ -71,6 +71,8 @@ class Pass:
     def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""
         blueprint = self.machine.blueprint
+        if (mix := blueprint.mixes.get(node)) is not None:
+            return self._mixed(mix)
         layer = blueprint.lowered[node]
         given: list[Any] = [*inputs, self.graph] if layer.graph else [*inputs]
         sizes = self.elastic if node in blueprint.elastic.symbols else None
@@ -95,6 +97,11 @@ class Pass:
         if not spare:
             add_losses(self.losses, losses)
         return value
+
+    @property
+    def recorder(self) -> Trace | None:
+        """Where choices and meetings record their values; with watched weights nobody asks for them."""
+        return None if self.trace is None or self.trace.weights else self.trace
 
     def selection(self, node: int) -> Selection:
         """What runs of a choice or a switch."""
@@ -122,22 +129,22 @@ class Pass:
             return self.switch(step.node, selection, options)
         choice = self.machine.blueprint.chooses[step.node]
         value = self.mix(selection, options)
-        if self.trace is not None:
+        if (trace := self.recorder) is not None:
             value = watch(value, selection.weights is not None)
             candidates = {selection.run[position]: tensor for position, tensor in options}
             record = GateRecord(choice.slot, choice.instance, selection.size, step.node, value, candidates)
-            self.trace.records.append(record)
+            trace.records.append(record)
         if choice.bypass is not None:
             value = interleaved(value, self.bypass(step.node, choice, selection))
         weight = self.edge_weight(choice, value)
         if weight is None or choice.edge is None:
             return value
         weighed = weight * value
-        if self.trace is not None:
+        if (trace := self.recorder) is not None:
             weighed = watch(weighed, True)
             edge, size = choice.edge, self.selections[choice.edge.slot, choice.edge.instance].size
             alone = {edge.element: value}
-            self.trace.edges.append(GateRecord(edge.slot, edge.instance, size, step.node, weighed, alone))
+            trace.edges.append(GateRecord(edge.slot, edge.instance, size, step.node, weighed, alone))
         return weighed
 
     def bypass(self, node: int, choice: FlatChoose, selection: Selection) -> Tensor:
@@ -145,10 +152,10 @@ class Pass:
         assert choice.bypass is not None, "only a narrowed choice has one"
         alone = self.values[choice.bypass]
         value = _weighed(alone, selection)
-        if self.trace is not None:
+        if (trace := self.recorder) is not None:
             value = watch(value, selection.weights is not None)
             every = dict.fromkeys(selection.run, alone)
-            self.trace.bypasses.append(GateRecord(choice.slot, choice.instance, selection.size, node, value, every))
+            trace.bypasses.append(GateRecord(choice.slot, choice.instance, selection.size, node, value, every))
         return value
 
     def edge_weight(self, choice: FlatChoose, like: Tensor) -> Tensor | None:
@@ -168,9 +175,9 @@ class Pass:
     def _meet(self, step: ChooseStep, node: FlatMeet) -> Tensor:
         options = {call: self.values[source] for call, source in step.options}
         value = self.meet(node.entry, options)
-        if self.trace is not None:
+        if (trace := self.recorder) is not None:
             value = watch(value, len(options) > 1)
-            self.trace.meetings.append(MeetRecord(node.entry, step.node, value, options))
+            trace.meetings.append(MeetRecord(node.entry, step.node, value, options))
         return value
 
     def meet(self, entry: int, options: Mapping[int, Tensor]) -> Tensor:
@@ -196,14 +203,52 @@ class Pass:
         asked = [p for p, k in enumerate(selection.run) if k in candidates]
         return float(len(asked)) if selection.weights is None else sum((selection.weights[p] for p in asked), 0.0)
 
+    def _mixed(self, mix: FlatMix) -> Tensor:
+        """The sum of its terms, each normalised and weighed."""
+        total: Tensor | None = None
+        for term in mix.terms:
+            value = self.values[term.source]
+            if value.shape[1] != mix.type.channels and isinstance(mix.type.channels, int):
+                value = value.narrow(1, term.first, mix.type.channels)
+            if term.norm:
+                value = self.machine.modules[term.norm](value)
+            weight = self.coefficient(term)
+            value = value if weight is None else weight * value
+            total = value if total is None else total + value
+        assert total is not None, "a mix has terms"
+        return total
+
+    def coefficient(self, term: Term) -> Tensor | None:
+        """The product of a term's gates; ``None`` where the mask leaves it alone."""
+        product: Tensor | None = None
+        for gate in term.gates:
+            factor = self._factor(gate)
+            product = factor if product is None else product if factor is None else product * factor
+        return product
+
+    def _factor(self, gate: Gate) -> Tensor | None:
+        selection = self.selections[gate.slot, gate.instance]
+        if selection.weights is None:
+            if not selection.run or gate.candidate in selection.run:
+                return None
+            return torch.zeros((), device=next(iter(self.values.values())).device)
+        if gate.candidate not in selection.run:
+            return selection.weights.new_zeros(())
+        return self._unbound(selection)[selection.run.index(gate.candidate)]
+
+    def _unbound(self, selection: Selection) -> tuple[Tensor, ...]:
+        assert selection.weights is not None, "only a weighted selection has weights"
+        scalars = self._scalars.get(id(selection))
+        if scalars is None:
+            scalars = self._scalars[id(selection)] = selection.weights.unbind()
+        return scalars
+
     def mix(self, selection: Selection, options: list[tuple[int, Tensor]]) -> Tensor:
         """The weighted sum of present candidates, or the only one."""
         if selection.weights is None:
             ((_, value),) = options
             return value
-        scalars = self._scalars.get(id(selection))
-        if scalars is None:
-            scalars = self._scalars[id(selection)] = selection.weights.unbind()
+        scalars = self._unbound(selection)
         value, *others = (scalars[position] * tensor for position, tensor in options)
         for other in others:
             value = value + other

@@ -46,6 +46,15 @@ class MeetRecord:
 
 
 @dataclass
+class WeightRecord:
+    """The mask weights of one activation, as tensors that the pass read: what optimised forms record of a choice."""
+
+    slot: str
+    instance: str
+    selection: Selection
+
+
+@dataclass
 class Trace:
     """What gate gradients need of a forward pass.
 
@@ -59,6 +68,8 @@ class Trace:
     bypasses: list[GateRecord] = field(default_factory=list)
     """Channels that pass narrowed choices by: every candidate of the choice weighs the same tensor."""
     meetings: list[MeetRecord] = field(default_factory=list)
+    weights: list[WeightRecord] = field(default_factory=list)
+    """Watched mask weights; where there are any, nothing else is recorded."""
     entries: Sequence[FlatEntry] = ()
     gates: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     elastic: dict[str, Tensor] = field(default_factory=dict)
@@ -99,6 +110,23 @@ def watch_masks(
     return found
 
 
+def watch_weights(
+    trace: Trace, selections: Mapping[tuple[str, str], Selection], names: Collection[tuple[str, str]], like: Tensor
+) -> dict[tuple[str, str], Selection]:
+    """``selections`` with the weights of the activations ``names`` as tensors whose gradient can be asked for.
+
+    An index becomes a weight of one, of ``like``'s dtype and device.
+    """
+    found = dict(selections)
+    for name in names:
+        selection = found[name]
+        if selection.run:
+            weights = selection.weights if selection.weights is not None else like.new_ones(len(selection.run))
+            found[name] = Selection(selection.size, selection.run, _own(weights), selection.added)
+            trace.weights.append(WeightRecord(*name, found[name]))
+    return found
+
+
 def _own(weights: Tensor) -> Tensor:
     return weights.clone() if weights.requires_grad else weights.detach().requires_grad_()
 
@@ -117,6 +145,8 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
     records = [*out.trace.records, *out.trace.edges, *out.trace.bypasses]
     meetings = out.trace.meetings
     direct = [*out.trace.elastic.items(), *out.trace.switching.items()]
+    if out.trace.weights:
+        return _of_weights(loss, out.trace, per)
     watched = [*(r.output for r in records), *(weights for _, weights in direct), *(m.output for m in meetings)]
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()
     gradients: dict[str, Tensor] = {}
@@ -127,6 +157,21 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
         _add(gradients, name, torch.zeros_like(weights) if gradient is None else gradient)
     for (slot, instance), gradient in _by_reach(out.trace, found[len(records) + len(direct) :]).items():
         _add(gradients, slot if per == "slot" else out.trace.activations[slot, instance], gradient)
+    return gradients
+
+
+def _of_weights(loss: Tensor, trace: Trace, per: Literal["slot", "instance"]) -> dict[str, Tensor]:
+    weights = [r.selection.weights for r in trace.weights]
+    assert all(w is not None for w in weights), "watched weights are tensors"
+    found = torch.autograd.grad(loss, [w for w in weights if w is not None], retain_graph=True, allow_unused=True)
+    gradients: dict[str, Tensor] = {}
+    for record, weight, gradient in zip(trace.weights, weights, found, strict=True):
+        assert weight is not None, "see above"
+        given = Selection(
+            record.selection.size, record.selection.run, torch.zeros_like(weight) if gradient is None else gradient
+        )
+        name = record.slot if per == "slot" else trace.activations[record.slot, record.instance]
+        _add(gradients, name, given.vector(weight))
     return gradients
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spacec.ir.entries import running_calls
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatOp, FlatSwitch
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatMix, FlatOp, FlatSwitch, sources_of
 from spacec.ir.ops import DROPS_ABSENT
 from spacec.lower import errors
 from spacec.std.rules import presences
@@ -18,7 +18,7 @@ from spacec.std.rules import presences
 
 @dataclass(frozen=True)
 class OpStep:
-    """Run the op ``node`` on the present ``inputs``."""
+    """Run the op or the mix ``node`` on the present ``inputs``."""
 
     node: int
     inputs: tuple[int, ...]
@@ -147,7 +147,10 @@ def _reachable(flat: FlatGraph, running: Running) -> list[bool]:
         node = flat.nodes[index]
         if not reached[index] or isinstance(node, FlatInput):
             continue
-        chosen = node.inputs if isinstance(node, FlatOp) else [_options(node)[k] for k in running(index)]
+        if isinstance(node, FlatOp | FlatMix):
+            chosen: Sequence[int | None] = sources_of(node)
+        else:
+            chosen = [_options(node)[k] for k in running(index)]
         for source in (*chosen, node.bypass if isinstance(node, FlatChoose) else None):
             if source is not None:
                 reached[source] = True
@@ -164,6 +167,8 @@ def _present(flat: FlatGraph, running: Running, reached: list[bool]) -> list[boo
                 pass
             case FlatOp():
                 present[index] = has_value(node, [present[i] for i in node.inputs])
+            case FlatMix():
+                present[index] = all(present[t.source] for t in node.terms)
             case _:
                 chosen = (_options(node)[k] for k in running(index))
                 present[index] = any(source is not None and present[source] for source in chosen)
@@ -191,6 +196,8 @@ def _step(flat: FlatGraph, index: int, running: Running, present: list[bool], vo
             if op.spec.name == "sum":
                 inputs = tuple(i for i in inputs if not void[i]) or inputs[:1]
             return OpStep(index, inputs)
+        case FlatMix() as mix:
+            return OpStep(index, sources_of(mix))
         case FlatChoose() | FlatSwitch() as choice:
             run = enumerate(running(index))
             found = ((position, choice.alternatives[k]) for position, k in run)

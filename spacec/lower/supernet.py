@@ -20,16 +20,18 @@ from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import decisions
 from spacec.ir.flat import FlatGraph, FlatInput
 from spacec.lower import errors, helpers, sizes
-from spacec.lower.blueprint import make_blueprint
-from spacec.lower.elastic import ElasticLayers, read_elastic
+from spacec.lower.blueprint import Blueprint, make_blueprint
+from spacec.lower.elastic import read_elastic
 from spacec.lower.execute import Machine, Pass, run_spared
-from spacec.lower.gates import Trace, gate_gradients, watch_masks
-from spacec.lower.layers import Call, build_layers
+from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
+from spacec.lower.layers import build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.modules_graph import Graph
+from spacec.lower.optimised import Optimised, make_machine, mixes_many
 from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
+from spacec.lower.schedule import Schedule
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 
@@ -48,15 +50,18 @@ class Supernet(nn.Module):
     starts with the same layers, but for those it has in another size. ``None`` draws a seed from torch's generator.
     """
 
-    def __init__(self, flat: FlatGraph, table: DecisionTable, seed: int | None = None) -> None:
+    def __init__(
+        self, flat: FlatGraph, table: DecisionTable, seed: int | None = None, schedule: Schedule | None = None
+    ) -> None:
         super().__init__()
         self.blueprint = make_blueprint(flat, table)
         layers = build_layers(self.blueprint.layers, seed)
         for key, layer in layers.items():
             attach(self, key, layer)
-        calls = {i: found.bind() for i, found in self.blueprint.lowered.items() if isinstance(found, Call)}
-        self._machine = Machine(self.blueprint, _Shared(calls), layers, ElasticLayers(self.blueprint))
+        self._machine = make_machine(self.blueprint, layers)
         self._entry = entry_function(flat, sizes.largest(table))
+        self._optimised: Optimised | None = None
+        self.use(schedule)
 
     def forward(
         self,
@@ -85,22 +90,26 @@ class Supernet(nn.Module):
             options = {"mask": mask, "taps": taps, "gates": gates, **named_inputs}
             out: Out = torch.func.functional_call(self, dict(weights), tensors, options)
             return out
-        blueprint = self.blueprint
-        given = helpers.ordered_inputs(blueprint.flat.inputs, tensors, named_inputs)
+        given = helpers.ordered_inputs(self.blueprint.flat.inputs, tensors, named_inputs)
         checked = self._entry(*given)
         graph = next((value for value in checked if isinstance(value, Graph)), None)
         features = [value.x if isinstance(value, Graph) else value for value in checked]
         selections = self._read_mask(mask)
+        tapped = self._known(taps)
+        machine = self._form(selections, frozenset(tapped), gates)
+        blueprint = machine.blueprint
         trace = self._trace(selections, features) if gates else None
+        if trace is not None and machine is not self._machine:
+            selections = watch_weights(trace, selections, blueprint.gated, like=_numbers(features))
         elastic = read_elastic(blueprint, selections)
         decided = blueprint.switches.decided(selections)
         if trace is not None:
             decided = watch_masks(trace, elastic, decided, blueprint.switches.slots)
         switched = blueprint.switches.read(decided)
-        plan = self._plan(selections, switched)
-        tap_nodes = self._tap_nodes(taps)
+        plan = _plan(blueprint, selections, switched)
+        tap_nodes = {tap: blueprint.names.get(tap, ()) for tap in tapped}
         run = Pass(
-            self._machine,
+            machine,
             selections,
             switched,
             elastic,
@@ -134,20 +143,29 @@ class Supernet(nn.Module):
         """
         selections = self._read_mask(mask)
         try:
-            self._plan(selections, self.blueprint.switches.read(self.blueprint.switches.decided(selections)))
+            _plan(self.blueprint, selections, self.blueprint.switches.read(self.blueprint.switches.decided(selections)))
         except SpacecError as error:
             if error.diagnostics[0].code == errors.ABSENT:
                 return False
             raise
         return True
 
-    def _plan(self, selections: Mapping[tuple[str, str], Selection], switched: Mapping[int, Selection]) -> Plan:
-        chosen = (selections[c.slot, c.instance].run for c in self.blueprint.chooses.values())
-        return self.blueprint.plan((*chosen, *(s.run for s in switched.values())))
+    def _form(
+        self, selections: Mapping[tuple[str, str], Selection], keep: frozenset[str], gates: bool | Literal["all"]
+    ) -> Machine:
+        """What runs these selections: the plain graph, or an optimised form of it."""
+        if self._optimised is None or not mixes_many(self.blueprint, selections):
+            return self._machine
+        blueprint = self.blueprint
+        if gates and (
+            gates == "all" or blueprint.flat.entries or blueprint.switches.nodes or blueprint.elastic.symbols
+        ):
+            return self._machine
+        _plan(blueprint, selections, blueprint.switches.read(blueprint.switches.decided(selections)))
+        return self._optimised.form(selections, keep)
 
     def _trace(self, selections: Mapping[tuple[str, str], Selection], inputs: list[Tensor]) -> Trace:
-        numbers = (x for x in inputs if x.is_floating_point())
-        like = next(numbers, torch.zeros((), device=inputs[0].device))
+        like = _numbers(inputs)
         entries = self.blueprint.flat.entries
         asked = {name for entry in entries for call in entry.calls for name in decisions(call.gate)}
         gates = {n: s.vector(like) for n, s in selections.items() if n in asked}
@@ -158,12 +176,12 @@ class Supernet(nn.Module):
             mask = architecture_mask(self.blueprint.table, mask)
         return read_mask(self.blueprint.slots, mask)
 
-    def _tap_nodes(self, taps: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    def _known(self, taps: Iterable[str]) -> tuple[str, ...]:
         names = self.blueprint.names
         for tap in (found := tuple(taps)):
             if tap not in names:
                 raise errors.unknown_name(errors.NAME, "tensor", tap, names)
-        return {tap: names[tap] for tap in found}
+        return found
 
     def _check_weights(self, weights: Mapping[str, Tensor]) -> None:
         known = {**dict(self.named_parameters()), **dict(self.named_buffers())}
@@ -172,19 +190,23 @@ class Supernet(nn.Module):
                 raise errors.unknown_name(errors.NAME, "parameter or buffer", name, known)
 
     def _out(self, run: Pass, tap_nodes: Mapping[str, tuple[int, ...]]) -> Out:
-        outputs = {name: run.values[index] for name, index in self.blueprint.flat.outputs.items()}
+        outputs = {name: run.values[index] for name, index in run.machine.blueprint.flat.outputs.items()}
         prediction = next(iter(outputs.values()))
         taps: dict[str, Tensor | tuple[Tensor, ...]] = {}
         for name, nodes in tap_nodes.items():
             found = tuple(run.tapped[i] for i in nodes if i in run.tapped)
             if found:
-                taps[name] = found[0] if len(nodes) == 1 else found
+                taps[name] = found[0] if len(self.blueprint.names[name]) == 1 else found
         gates: dict[str, Tensor] = {}
         if run.trace is not None:
             for r in (*run.trace.records, *run.trace.edges):
                 gates[self.blueprint.activations[r.slot, r.instance]] = run.selections[r.slot, r.instance].vector(
                     r.output.detach()
                 )
+            for w in run.trace.weights:
+                found_weights = w.selection.weights
+                assert found_weights is not None, "watched weights are tensors"
+                gates[self.blueprint.activations[w.slot, w.instance]] = w.selection.vector(found_weights)
             gates.update(run.trace.elastic)
         return Out(prediction, outputs, taps, run.losses, gates, run.trace)
 
@@ -202,6 +224,15 @@ class Supernet(nn.Module):
         wide = {*self.blueprint.switches.slots.values(), *sizing}
         slots = self.blueprint.slots.items()
         return {name: () if name in wide else tuple(sorted(slot.instances)) for name, slot in slots}
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """How masks that mix many candidates run; ``None``: plainly."""
+        return None if self._optimised is None else self._optimised.schedule
+
+    def use(self, schedule: Schedule | None) -> None:
+        """Run by ``schedule`` from now on. Weights, state and their names stay; their memory layout follows."""
+        self._optimised = None if schedule is None else Optimised(self._machine, schedule)
 
     # Parameters ------------------------------------------------------------------------------------
 
@@ -245,11 +276,17 @@ class Supernet(nn.Module):
         helpers.set_skip_dropout(self, rate)
 
 
-class _Shared(dict[int, Any]):
-    """Functions without state, by node: copies of a supernet share them."""
+def _plan(
+    blueprint: Blueprint, selections: Mapping[tuple[str, str], Selection], switched: Mapping[int, Selection]
+) -> Plan:
+    chosen = (selections[c.slot, c.instance].run for c in blueprint.chooses.values())
+    return blueprint.plan((*chosen, *(s.run for s in switched.values())))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
-        return self
+
+def _numbers(inputs: list[Tensor]) -> Tensor:
+    """A tensor of the dtype and device in which the pass computes."""
+    floating = (x for x in inputs if x.is_floating_point())
+    return next(floating, torch.zeros((), device=inputs[0].device))
 
 
 def _input_nodes(flat: FlatGraph) -> list[int]:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from spacec.ir.conditions import holds
 from spacec.ir.entries import running_calls
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatNode, FlatOp, FlatSwitch, sources_of
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMeet, FlatMix, FlatNode, FlatOp, FlatSwitch, sources_of
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 from spacec.space.derive import slots_of
@@ -167,7 +167,7 @@ class Selected:
             return reached < candidates
         return isinstance(found, FlatOp) and len(found.inputs) == 1
 
-    def _present(self, node: FlatChoose | FlatSwitch | FlatOp | FlatMeet) -> bool:
+    def _present(self, node: FlatChoose | FlatSwitch | FlatOp | FlatMeet | FlatMix) -> bool:
         return holds(node.guard, self._value)
 
     def _value(self, decision: object) -> int | tuple[int, ...] | None:
