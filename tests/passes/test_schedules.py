@@ -42,7 +42,7 @@ def test_a_sum_of_choices_is_one_mix() -> None:
 
 
 def test_unknown_passes_and_options_are_named() -> None:
-    with pytest.raises(ValueError, match="no pass is called 'mixed'; there are .*mixes"):
+    with pytest.raises(ValueError, match=r"no pass is called 'mixed'; there are .*mixes"):
         parse("mixed")
     with pytest.raises(ValueError, match="pass 'mixes' has no option 'deep'"):
         parse("mixes:deep=1")
