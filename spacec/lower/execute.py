@@ -14,7 +14,8 @@ from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, so
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
-from spacec.lower.layers import Layer
+from spacec.lower.kernels.dispatch import Kernels
+from spacec.lower.layers import Call, Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses
 from spacec.lower.modules_graph import Graph
@@ -31,6 +32,8 @@ class Machine:
     functions: Mapping[int, Callable[..., Tensor]]
     modules: Mapping[str, nn.Module]
     elastic: ElasticLayers
+    kernels: Kernels | None = None
+    """What computes ops in the place of ``functions`` and ``modules``, where it can."""
 
 
 @dataclass
@@ -79,7 +82,8 @@ class Pass:
         if not isinstance(layer, Layer):
             if sizes is not None:
                 return self.machine.elastic.call(node, given, sizes)
-            return self.machine.functions[node](*given)
+            found = self._by_kernel(node, layer, given)
+            return self.machine.functions[node](*given) if found is None else found
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
         module = self.machine.modules[op.key]
@@ -89,7 +93,8 @@ class Pass:
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
             result = torch.func.functional_call(module, buffers, tuple(given))
         else:
-            result = module(*given)
+            found = self._by_kernel(node, module, given)
+            result = module(*given) if found is None else found
         if not layer.emits:
             value: Tensor = result
             return value
@@ -102,6 +107,12 @@ class Pass:
     def recorder(self) -> Trace | None:
         """Where choices and meetings record their values; with watched weights nobody asks for them."""
         return None if self.trace is None or self.trace.weights else self.trace
+
+    def _by_kernel(self, node: int, what: nn.Module | Call, given: list[Any]) -> Tensor | None:
+        kernels = self.machine.kernels
+        if kernels is None or len(given) != 1:
+            return None
+        return kernels.call(node, what, *given) if isinstance(what, Call) else kernels.layer(node, what, *given)
 
     def selection(self, node: int) -> Selection:
         """What runs of a choice or a switch."""

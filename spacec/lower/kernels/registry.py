@@ -1,0 +1,12 @@
+"""Every implementation that there is beside the library's, in the order in which they are preferred unmeasured."""
+
+from __future__ import annotations
+
+from spacec.lower.kernels.table import Implementation
+
+IMPLEMENTATIONS: tuple[Implementation, ...] = ()
+
+
+def implementations(op: str, known: tuple[Implementation, ...] = IMPLEMENTATIONS) -> tuple[Implementation, ...]:
+    """Those of an op."""
+    return tuple(i for i in known if i.op == op)
