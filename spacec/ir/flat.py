@@ -128,11 +128,11 @@ class FlatInput:
 
 @dataclass(frozen=True)
 class Gate:
-    """The mask weight of one candidate, in one activation of its slot."""
+    """The mask weight of one candidate, in one activation of its slot; ``None``: the sum of all of its weights."""
 
     slot: str
     instance: str
-    candidate: int
+    candidate: int | None
 
 
 @dataclass(frozen=True)

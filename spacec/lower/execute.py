@@ -17,7 +17,7 @@ from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.kernels.dispatch import Kernels
 from spacec.lower.layers import Call, Layer
 from spacec.lower.masks import Selection
-from spacec.lower.modules import add_losses
+from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
 from spacec.lower.plan import ChooseStep, OpStep, Plan, has_value
 from spacec.lower.sizes import number
@@ -239,6 +239,8 @@ class Pass:
 
     def _factor(self, gate: Gate) -> Tensor | None:
         selection = self.selections[gate.slot, gate.instance]
+        if gate.candidate is None:
+            return None if selection.weights is None else selection.weights.sum()
         if selection.weights is None:
             if not selection.run or gate.candidate in selection.run:
                 return None
@@ -264,12 +266,6 @@ class Pass:
         for other in others:
             value = value + other
         return value if selection.added is None else value + selection.added
-
-
-def interleaved(first: Tensor, others: Tensor) -> Tensor:
-    """The channels of both, shuffled in as many groups as ``first`` has shares of them (PC-DARTS' channel shuffle)."""
-    shares = others.chunk(others.shape[1] // first.shape[1], 1)
-    return torch.stack((first, *shares), 2).flatten(1, 2)
 
 
 def _weighed(bypass: Tensor, selection: Selection) -> Tensor:

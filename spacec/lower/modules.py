@@ -136,6 +136,12 @@ class Noise(nn.Module):
         return f"stride={self.stride}"
 
 
+def interleaved(first: Tensor, others: Tensor) -> Tensor:
+    """The channels of both, shuffled in as many groups as ``first`` has shares of them (PC-DARTS' channel shuffle)."""
+    shares = others.chunk(others.shape[1] // first.shape[1], 1)
+    return torch.stack((first, *shares), 2).flatten(1, 2)
+
+
 def max_pool_same(x: Tensor, kernel: int, stride: tuple[int, ...]) -> Tensor:
     """Maximum over a window, for kernels that need uneven padding."""
     pool = (F.max_pool1d, F.max_pool2d)[x.dim() - 3]

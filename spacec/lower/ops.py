@@ -153,6 +153,11 @@ def share(site: Site) -> Call:
     return Call(torch.narrow, (1, site.integer("first"), site.output.channels))
 
 
+def interleave(site: Site) -> Call:
+    """The channels of both tensors, shuffled, for :mod:`spacec.passes.partial`."""
+    return Call(modules.interleaved)
+
+
 def upsample(site: Site) -> Call:
     """Upsampling by whole factors, nearest-neighbour or linear along each axis."""
     if not site.inputs[0].rank:

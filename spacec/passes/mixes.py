@@ -1,8 +1,8 @@
 """A choice becomes the weighted sum of its candidates, and a sum of such becomes one sum: a mix.
 
 ``sum(choose(a, b), choose(c, d)) = g_a a + g_b b + h_c c + h_d d``. Assumes a specialised graph, whose choices run all
-candidates that they have left. Choices stay where their value is kept, where channels pass them by, and where the
-reach of merged calls depends on them.
+candidates that they have left. Channels that pass a choice by are a mix of one term, beside that of the candidates.
+Choices stay where their value is kept, and where the reach of merged calls depends on them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatMix, FlatOp, Gate, Term, with_sources
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatMix, FlatNode, FlatOp, Gate, Term, with_sources
 from spacec.passes.base import Builder, asked, readers
+from spacec.passes.shares import INTERLEAVE
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Mixes:
         for index, node in enumerate(flat.nodes):
             now = with_sources(node, builder.place.__getitem__)
             if isinstance(now, FlatChoose) and _mixes(now, fixed, keep) and index not in outputs:
-                now = FlatMix(_terms(now), now.type, now.guard, now.span)
+                now = _mixed(now, builder)
             elif isinstance(now, FlatOp) and now.spec.name == "sum" and isinstance(node, FlatOp):
                 found = [
                     _inlined(builder, new, alone=read[old] == [index])
@@ -43,19 +44,31 @@ class Mixes:
 
 
 def _mixes(choice: FlatChoose, fixed: frozenset[Hashable], keep: frozenset[str]) -> bool:
-    if choice.bypass is not None or choice.instance in keep:
-        return False
-    return (choice.slot, choice.instance) not in fixed and any(a is not None for a in choice.alternatives)
+    return (
+        choice.instance not in keep
+        and (choice.slot, choice.instance) not in fixed
+        and any(a is not None for a in choice.alternatives)
+    )
 
 
-def _terms(choice: FlatChoose) -> tuple[Term, ...]:
+def _mixed(choice: FlatChoose, builder: Builder) -> FlatNode:
     edge = choice.edge
     whole = () if edge is None else (Gate(edge.slot, edge.instance, edge.element),)
-    return tuple(
-        Term(source, (Gate(choice.slot, choice.instance, k), *whole))
+    among = () if choice.bypass is not None else whole
+    terms = tuple(
+        Term(source, (Gate(choice.slot, choice.instance, k), *among))
         for k, source in enumerate(choice.alternatives)
         if source is not None
     )
+    if choice.bypass is None:
+        return FlatMix(terms, choice.type, choice.guard, choice.span)
+    share, others = builder.nodes[terms[0].source].type, builder.nodes[choice.bypass].type
+    every = Term(choice.bypass, (Gate(choice.slot, choice.instance, None),))
+    parts = FlatMix(terms, share, choice.guard), FlatMix((every,), others, choice.guard)
+    joined = FlatOp(INTERLEAVE, {}, tuple(map(builder.add, parts)), choice.type, "", choice.guard, choice.span)
+    if not whole:
+        return joined
+    return FlatMix((Term(builder.add(joined), whole),), choice.type, choice.guard, choice.span)
 
 
 def _inlined(builder: Builder, index: int, alone: bool) -> tuple[tuple[Term, ...], bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from spacec.ir.dims import Dim
+from spacec.ir.dims import Dim, total
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatNode, FlatOp, sources_of, with_sources
 from spacec.ir.ops import AttrValue, OpParam, OpResult, OpSpec
 from spacec.ir.types import TensorType
@@ -28,6 +28,21 @@ SHARE = OpSpec(
     "spacec.lower.ops:share",
     (OpParam("channels", kind="size", counts="channels"), OpParam("first")),
     help="some channels in a row",
+)
+
+
+def _interleave_rule(attrs: Attrs, types: Types) -> OpResult:
+    """The channels of a share and of the others, in one tensor."""
+    share, others = types
+    return OpResult(TensorType(total((share.channels, others.channels)), share.space, share.kind))
+
+
+INTERLEAVE = OpSpec(
+    "interleave",
+    _interleave_rule,
+    "spacec.lower.ops:interleave",
+    inputs=2,
+    help="the channels of a share and of the others, shuffled",
 )
 
 _MAX_POOL = PRIMITIVE_TABLE.ops["max_pool"]
