@@ -24,7 +24,7 @@ from spacec.ir.flat import (
 from spacec.lower import errors, sizes
 from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.masks import SlotInfo
-from spacec.lower.plan import Plan, make_plan
+from spacec.lower.plan import Plan, Planner
 from spacec.lower.switches import Switches
 from spacec.space.decisions import DecisionTable
 
@@ -82,6 +82,17 @@ class Blueprint:
     plans: OrderedDict[tuple[tuple[int, ...], ...], Plan]
 
     @cached_property
+    def planner(self) -> Planner:
+        """Makes the plans that are not kept."""
+        return Planner(self.flat)
+
+    @cached_property
+    def input_nodes(self) -> tuple[int, ...]:
+        """Nodes of the inputs, in the inputs' order."""
+        index = {n.name: i for i, n in enumerate(self.flat.nodes) if isinstance(n, FlatInput)}
+        return tuple(index[name] for name in self.flat.inputs)
+
+    @cached_property
     def heads(self) -> frozenset[str]:
         """Keys of the head layers."""
         return head_keys(self.flat, self.lowered)
@@ -131,7 +142,7 @@ class Blueprint:
         found = self.plans.get(running)
         if found is None:
             by_node = dict(zip((*self.chooses, *self.switches.nodes), running, strict=True))
-            found = self.plans[running] = make_plan(self.flat, by_node.__getitem__)
+            found = self.plans[running] = self.planner.plan(by_node.__getitem__)
             if len(self.plans) > PLANS_KEPT:
                 self.plans.popitem(last=False)
         else:

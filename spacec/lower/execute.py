@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from spacec.lower.layers import Call, Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
-from spacec.lower.plan import ChooseStep, OpStep, Plan, has_value
+from spacec.lower.pieces import OpStep
+from spacec.lower.plan import ChooseStep, Plan, has_value
 from spacec.lower.sizes import number
 from spacec.lower.switches import fitted
 
@@ -34,6 +36,18 @@ class Machine:
     elastic: ElasticLayers
     kernels: Kernels | None = None
     """What computes ops in the place of ``functions`` and ``modules``, where it can."""
+
+    @cached_property
+    def direct(self) -> dict[int, Callable[..., Tensor]]:
+        """What computes an op from its present inputs alone, by node: most ops, and all that a step need look up."""
+        blueprint, found = self.blueprint, {}
+        for node, layer in blueprint.lowered.items():
+            if layer.graph or node in blueprint.elastic.symbols or (isinstance(layer, Layer) and layer.emits):
+                continue
+            op = blueprint.flat.nodes[node]
+            assert isinstance(op, FlatOp), "only ops are lowered"
+            found[node] = self.modules[op.key] if isinstance(layer, Layer) else self.functions[node]
+        return found
 
 
 @dataclass
@@ -59,17 +73,20 @@ class Pass:
 
     def run(self, plan: Plan, keep: bool) -> None:
         """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""
+        values, direct, taps = self.values, self.machine.direct, self.taps
         for step, dead in zip(plan.steps, plan.releases, strict=True):
+            node = step.node
             if isinstance(step, OpStep):
-                value = self.apply(step.node, [self.values[i] for i in step.inputs])
+                inputs = [values[i] for i in step.inputs]
+                value = direct[node](*inputs) if node in direct else self.apply(node, inputs)
             else:
                 value = self._choose(step)
-            self.values[step.node] = value
-            if step.node in self.taps:
-                self.tapped[step.node] = value
+            values[node] = value
+            if node in taps:
+                self.tapped[node] = value
             if not keep:
-                for node in dead:
-                    del self.values[node]
+                for unread in dead:
+                    del values[unread]
 
     def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""

@@ -14,7 +14,8 @@ from spacec.ir.conditions import holds
 from spacec.ir.dims import Symbol, symbols
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatOp, FlatSwitch
 from spacec.ir.sizes import evaluate
-from spacec.lower.plan import OpStep, Plan, Step, make_plan
+from spacec.lower.pieces import OpStep
+from spacec.lower.plan import Plan, Step, make_plan
 from spacec.space.applications import missing_sizes
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable

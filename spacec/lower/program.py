@@ -25,7 +25,8 @@ from spacec.lower.layers import Call, Layer, literal
 from spacec.lower.modules import add_losses, check_divisible, check_input
 from spacec.lower.modules_graph import check_graph
 from spacec.lower.modules_sequence import check_tokens
-from spacec.lower.plan import ChooseStep, OpStep, Plan
+from spacec.lower.pieces import OpStep
+from spacec.lower.plan import ChooseStep, Plan
 from spacec.lower.sizes import Sizes
 
 INDENT = "        "

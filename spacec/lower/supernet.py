@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import decisions
-from spacec.ir.flat import FlatGraph, FlatInput
+from spacec.ir.flat import FlatGraph
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import Blueprint, make_blueprint
 from spacec.lower.elastic import read_elastic
@@ -115,7 +115,7 @@ class Supernet(nn.Module):
             elastic,
             frozenset(i for nodes in tap_nodes.values() for i in nodes),
             trace,
-            dict(zip(_input_nodes(blueprint.flat), features, strict=True)),
+            dict(zip(blueprint.input_nodes, features, strict=True)),
             graph=graph,
         )
         run.tapped.update((i, v) for i, v in run.values.items() if i in run.taps)
@@ -287,8 +287,3 @@ def _numbers(inputs: list[Tensor]) -> Tensor:
     """A tensor of the dtype and device in which the pass computes."""
     floating = (x for x in inputs if x.is_floating_point())
     return next(floating, torch.zeros((), device=inputs[0].device))
-
-
-def _input_nodes(flat: FlatGraph) -> list[int]:
-    index = {n.name: i for i, n in enumerate(flat.nodes) if isinstance(n, FlatInput)}
-    return [index[name] for name in flat.inputs]

@@ -14,7 +14,8 @@ import spacec
 from spacec.ir.conditions import holds
 from spacec.ir.flat import FlatChoose, FlatOp
 from spacec.lower.masks import architecture_mask
-from spacec.lower.plan import OpStep, make_plan
+from spacec.lower.pieces import OpStep
+from spacec.lower.plan import make_plan
 from spacec.lower.program import compile_function
 from spacec.lower.sizes import architecture_sizes, number
 from spacec.lower.switches import Switches
