@@ -109,7 +109,7 @@ class OpLaws:
     keeps_zero: Literal["never", "all", "any"] = "never"
     """It gives zeros where all, or any, of its inputs are zeros."""
     unless: tuple[str, ...] = ()
-    """Attributes that must be 0 for ``keeps_zero``: a bias, a shift, an affine norm."""
+    """Attributes that must be 0 for ``keeps_zero`` and ``linear``: a bias, a shift, an affine norm."""
     adds: bool = False
     """It adds its inputs: zeros drop out, and a sum among its terms is its terms."""
     joins: bool = False
@@ -119,6 +119,10 @@ class OpLaws:
     alone: bool = False
     """Of one input it is that input."""
     channels: Channels = "fixed"
+    linear: bool = False
+    """Of one input it is linear, where the attributes ``unless`` are 0: f(a x + b y) = a f(x) + b f(y)."""
+    repeatable: bool = False
+    """With state, it draws no random numbers and hands nothing on but its result; ops without state never do."""
 
 
 NO_LAWS: Final = OpLaws()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from spacec.ir.dims import Dim, total
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatNode, FlatOp, sources_of, with_sources
-from spacec.ir.ops import AttrValue, OpParam, OpResult, OpSpec
+from spacec.ir.ops import AttrValue, OpLaws, OpParam, OpResult, OpSpec
 from spacec.ir.types import TensorType
 from spacec.std.checks import Attrs, Types, integer
 from spacec.std.primitives import PRIMITIVE_TABLE
@@ -28,6 +28,7 @@ SHARE = OpSpec(
     "spacec.lower.ops:share",
     (OpParam("channels", kind="size", counts="channels"), OpParam("first")),
     help="some channels in a row",
+    laws=OpLaws("same type", keeps_zero="all", linear=True),
 )
 
 

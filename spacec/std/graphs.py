@@ -7,10 +7,10 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-from spacec.ir.ops import OPEN, OpParam, OpResult, OpSpec, RuleError
+from spacec.ir.ops import OPEN, OpLaws, OpParam, OpResult, OpSpec, RuleError
 from spacec.ir.types import TensorType
 from spacec.std.checks import Attrs, Types, initial, integer, one_of, size, split
-from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO
+from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, RESAMPLES
 
 SUMS = ("sum", "mean", "sym")
 
@@ -60,7 +60,7 @@ GRAPH_OPS: tuple[OpSpec, ...] = (
         ),
         elastic=True,
         help="each node's sum over its neighbours, along the direction of the edges",
-        laws=KEEPS_ZERO,
+        laws=RESAMPLES,
     ),
     OpSpec(
         "gat",
@@ -73,6 +73,7 @@ GRAPH_OPS: tuple[OpSpec, ...] = (
         ),
         state=True,
         help="graph attention: a weighed mean over neighbours and the node itself (Velickovic et al., ICLR 2018)",
+        laws=OpLaws(repeatable=True),
     ),
     OpSpec(
         "graph_norm",

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from spacec.ir.ops import OpLaws
 
-BY_CHANNEL = OpLaws(channels="channelwise")
+BY_CHANNEL = OpLaws(channels="channelwise", repeatable=True)
 """Each channel by itself, or all alike."""
 
 KEEPS_ZERO = OpLaws(keeps_zero="all", channels="channelwise")
 """The same, and of zeros it gives zeros."""
 
-LINEAR = OpLaws(keeps_zero="all", unless=("bias",), channels="mixing")
+RESAMPLES = OpLaws(keeps_zero="all", channels="channelwise", linear=True)
+"""The same, and it is linear."""
+
+LINEAR = OpLaws(keeps_zero="all", unless=("bias",), channels="mixing", linear=True, repeatable=True)
 """A linear map of the channels, and a bias."""

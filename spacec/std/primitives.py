@@ -9,7 +9,7 @@ from __future__ import annotations
 from spacec.ir.ops import OPEN, OpLaws, OpParam, OpSpec, OpTable
 from spacec.std import rules
 from spacec.std.graphs import GRAPH_OPS
-from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, LINEAR
+from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, LINEAR, RESAMPLES
 from spacec.std.sequence import SEQUENCE_OPS
 
 _OUT = OpParam("out", OPEN, "size", "output channels", "channels")
@@ -47,7 +47,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="convolution over the input's spatial axes",
-        laws=OpLaws(keeps_zero="all", unless=("bias",), channels="grouped"),
+        laws=OpLaws(keeps_zero="all", unless=("bias",), channels="grouped", linear=True, repeatable=True),
     ),
     OpSpec(
         "linear",
@@ -77,7 +77,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="instance normalisation",
-        laws=OpLaws(keeps_zero="all", unless=("affine",), channels="channelwise"),
+        laws=OpLaws(keeps_zero="all", unless=("affine",), channels="channelwise", repeatable=True),
     ),
     OpSpec(
         "layer_norm",
@@ -87,7 +87,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="normalisation over channels at every position",
-        laws=OpLaws(keeps_zero="all", unless=("affine",), channels="channelwise"),
+        laws=OpLaws(keeps_zero="all", unless=("affine",), channels="channelwise", repeatable=True),
     ),
     _activation("relu", "max(x, 0)"),
     _activation("relu6", "min(max(x, 0), 6)"),
@@ -115,21 +115,21 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         _lowering("avg_pool"),
         (_KERNEL, _STRIDE, _PAD),
         help="mean over a window, padding left out",
-        laws=KEEPS_ZERO,
+        laws=RESAMPLES,
     ),
     OpSpec(
         "global_pool",
         rules.global_pool,
         _lowering("global_pool"),
         help="mean over space: [C, …] to [C]",
-        laws=OpLaws("same type", keeps_zero="all", channels="channelwise"),
+        laws=OpLaws("same type", keeps_zero="all", channels="channelwise", linear=True),
     ),
     OpSpec(
         "identity",
         rules.pointwise,
         _lowering("identity"),
         help="the input",
-        laws=OpLaws("always", keeps_zero="all", channels="channelwise"),
+        laws=OpLaws("always", keeps_zero="all", channels="channelwise", linear=True),
     ),
     OpSpec(
         "zero",
@@ -137,7 +137,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         _lowering("zero"),
         (_OUT, _STRIDE),
         help="a present tensor of zeros",
-        laws=OpLaws(zero=True, channels="mixing"),
+        laws=OpLaws(zero=True, channels="mixing", linear=True),
     ),
     OpSpec(
         "noise",
@@ -156,7 +156,7 @@ PRIMITIVES: tuple[OpSpec, ...] = (
             OpParam("mode", "nearest", "text", '"nearest", or "bilinear" (linear along each axis)'),
         ),
         help="upsampling by a whole factor, which a stated type may give",
-        laws=OpLaws("same type", keeps_zero="all", channels="channelwise"),
+        laws=OpLaws("same type", keeps_zero="all", channels="channelwise", linear=True),
     ),
     OpSpec(
         "broadcast",
@@ -173,14 +173,14 @@ PRIMITIVES: tuple[OpSpec, ...] = (
         (OpParam("channels", kind="size", help="how many are kept", counts="channels"),),
         elastic=True,
         help="the first channels of its input",
-        laws=OpLaws("same type", keeps_zero="all"),
+        laws=OpLaws("same type", keeps_zero="all", linear=True),
     ),
     OpSpec(
         "shift",
         rules.pointwise,
         _lowering("shift"),
         help="moves the map by one position along each spatial axis",
-        laws=KEEPS_ZERO,
+        laws=RESAMPLES,
     ),
     OpSpec(
         "sum",

@@ -25,7 +25,7 @@ from spacec.std.checks import (
     size,
     split,
 )
-from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO
+from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, RESAMPLES
 
 MASKS = ("full", "causal")
 
@@ -173,7 +173,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         state=True,
         elastic=True,
         help="a learned vector for each token: tokens(V)[T] to [out, T]",
-        laws=OpLaws(channels="mixing"),
+        laws=OpLaws(channels="mixing", repeatable=True),
     ),
     OpSpec(
         "positions",
@@ -211,13 +211,14 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         inputs=3,
         elastic=True,
         help="attention over a grid, with learned vectors of relative position for keys and for values",
+        laws=OpLaws(repeatable=True),
     ),
     OpSpec(
         "flatten",
         flatten,
         _lowering("flatten"),
         help="space to sequence: [C, H, W] to [C, H*W]",
-        laws=OpLaws("same type", keeps_zero="all", channels="channelwise"),
+        laws=OpLaws("same type", keeps_zero="all", channels="channelwise", linear=True),
     ),
     OpSpec(
         "class_token",
@@ -235,7 +236,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("token"),
         (OpParam("index", 0, help="the position, from 0"),),
         help="one position of a sequence: [C, T] to [C]",
-        laws=KEEPS_ZERO,
+        laws=RESAMPLES,
     ),
     OpSpec(
         "rest",
@@ -243,7 +244,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("rest"),
         (OpParam("skipped", 1, help="how many positions are left out"),),
         help="a sequence without its first positions",
-        laws=KEEPS_ZERO,
+        laws=RESAMPLES,
     ),
     OpSpec(
         "glu",
@@ -268,7 +269,7 @@ SEQUENCE_OPS: tuple[OpSpec, ...] = (
         _lowering("times"),
         (OpParam("by", kind="float", help="the factor"), OpParam("plus", 0.0, "float", "added after it")),
         help="a constant multiple, and a constant added",
-        laws=OpLaws(keeps_zero="all", unless=("plus",), channels="channelwise"),
+        laws=OpLaws(keeps_zero="all", unless=("plus",), channels="channelwise", linear=True),
     ),
     OpSpec(
         "above",
