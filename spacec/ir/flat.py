@@ -179,7 +179,9 @@ def sources_of(node: FlatNode) -> tuple[int, ...]:
 
 
 def with_sources(node: FlatNode, new: Callable[[int], int]) -> FlatNode:
-    """The node with every source replaced."""
+    """The node with every source replaced; itself where all stay."""
+    if all(new(source) == source for source in sources_of(node)):
+        return node
     match node:
         case FlatOp():
             return replace(node, inputs=tuple(map(new, node.inputs)))

@@ -25,9 +25,12 @@ from spacec.ir.flat import (
     FlatGraph,
     FlatInput,
     FlatMeet,
+    FlatMix,
     FlatNode,
     FlatOp,
     FlatSwitch,
+    Gate,
+    Term,
 )
 from spacec.ir.naming import DECISION
 from spacec.ir.ops import OPEN, REQUIRED, AttrValue, OpSpec, OpTable, Precondition
@@ -238,6 +241,11 @@ class _Reading:
                 entry = at.integer()
                 at.expect(":")
                 return FlatMeet(entry, sources, self.type(at), self.guard(at))
+            case "name", "mix":
+                at.expect("(")
+                terms = tuple(at.several(lambda: self.term(at), ")"))
+                at.expect(":")
+                return FlatMix(terms, self.type(at), self.guard(at))
             case _, name:
                 return self.op(at, name)
 
@@ -255,8 +263,13 @@ class _Reading:
         if at.accept("key"):
             at.expect("=")
             key = at.name()
+        parts: tuple[str, ...] = ()
+        if at.accept("parts"):
+            at.expect("=")
+            at.expect("(")
+            parts = tuple(at.several(at.name, ")"))
         frozen = at.accept("frozen")
-        return FlatOp(spec, attrs, inputs, type_, key, self.guard(at), frozen=frozen)
+        return FlatOp(spec, attrs, inputs, type_, key, self.guard(at), frozen=frozen, parts=parts)
 
     def choose(self, at: _Cursor) -> FlatChoose:
         at.expect("(")
@@ -288,6 +301,17 @@ class _Reading:
         at.expect(":")
         type_ = self.type(at)
         return FlatSwitch(tuple(a for a, _ in options), tuple(c for _, c in options), type_, self.guard(at))
+
+    def term(self, at: _Cursor) -> Term:
+        source, first, norm, gates = self.source(at), 0, "", []
+        if at.accept("from"):
+            first = at.integer()
+        if at.accept("norm"):
+            at.expect("=")
+            norm = at.name()
+        while at.accept("by"):
+            gates.append(Gate(*self.gate(at)))
+        return Term(source, tuple(gates), first, norm)
 
     def call(self, at: _Cursor) -> FlatCall:
         at.expect("from")

@@ -7,13 +7,16 @@
     %1 = relu(%0) : [16, 32, 32] when cell.edge[0]=2
     %2 = conv(%1) kernel=3 out=16 stride=1 : [16, 32, 32] key=cell_0.edge_0.conv_0 when cell.edge[0]=2
     %3 = choose(none, %0, %2) slot=cell.edge[0] instance=cell_0.edge_0 : [16, 32, 32]
+    %4 = mix(%0 by cell.edge[0]@cell_0.edge_1=1, %2 from 8 norm=cell_0.bn_0) : [8, 32, 32]
     output y = %3
 
 Left of the colon stands what a node computes, right of it its type, then the key of its weights (``frozen`` where they
-are not trained, ``parts`` where other layers' weights are joined), and after ``when`` its guard. Parameters that have
-their op's default are left out. Sizes that decisions settle are declared at the head (``size``), diagrams of cases
-too (``cases``). Places in the source are not written; all else is, so :func:`spacec.ir.flat_read.read_flat` gives the
-same graph. Assumes ops whose attributes are their parameters in order, as all rules need them.
+are not trained, ``parts`` where other layers' weights are joined), and after ``when`` its guard. A term of a mix is
+read ``from`` a channel on, normalised and weighed ``by`` gates, each a candidate of an activation of a slot.
+Parameters that have their op's default are left out. Sizes that decisions settle are declared at the head (``size``),
+diagrams of cases too (``cases``). Places in the source are not written; all else is, so
+:func:`spacec.ir.flat_read.read_flat` gives the same graph. Assumes ops whose attributes are their parameters in order,
+as all rules need them.
 """
 
 from __future__ import annotations
@@ -33,9 +36,11 @@ from spacec.ir.flat import (
     FlatGraph,
     FlatInput,
     FlatMeet,
+    FlatMix,
     FlatNode,
     FlatOp,
     FlatSwitch,
+    Term,
 )
 from spacec.ir.ops import AttrValue
 from spacec.ir.symbol import Symbol
@@ -106,6 +111,14 @@ def _edge(edge: Edge) -> str:
     return f"{name_text(edge.slot)}@{name_text(edge.instance)}={edge.element}"
 
 
+def _term(term: Term) -> str:
+    text = f"%{term.source}"
+    text += f" from {term.first}" if term.first else ""
+    text += f" norm={name_text(term.norm)}" if term.norm else ""
+    gates = (f" by {name_text(g.slot)}@{name_text(g.instance)}={g.candidate}" for g in term.gates)
+    return text + "".join(gates)
+
+
 def _entry(entry: FlatEntry) -> str:
     calls = (
         f"from {'none' if call.caller is None else call.caller} if {condition_text(call.gate)}" for call in entry.calls
@@ -141,9 +154,7 @@ class Writer:
             yield f"size {name_text(symbol.name)}{part}{domain} order {symbol.order}"
         for diagram, number in self.diagrams.items():
             over = ", ".join(map(_symbol, diagram.symbols))
-            nodes = ", ".join(
-                f"({', '.join(map(str, n))})" if isinstance(n, tuple) else str(n) for n in diagram.nodes
-            )
+            nodes = ", ".join(f"({', '.join(map(str, n))})" if isinstance(n, tuple) else str(n) for n in diagram.nodes)
             yield f"cases ${number} over {over} = {nodes}"
 
     def node(self, node: FlatNode) -> str:
@@ -163,6 +174,8 @@ class Writer:
                 what = f"switch({', '.join(f'{_ref(a)} if {condition_text(c)}' for a, c in pairs)})"
             case FlatMeet():
                 what = f"meet({_list(node.sources)}) entry={node.entry}"
+            case FlatMix():
+                what = f"mix({', '.join(map(_term, node.terms))})"
         return f"{what} : {self.type(node.type)}{_when(node.guard)}"
 
     def _op(self, op: FlatOp) -> str:
@@ -175,6 +188,7 @@ class Writer:
         )
         what = f"{name}({_list(op.inputs)}){''.join(told)} : {self.type(op.type)}"
         what += f" key={name_text(op.key)}" if op.key else ""
+        what += f" parts=({', '.join(map(name_text, op.parts))})" if op.parts else ""
         what += " frozen" if op.frozen else ""
         return what + _when(op.guard)
 

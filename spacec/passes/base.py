@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import ClassVar, Protocol
 
 from spacec.ir.conditions import decisions
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatNode, sources_of, with_sources
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatNode, FlatOp, sources_of, with_sources
 
 
 class Pass(Protocol):
@@ -30,7 +30,13 @@ class Pass(Protocol):
 
 
 PASSES: Mapping[str, str] = {
+    "canonicalise": "spacec.passes.canonicalise:Canonicalise",
+    "drop_dead": "spacec.passes.drop_dead:DropDead",
+    "drop_zeros": "spacec.passes.drop_zeros:DropZeros",
+    "hoist": "spacec.passes.hoist:Hoist",
     "mixes": "spacec.passes.mixes:Mixes",
+    "order": "spacec.passes.order:Order",
+    "share": "spacec.passes.share:Share",
 }
 """The classes of the passes by name, as ``"module:Class"``."""
 
@@ -89,15 +95,31 @@ def roots(flat: FlatGraph) -> list[int]:
     return [*flat.outputs.values(), *wanted]
 
 
-def drop_dead(flat: FlatGraph) -> FlatGraph:
-    """The graph without nodes that no root reads; inputs stay."""
-    needed = [i < len(flat.inputs) for i in range(len(flat.nodes))]
-    for index in roots(flat):
+def named(flat: FlatGraph, names: Collection[str]) -> frozenset[int]:
+    """The nodes of these names: parameter keys, instances of choices, inputs and outputs."""
+    found = {flat.outputs[name] for name in names if name in flat.outputs}
+    for index, node in enumerate(flat.nodes):
+        match node:
+            case FlatOp(key=name) | FlatChoose(instance=name) | FlatInput(name=name) if name in names:
+                found.add(index)
+    return frozenset(found)
+
+
+def live(flat: FlatGraph, kept: Iterable[int] = ()) -> list[bool]:
+    """Which nodes the roots and the nodes ``kept`` need; inputs always are."""
+    needed = [isinstance(node, FlatInput) for node in flat.nodes]
+    for index in (*roots(flat), *kept):
         needed[index] = True
     for index in range(len(flat.nodes) - 1, -1, -1):
         if needed[index]:
             for source in sources_of(flat.nodes[index]):
                 needed[source] = True
+    return needed
+
+
+def drop_dead(flat: FlatGraph, kept: Iterable[int] = ()) -> FlatGraph:
+    """The graph without nodes that neither a root nor a node of ``kept`` needs; inputs stay."""
+    needed = live(flat, kept)
     if all(needed):
         return flat
     builder = Builder()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spacec.ir.flat import FlatGraph, FlatNode, FlatOp, with_sources
-from spacec.passes.rewriting import live_nodes, named, only, readers_of
+from spacec.passes.base import drop_dead, named, readers
 from spacec.passes.shares import SHARE
 
 
@@ -150,23 +150,23 @@ class _Sweep:
     def graph(self) -> FlatGraph | None:
         """The graph with the rules applied; ``None`` where none does."""
         changed = False
-        readers = readers_of(self.flat)
+        count = [len(found) for found in readers(self.flat)]
         for index, node in enumerate(self.flat.nodes):
             moved = with_sources(node, self.place.__getitem__)
             found = self.simplified(moved) if isinstance(moved, FlatOp) else moved
             changed = changed or found is not moved
             if isinstance(found, int):
                 self.place.append(found)
-                self.readers[found] += readers[index] - 1
+                self.readers[found] += count[index] - 1
                 continue
             self.place.append(len(self.nodes))
             self.nodes.append(found)
-            self.readers.append(readers[index])
+            self.readers.append(count[index])
         if not changed:
             return None
         outputs = {name: self.place[i] for name, i in self.flat.outputs.items()}
         swept = replace(self.flat, nodes=tuple(self.nodes), outputs=outputs)
-        return only(swept, live_nodes(swept, (self.place[i] for i in self.kept)))
+        return drop_dead(swept, [self.place[i] for i in self.kept])
 
     def simplified(self, op: FlatOp) -> FlatOp | int:
         """What is left of an op once no rule applies to it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spacec.ir.flat import FlatGraph
-from spacec.passes.rewriting import live_nodes, named, only
+from spacec.passes.base import drop_dead, named
 
 
 @dataclass(frozen=True)
@@ -21,5 +21,4 @@ class DropDead:
 
     def apply(self, flat: FlatGraph, keep: frozenset[str]) -> FlatGraph:
         """The graph with the nodes that outputs and ``keep`` need."""
-        live = live_nodes(flat, named(flat, keep))
-        return flat if all(live) else only(flat, live)
+        return drop_dead(flat, named(flat, keep))

@@ -15,8 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spacec.ir.flat import FlatChoose, FlatGraph, FlatNode, FlatOp, sources_of
-from spacec.passes.rewriting import live_nodes, named
+from spacec.ir.flat import FlatChoose, FlatGraph, FlatMix, FlatNode, FlatOp, sources_of
+from spacec.passes.base import drop_dead, live, named
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class DropZeros:
         spare = {index: gone for index, node in enumerate(flat.nodes) if (gone := _spare(node, void))}
         if not spare:
             return flat
-        roots = named(flat, keep)
         fewer = _thinned(flat, spare)
-        lost = _lost(flat, live_nodes(flat, roots), live_nodes(fewer, roots))
+        kept = named(flat, keep)
+        lost = _lost(flat, live(flat, kept), live(fewer, kept))
         if not any(lost):
-            return fewer
+            return drop_dead(fewer, kept)
         left = {
             index: tuple(k for k in gone if not lost[_terms(flat.nodes[index])[k]]) for index, gone in spare.items()
         }
-        return _thinned(flat, left)
+        return drop_dead(_thinned(flat, left), kept)
 
 
 def _void(flat: FlatGraph) -> list[bool]:
@@ -52,6 +52,8 @@ def _void(flat: FlatGraph) -> list[bool]:
             case FlatChoose(bypass=None):
                 present = [void[i] for i in node.alternatives if i is not None]
                 void.append(bool(present) and all(present))
+            case FlatMix():
+                void.append(all(void[term.source] and not term.norm for term in node.terms))
             case _:
                 void.append(False)
     return void
@@ -75,15 +77,35 @@ def _terms(node: FlatNode) -> tuple[int, ...]:
             return node.inputs
         case FlatChoose():
             return tuple(a for a in node.alternatives if a is not None)
+        case FlatMix():
+            return tuple(term.source for term in node.terms)
         case _:
             return ()
+
+
+def _readable(node: FlatNode, gone: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the terms ``gone`` those whose masks other terms of a mix read, too, so that they have a gradient."""
+    if not isinstance(node, FlatMix):
+        return gone
+    left = {(g.slot, g.instance) for k, t in enumerate(node.terms) if k not in gone for g in t.gates}
+    found = []
+    for k in gone:
+        read = {(g.slot, g.instance) for g in node.terms[k].gates}
+        if read <= left:
+            found.append(k)
+        left |= read
+    return tuple(found)
 
 
 def _spare(node: FlatNode, void: Sequence[bool]) -> tuple[int, ...]:
     """The places of terms that a node can do without."""
     terms = _terms(node)
-    gone = tuple(k for k, source in enumerate(terms) if void[source])
-    return gone[1:] if len(gone) == len(terms) else gone
+    gone = tuple(k for k, source in enumerate(terms) if void[source] and not _normed(node, k))
+    return _readable(node, gone[1:] if len(gone) == len(terms) else gone)
+
+
+def _normed(node: FlatNode, place: int) -> bool:
+    return isinstance(node, FlatMix) and node.terms[place].norm != ""
 
 
 def _thinned(flat: FlatGraph, spare: Mapping[int, tuple[int, ...]]) -> FlatGraph:
@@ -103,6 +125,8 @@ def _without(node: FlatNode, gone: Collection[int]) -> FlatNode:
             return replace(
                 node, alternatives=tuple(None if k in absent else a for k, a in enumerate(node.alternatives))
             )
+        case FlatMix():
+            return replace(node, terms=tuple(t for k, t in enumerate(node.terms) if k not in gone))
         case _:
             raise AssertionError("only sums and choices have terms")
 

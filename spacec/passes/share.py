@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spacec.ir.conditions import Cond, either
-from spacec.ir.flat import FlatGraph, FlatNode, FlatOp, with_sources
+from spacec.ir.flat import FlatGraph, FlatInput, FlatMix, FlatNode, FlatOp, with_sources
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,27 @@ class Share:
         for node in flat.nodes:
             moved = with_sources(node, place.__getitem__)
             what = expression(moved)
-            if what is not None and what in first:
-                place.append(first[what])
-                guards[first[what]].append(moved.guard)
-                continue
-            if what is not None:
-                first[what] = len(nodes)
-                guards[len(nodes)] = [moved.guard]
-            place.append(len(nodes))
-            nodes.append(moved)
+            index = len(nodes) if what is None else first.setdefault(what, len(nodes))
+            place.append(index)
+            if index == len(nodes):
+                nodes.append(moved)
+            if what is not None and not isinstance(moved, FlatInput):
+                guards.setdefault(index, []).append(moved.guard)
         for index, told in guards.items():
             if len(told) > 1:
-                nodes[index] = replace(nodes[index], guard=either(*told))
+                nodes[index] = _guarded(nodes[index], either(*told))
         return replace(flat, nodes=tuple(nodes), outputs={name: place[i] for name, i in flat.outputs.items()})
+
+
+def _guarded(node: FlatNode, guard: Cond) -> FlatNode:
+    assert not isinstance(node, FlatInput), "inputs are always there"
+    return replace(node, guard=guard)
 
 
 def expression(node: FlatNode) -> Hashable | None:
     """What a pure node computes; ``None`` for any other."""
+    if isinstance(node, FlatMix) and not any(term.norm for term in node.terms):
+        return node.terms, node.type
     if not isinstance(node, FlatOp) or node.spec.state:
         return None
     inputs = tuple(sorted(node.inputs)) if node.spec.laws.commutes else node.inputs

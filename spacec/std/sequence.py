@@ -25,7 +25,7 @@ from spacec.std.checks import (
     size,
     split,
 )
-from spacec.std.laws import BY_CHANNEL, KEEPS_ZERO, RESAMPLES
+from spacec.std.laws import BY_CHANNEL, RESAMPLES
 
 MASKS = ("full", "causal")
 
