@@ -1,0 +1,259 @@
+"""Depthwise convolution by generated C, with an optional ReLU before it that is never stored.
+
+    out[n, c, o] = sum_k w[c, k] a(x)[n, c, o S - P + k D],    a(x) = max(x, 0) or x
+
+Its input gradient is linear in ``(dout, w)`` and its weight gradient in ``(dout, a(x))``; the derivative of each of
+the three is again one of the three, so that gradients of any order are kernels.
+
+The three are operators of torch (``torch.ops.spacec``), opaque to ``torch.compile`` and free of graph breaks. They run
+on float32 and float64 tensors of a CPU; :func:`depthwise` calls the library for all else, and the operators do where a
+kernel cannot be built. A result has the memory format of ``x``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from spacec.lower.kernels.native import compiler
+
+Pair = tuple[int, int]
+Window = tuple[int, int, int, int, int, int]
+"""Stride, padding and dilation, rows before columns: what an operator of torch takes as ``int[]``."""
+
+_REALS = {torch.float32: ("float", 4), torch.float64: ("double", 8)}
+_BYTES = 64
+"""Of the widest vector: a compiler for narrower ones splits it."""
+_LONGEST = 9
+"""Of a kernel's sides: longer ones would be unrolled into too much code."""
+
+
+def supports(kernel: Pair, stride: Pair, dilation: Pair) -> bool:
+    """Whether kernels of this shape are generated."""
+    return max(kernel) <= _LONGEST and max(stride) <= 2 and max(dilation) <= 4
+
+
+def depthwise(
+    x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, relu: bool = False, last: bool | None = None
+) -> Tensor:
+    """``F.conv2d(relu(x), weight, None, stride, padding, dilation, groups=C)``, the ReLU where ``relu`` says so.
+
+    ``x``: ``(N, C, H, W)``; ``weight``: ``(C, 1, h, w)``. ``last``: the memory format to compute in; that of ``x``
+    where it is ``None``. Differentiable any number of times.
+    """
+    kernel = (weight.shape[2], weight.shape[3])
+    if not _runs(x, weight) or not supports(kernel, stride, dilation):
+        return F.conv2d(F.relu(x) if relu else x, weight, None, stride, padding, dilation, x.shape[1])
+    if last is None:
+        last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    result: Tensor = _Depthwise.apply(x, weight, (*stride, *padding, *dilation), relu, last)
+    return result
+
+
+def _runs(x: Tensor, weight: Tensor) -> bool:
+    return (
+        x.device.type == "cpu"
+        and x.dtype in _REALS
+        and weight.dtype == x.dtype
+        and x.dim() == 4
+        and x.numel() > 0
+        and weight.shape[0] == x.shape[1]
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+class _Depthwise(Function):
+    @staticmethod
+    def forward(x: Tensor, w: Tensor, window: Window, relu: bool, last: bool) -> Tensor:
+        return _forward(x, w, window, relu, last)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, w, *ctx.rest = inputs
+        ctx.size = (x.shape[2], x.shape[3])
+        window, relu, _ = ctx.rest
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] or relu else None, w)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        window, relu, last = ctx.rest
+        dx = _Input.apply(g, w, x if relu else None, ctx.size, window, last) if ctx.needs_input_grad[0] else None
+        dw = _Weight.apply(g, x, w.shape[2:], window, relu, last) if ctx.needs_input_grad[1] else None
+        return dx, dw, None, None, None
+
+
+class _Input(Function):
+    """``(g, w) -> dx``, masked by ``x > 0`` where ``x`` is given."""
+
+    @staticmethod
+    def forward(g: Tensor, w: Tensor, x: Tensor | None, size: Pair, window: Window, last: bool) -> Tensor:
+        return _input(g, w, x, size, window, last)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        g, w, x, ctx.size, ctx.window, ctx.last = inputs
+        ctx.save_for_backward(g, w, x)
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+        g, w, x = ctx.saved_tensors
+        u = u if x is None else torch.where(x <= 0, 0, u)
+        dg = _Depthwise.apply(u, w, ctx.window, False, ctx.last) if ctx.needs_input_grad[0] else None
+        dw = _Weight.apply(g, u, w.shape[2:], ctx.window, False, ctx.last) if ctx.needs_input_grad[1] else None
+        return dg, dw, None, None, None, None
+
+
+class _Weight(Function):
+    """``(g, x) -> dw``, of ``max(x, 0)`` where ``relu``."""
+
+    @staticmethod
+    def forward(g: Tensor, x: Tensor, kernel: Pair, window: Window, relu: bool, last: bool) -> Tensor:
+        return _weight(g, x, kernel, window, relu, last)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        g, x, ctx.kernel, *ctx.rest = inputs
+        ctx.save_for_backward(g, x)
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+        g, x = ctx.saved_tensors
+        window, relu, last = ctx.rest
+        dg = _Depthwise.apply(x, u, window, relu, last) if ctx.needs_input_grad[0] else None
+        size = (x.shape[2], x.shape[3])
+        dx = _Input.apply(g, u, x if relu else None, size, window, last) if ctx.needs_input_grad[1] else None
+        return dg, dx, None, None, None, None
+
+
+_library = torch.library.Library("spacec", "FRAGMENT")
+_library.define("depthwise(Tensor x, Tensor w, int[6] window, bool relu, bool last) -> Tensor")
+_library.define("depthwise_input(Tensor g, Tensor w, Tensor? x, SymInt[2] size, int[6] window, bool last) -> Tensor")
+_library.define("depthwise_weight(Tensor g, Tensor x, int[2] kernel, int[6] window, bool relu, bool last) -> Tensor")
+_forward = torch.ops.spacec.depthwise.default
+_input = torch.ops.spacec.depthwise_input.default
+_weight = torch.ops.spacec.depthwise_weight.default
+
+
+def _format(last: bool) -> torch.memory_format:
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _output_size(x: Tensor, w: Tensor, window: Sequence[int]) -> tuple[Any, ...]:
+    n, c, height, width = x.shape
+    (sh, sw, ph, pw, dh, dw), (kh, kw) = window, w.shape[2:]
+    return n, c, (height + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (width + 2 * pw - dw * (kw - 1) - 1) // sw + 1
+
+
+@torch.library.register_fake("spacec::depthwise", lib=_library)
+def _(x: Tensor, w: Tensor, window: Sequence[int], relu: bool, last: bool) -> Tensor:
+    return torch.empty(_output_size(x, w, window), dtype=x.dtype, device=x.device, memory_format=_format(last))
+
+
+@torch.library.register_fake("spacec::depthwise_input", lib=_library)
+def _(g: Tensor, w: Tensor, x: Tensor | None, size: Sequence[int], window: Sequence[int], last: bool) -> Tensor:
+    return torch.empty((*g.shape[:2], *size), dtype=g.dtype, device=g.device, memory_format=_format(last))
+
+
+@torch.library.register_fake("spacec::depthwise_weight", lib=_library)
+def _(g: Tensor, x: Tensor, kernel: Sequence[int], window: Sequence[int], relu: bool, last: bool) -> Tensor:
+    return torch.empty((x.shape[1], 1, *kernel), dtype=x.dtype, device=x.device)
+
+
+def _forward_cpu(x: Tensor, w: Tensor, window: Window, relu: bool, last: bool) -> Tensor:
+    shape = _output_size(x, w, window)
+    built = _kernels(x, (w.shape[2], w.shape[3]), shape[2:], window, relu, last)
+    if built is None:
+        return _library_forward(x, w, window, relu)
+    x, w = x.contiguous(memory_format=_format(last)), w.contiguous()
+    out = torch.empty(shape, dtype=x.dtype, memory_format=_format(last))
+    return _call(built.forward, _sizes(*x.shape, *shape[2:], *window[2:4]), out, x, w, out)
+
+
+def _input_cpu(g: Tensor, w: Tensor, x: Tensor | None, size: Pair, window: Window, last: bool) -> Tensor:
+    built = _kernels(g, (w.shape[2], w.shape[3]), size, window, x is not None, last)
+    if built is None:
+        dx = _library_gradients(g, g.new_zeros(*g.shape[:2], *size), w, window, (True, False, False))[0]
+        return dx if x is None else torch.where(x <= 0, 0, dx)
+    g, w = g.contiguous(memory_format=_format(last)), w.contiguous()
+    x = x if x is None else x.contiguous(memory_format=_format(last))
+    dx = torch.empty((*g.shape[:2], *size), dtype=g.dtype, memory_format=_format(last))
+    return _call(built.input_gradient, _sizes(*dx.shape, *g.shape[2:], *window[2:4]), dx, g, w, x, dx)
+
+
+def _weight_cpu(g: Tensor, x: Tensor, kernel: Pair, window: Window, relu: bool, last: bool) -> Tensor:
+    built = _kernels(x, kernel, (g.shape[2], g.shape[3]), window, relu, last)
+    if built is None:
+        w = x.new_empty(x.shape[1], 1, *kernel)
+        return _library_gradients(g, F.relu(x) if relu else x, w, window, (False, True, False))[1]
+    g, x = g.contiguous(memory_format=_format(last)), x.contiguous(memory_format=_format(last))
+    dw = torch.empty((x.shape[1], 1, *kernel), dtype=x.dtype)
+    return _call(built.weight_gradient, _sizes(*x.shape, *g.shape[2:], *window[2:4]), dw, g, x, dw)
+
+
+_library.impl("depthwise", _forward_cpu, "CPU")
+_library.impl("depthwise_input", _input_cpu, "CPU")
+_library.impl("depthwise_weight", _weight_cpu, "CPU")
+
+
+def _library_forward(x: Tensor, w: Tensor, window: Window, relu: bool) -> Tensor:
+    return F.conv2d(F.relu(x) if relu else x, w, None, window[:2], window[2:4], window[4:], x.shape[1])
+
+
+def _library_gradients(g: Tensor, x: Tensor, w: Tensor, window: Window, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+    stride, padding, dilation = window[:2], window[2:4], window[4:]
+    found: tuple[Any, ...] = torch.ops.aten.convolution_backward(
+        g, x, w, None, stride, padding, dilation, False, (0, 0), x.shape[1], wanted
+    )
+    return found
+
+
+def _kernels(x: Tensor, kernel: Pair, across: Sequence[int], window: Window, relu: bool, last: bool) -> Any:
+    """The library for tensors like ``x``; ``across``: the columns that a vector of a planar kernel runs along."""
+    widest = _BYTES // x.element_size()
+    lanes = 1
+    if last:
+        while 2 * lanes <= min(widest, x.shape[1]):
+            lanes *= 2
+    else:
+        while lanes < min(widest, across[1]):
+            lanes *= 2
+    return _build(x.dtype, lanes, (kernel[0], kernel[1]), tuple(window[:2]), tuple(window[4:]), relu, last)
+
+
+@functools.cache
+def _build(
+    dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair, relu: bool, last: bool
+) -> ctypes.CDLL | None:
+    real, size = _REALS[dtype]
+    constants = {"REAL": real, "REAL_BYTES": size, "V": lanes, "RELU": int(relu)}
+    for letter, pair in (("K", kernel), ("S", stride), ("D", dilation)):
+        constants |= {f"{letter}H": pair[0], f"{letter}W": pair[1]}
+    layout = "last" if last else "planar"
+    text = compiler.source(("prelude.h", "depthwise.h", f"depthwise_{layout}.c"), constants)
+    sides = " ".join(f"{name} {a}x{b}" for name, (a, b) in (("stride", stride), ("dilation", dilation)))
+    name = f"{'relu-' if relu else ''}depthwise {kernel[0]}x{kernel[1]} {sides}, {real} x {lanes}, {layout}"
+    built = compiler.load(name, text)
+    if built is not None:
+        for function, tensors in ((built.forward, 3), (built.input_gradient, 4), (built.weight_gradient, 3)):
+            function.argtypes = [ctypes.c_void_p] * (tensors + 2) + [ctypes.c_int]
+    return built
+
+
+@functools.lru_cache(maxsize=4096)
+def _sizes(*sizes: int) -> Any:
+    return (ctypes.c_long * len(sizes))(*sizes)
+
+
+def _call(function: Any, sizes: Any, result: Tensor, *tensors: Tensor | None) -> Tensor:
+    pointers = (None if t is None else t.data_ptr() for t in tensors)
+    if function(sizes, *pointers, compiler.team(), compiler.threads(torch.get_num_threads())):
+        raise MemoryError("a generated kernel found no memory for its scratch rows")
+    return result
