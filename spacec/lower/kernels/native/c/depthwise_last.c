@@ -14,6 +14,13 @@ static void begin(const void *given, REAL *scratch) {
             for (long l = 0; l < V; l++) scratch[(b * TAPS + t) * V + l] = s->w[(channel(s, b) + l) * TAPS + t];
 }
 
+/* the smallest power of two that is no less: of such a number of slots a remainder is cheap */
+INLINE long power(long least) {
+    long p = 1;
+    while (p < least) p *= 2;
+    return p;
+}
+
 typedef struct {
     REAL *zeros, *ring;
     long next; /* the first row not yet copied */
@@ -34,7 +41,7 @@ INLINE void read_to(reader *r, const sizes *s, long end) {
         long first = MAX(0, -r->offset), last = MIN(r->columns, s->width - r->offset);
         for (long b = 0; b < s->blocks; b++) {
             const REAL *from = r->from + r->next * r->columns * s->C + channel(s, b);
-            REAL *to = r->ring + ((r->next % s->slots) * s->blocks + b) * s->width * V + r->offset * V;
+            REAL *to = r->ring + (((r->next & (s->slots - 1))) * s->blocks + b) * s->width * V + r->offset * V;
             for (long c = first; c < last; c++) {
                 vec v = load(from + c * s->C);
                 store(to + c * V, r->relu ? positive(v) : v);
@@ -45,11 +52,11 @@ INLINE void read_to(reader *r, const sizes *s, long end) {
 
 INLINE const REAL *row(const reader *r, const sizes *s, long index, long block) {
     if (index < 0 || index >= r->rows) return r->zeros;
-    return r->ring + ((index % s->slots) * s->blocks + block) * s->width * V;
+    return r->ring + ((index & (s->slots - 1)) * s->blocks + block) * s->width * V;
 }
 
 INLINE void forward_tile(const REAL *const *rows, long column, const REAL *w, REAL *out, long C, const int tile) {
-    vec sum[tile];
+    vec sum[8];
     UNROLL for (int t = 0; t < tile; t++) sum[t] = (vec){0};
     UNROLL for (int ky = 0; ky < KH; ky++) {
         const REAL *in = rows[ky] + column * SW * V;
@@ -96,7 +103,7 @@ int forward(const long *n, const REAL *x, const REAL *w, REAL *out, fork_join te
     split(&s, s.N, s.OH);
     s.blocks = up(s.C, V);
     s.width = (s.OW - 1) * SW + REACH_W;
-    s.slots = REACH_H;
+    s.slots = power(REACH_H);
     job j = {begin, forward_strip, &s, s.N * s.strips, 0, s.blocks * TAPS * V + (1 + s.slots * s.blocks) * s.width * V};
     return launch(&j, team, threads);
 }
@@ -104,7 +111,7 @@ int forward(const long *n, const REAL *x, const REAL *w, REAL *out, fork_join te
 /* positions whose row is q and whose column is r modulo the stride, counted from -P */
 INLINE void input_tile(const REAL *const *rows, long column, const REAL *w, REAL *out, const REAL *x, long C,
                        const int q, const int r, const int tile) {
-    vec sum[tile];
+    vec sum[8];
     UNROLL for (int t = 0; t < tile; t++) sum[t] = (vec){0};
     UNROLL for (int ky = 0; ky < KH; ky++) {
         if (ky * DH % SH != q) continue;
@@ -155,7 +162,7 @@ int input_gradient(const long *n, const REAL *g, const REAL *w, const REAL *x, R
     split(&s, s.N, s.H);
     s.blocks = up(s.C, V);
     s.width = (s.W - 1 + s.PW) / SW - s.PW / SW + BACK_W + 1;
-    s.slots = BACK_H + 1;
+    s.slots = power(BACK_H + 1);
     job j = {begin, input_strip, &s, s.N * s.strips, 0, s.blocks * TAPS * V + (1 + s.slots * s.blocks) * s.width * V};
     return launch(&j, team, threads);
 }
@@ -164,10 +171,10 @@ int input_gradient(const long *n, const REAL *g, const REAL *w, const REAL *x, R
 
 INLINE void weight_taps(const sizes *s, const reader *r, long base, long rows, long b, const REAL *g, REAL *sums,
                         const int first, const int count) {
-    vec sum[count * KW];
+    vec sum[KERNEL_ROWS * KW];
     UNROLL for (int t = 0; t < count * KW; t++) sum[t] = (vec){0};
     for (long o = 0; o < rows; o++) {
-        const REAL *in[count];
+        const REAL *in[KERNEL_ROWS];
         for (int k = 0; k < count; k++) in[k] = row(r, s, base + o * SH + (first + k) * DH, b);
         const REAL *at = g + o * s->OW * s->C;
         for (long c = 0; c < s->OW; c++) {
@@ -213,7 +220,7 @@ int weight_gradient(const long *n, const REAL *g, const REAL *x, REAL *dw, fork_
     s.blocks = up(s.C, V);
     s.width = (s.OW - 1) * SW + REACH_W;
     s.step = up(BLOCK, s.OW);
-    s.slots = REACH_H + (s.step - 1) * SH;
+    s.slots = power(REACH_H + (s.step - 1) * SH);
     s.units = up(s.N * s.strips, 16);
     s.groups = up(s.N * s.strips, s.units);
     long length = s.blocks * TAPS * V;

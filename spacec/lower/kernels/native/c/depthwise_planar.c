@@ -37,7 +37,7 @@ INLINE void store_some(REAL *out, vec v, long count) {
 
 INLINE void forward_rows(const sizes *s, const REAL *plane, const REAL *w, REAL *out, long o, const int rows) {
     for (long c = 0; c < s->OW; c += V) {
-        vec sum[rows];
+        vec sum[ROWS];
         UNROLL for (int m = 0; m < rows; m++) sum[m] = (vec){0};
         UNROLL for (int i = 0; i < (rows - 1) * SH + REACH_H; i++) {
             const REAL *in = plane + (o * SH + i) * SW * s->width + c;
@@ -81,7 +81,7 @@ INLINE void input_rows(const sizes *s, const REAL *plane, const REAL *w, REAL *s
     UNROLL for (int phase = 0; phase < SW; phase++) {
         long start = floor_mod(phase - s->PW, SW), skip = (start + s->PW) / SW - s->PW / SW;
         for (long c = 0; c < columns; c += V) {
-            vec sum[rows];
+            vec sum[ROWS];
             UNROLL for (int m = 0; m < rows; m++) sum[m] = (vec){0};
             UNROLL for (int i = 0; i < rows + BACK_H; i++) {
                 UNROLL for (int kx = 0; kx < KW; kx++) {
@@ -151,7 +151,7 @@ int input_gradient(const long *n, const REAL *g, const REAL *w, const REAL *x, R
 INLINE void weight_taps(const sizes *s, const REAL *plane, const REAL *g, REAL *sums, long o, long rows,
                         const int first, const int count) {
     long columns = up(s->OW, V) * V;
-    vec sum[count * KW];
+    vec sum[KERNEL_ROWS * KW];
     UNROLL for (int t = 0; t < count * KW; t++) sum[t] = (vec){0};
     for (long i = o; i < o + rows; i++) {
         const REAL *in = plane + (i * SH + first * DH) * SW * s->width;
