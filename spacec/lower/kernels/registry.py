@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from spacec.lower.kernels.native.implementations import NATIVE
 from spacec.lower.kernels.table import Implementation
 
-IMPLEMENTATIONS: tuple[Implementation, ...] = ()
+IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE,)
 
 
 def implementations(op: str, known: tuple[Implementation, ...] = IMPLEMENTATIONS) -> tuple[Implementation, ...]:

@@ -79,7 +79,8 @@ def load(name: str, text: str) -> ctypes.CDLL | None:
     """
     program = compiler()
     if program is None:
-        return _tell("no C compiler was found: generated kernels are not used")
+        _tell("no C compiler was found: generated kernels are not used")
+        return None
     key = _key(text, program)
     folder = cache_folder()
     path = folder / f"{key}.so"
@@ -92,9 +93,11 @@ def load(name: str, text: str) -> ctypes.CDLL | None:
             seconds = time.perf_counter() - started
         library = ctypes.CDLL(str(path))
     except subprocess.CalledProcessError as error:
-        return _tell(f"the kernel {name} was not built, the library's is used: {_first_error(error)}")
+        _tell(f"the kernel {name} was not built, the library's is used: {_first_error(error)}")
+        return None
     except (OSError, subprocess.TimeoutExpired) as error:
-        return _tell(f"the kernel {name} was not built, the library's is used: {error}")
+        _tell(f"the kernel {name} was not built, the library's is used: {error}")
+        return None
     with _lock:
         _builds.append(Build(name, seconds))
     return library
@@ -105,8 +108,8 @@ def _compile(program: str, text: str, path: Path) -> None:
         written = Path(scratch) / "kernel.c"
         built = Path(scratch) / "kernel.so"
         written.write_text(text, encoding="utf-8")
-        command = [program, *FLAGS, str(written), "-o", str(built)]
-        subprocess.run(command, check=True, capture_output=True, timeout=_LIMIT)
+        command = [program, *FLAGS, written.name, "-o", built.name]
+        subprocess.run(command, check=True, capture_output=True, timeout=_LIMIT, cwd=scratch)
         with built.open("ab") as out:
             out.write(blake2b(built.read_bytes(), digest_size=_DIGEST).digest())
         built.replace(path)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from torch.autograd import Function
 
 from spacec.lower.kernels.native import compiler
 
+Operator = Callable[..., Tensor]
 Pair = tuple[int, int]
 Window = tuple[int, int, int, int, int, int]
 """Stride, padding and dilation, rows before columns: what an operator of torch takes as ``int[]``."""
@@ -35,7 +36,7 @@ _LONGEST = 9
 """Of a kernel's sides: longer ones would be unrolled into too much code."""
 
 
-def supports(kernel: Pair, stride: Pair, dilation: Pair) -> bool:
+def supports(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> bool:
     """Whether kernels of this shape are generated."""
     return max(kernel) <= _LONGEST and max(stride) <= 2 and max(dilation) <= 4
 
@@ -53,8 +54,7 @@ def depthwise(
         return F.conv2d(F.relu(x) if relu else x, weight, None, stride, padding, dilation, x.shape[1])
     if last is None:
         last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    result: Tensor = _Depthwise.apply(x, weight, (*stride, *padding, *dilation), relu, last)
-    return result
+    return _depthwise(x, weight, (*stride, *padding, *dilation), relu, last)
 
 
 def _runs(x: Tensor, weight: Tensor) -> bool:
@@ -72,21 +72,21 @@ def _runs(x: Tensor, weight: Tensor) -> bool:
 class _Depthwise(Function):
     @staticmethod
     def forward(x: Tensor, w: Tensor, window: Window, relu: bool, last: bool) -> Tensor:
-        return _forward(x, w, window, relu, last)
+        return forward(x, w, window, relu, last)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, *ctx.rest = inputs
         ctx.size = (x.shape[2], x.shape[3])
-        window, relu, _ = ctx.rest
+        _, relu, _ = ctx.rest
         ctx.save_for_backward(x if ctx.needs_input_grad[1] or relu else None, w)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
         window, relu, last = ctx.rest
-        dx = _Input.apply(g, w, x if relu else None, ctx.size, window, last) if ctx.needs_input_grad[0] else None
-        dw = _Weight.apply(g, x, w.shape[2:], window, relu, last) if ctx.needs_input_grad[1] else None
+        dx = _input_of(g, w, x if relu else None, ctx.size, window, last) if ctx.needs_input_grad[0] else None
+        dw = _weight_of(g, x, w.shape[2:], window, relu, last) if ctx.needs_input_grad[1] else None
         return dx, dw, None, None, None
 
 
@@ -95,7 +95,7 @@ class _Input(Function):
 
     @staticmethod
     def forward(g: Tensor, w: Tensor, x: Tensor | None, size: Pair, window: Window, last: bool) -> Tensor:
-        return _input(g, w, x, size, window, last)
+        return input_gradient(g, w, x, size, window, last)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -106,8 +106,8 @@ class _Input(Function):
     def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
         g, w, x = ctx.saved_tensors
         u = u if x is None else torch.where(x <= 0, 0, u)
-        dg = _Depthwise.apply(u, w, ctx.window, False, ctx.last) if ctx.needs_input_grad[0] else None
-        dw = _Weight.apply(g, u, w.shape[2:], ctx.window, False, ctx.last) if ctx.needs_input_grad[1] else None
+        dg = _depthwise(u, w, ctx.window, False, ctx.last) if ctx.needs_input_grad[0] else None
+        dw = _weight_of(g, u, w.shape[2:], ctx.window, False, ctx.last) if ctx.needs_input_grad[1] else None
         return dg, dw, None, None, None, None
 
 
@@ -116,7 +116,7 @@ class _Weight(Function):
 
     @staticmethod
     def forward(g: Tensor, x: Tensor, kernel: Pair, window: Window, relu: bool, last: bool) -> Tensor:
-        return _weight(g, x, kernel, window, relu, last)
+        return weight_gradient(g, x, kernel, window, relu, last)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -127,19 +127,23 @@ class _Weight(Function):
     def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
         g, x = ctx.saved_tensors
         window, relu, last = ctx.rest
-        dg = _Depthwise.apply(x, u, window, relu, last) if ctx.needs_input_grad[0] else None
+        dg = _depthwise(x, u, window, relu, last) if ctx.needs_input_grad[0] else None
         size = (x.shape[2], x.shape[3])
-        dx = _Input.apply(g, u, x if relu else None, size, window, last) if ctx.needs_input_grad[1] else None
+        dx = _input_of(g, u, x if relu else None, size, window, last) if ctx.needs_input_grad[1] else None
         return dg, dx, None, None, None, None
 
 
-_library = torch.library.Library("spacec", "FRAGMENT")
+_depthwise: Operator = _Depthwise.apply
+_input_of: Operator = _Input.apply
+_weight_of: Operator = _Weight.apply
+
+_library: Any = torch.library.Library("spacec", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch leaves it so
 _library.define("depthwise(Tensor x, Tensor w, int[6] window, bool relu, bool last) -> Tensor")
 _library.define("depthwise_input(Tensor g, Tensor w, Tensor? x, SymInt[2] size, int[6] window, bool last) -> Tensor")
 _library.define("depthwise_weight(Tensor g, Tensor x, int[2] kernel, int[6] window, bool relu, bool last) -> Tensor")
-_forward = torch.ops.spacec.depthwise.default
-_input = torch.ops.spacec.depthwise_input.default
-_weight = torch.ops.spacec.depthwise_weight.default
+forward: Operator = torch.ops.spacec.depthwise.default
+input_gradient: Operator = torch.ops.spacec.depthwise_input.default
+weight_gradient: Operator = torch.ops.spacec.depthwise_weight.default
 
 
 def _format(last: bool) -> torch.memory_format:
@@ -152,24 +156,23 @@ def _output_size(x: Tensor, w: Tensor, window: Sequence[int]) -> tuple[Any, ...]
     return n, c, (height + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (width + 2 * pw - dw * (kw - 1) - 1) // sw + 1
 
 
-@torch.library.register_fake("spacec::depthwise", lib=_library)
-def _(x: Tensor, w: Tensor, window: Sequence[int], relu: bool, last: bool) -> Tensor:
+def _forward_fake(x: Tensor, w: Tensor, window: Sequence[int], relu: bool, last: bool) -> Tensor:
     return torch.empty(_output_size(x, w, window), dtype=x.dtype, device=x.device, memory_format=_format(last))
 
 
-@torch.library.register_fake("spacec::depthwise_input", lib=_library)
-def _(g: Tensor, w: Tensor, x: Tensor | None, size: Sequence[int], window: Sequence[int], last: bool) -> Tensor:
+def _input_fake(
+    g: Tensor, w: Tensor, x: Tensor | None, size: Sequence[int], window: Sequence[int], last: bool
+) -> Tensor:
     return torch.empty((*g.shape[:2], *size), dtype=g.dtype, device=g.device, memory_format=_format(last))
 
 
-@torch.library.register_fake("spacec::depthwise_weight", lib=_library)
-def _(g: Tensor, x: Tensor, kernel: Sequence[int], window: Sequence[int], relu: bool, last: bool) -> Tensor:
+def _weight_fake(g: Tensor, x: Tensor, kernel: Sequence[int], window: Sequence[int], relu: bool, last: bool) -> Tensor:
     return torch.empty((x.shape[1], 1, *kernel), dtype=x.dtype, device=x.device)
 
 
 def _forward_cpu(x: Tensor, w: Tensor, window: Window, relu: bool, last: bool) -> Tensor:
     shape = _output_size(x, w, window)
-    built = _kernels(x, (w.shape[2], w.shape[3]), shape[2:], window, relu, last)
+    built = _kernels(x, (w.shape[2], w.shape[3]), shape[2:], window, relu, last) if min(shape) > 0 else None
     if built is None:
         return _library_forward(x, w, window, relu)
     x, w = x.contiguous(memory_format=_format(last)), w.contiguous()
@@ -180,7 +183,7 @@ def _forward_cpu(x: Tensor, w: Tensor, window: Window, relu: bool, last: bool) -
 def _input_cpu(g: Tensor, w: Tensor, x: Tensor | None, size: Pair, window: Window, last: bool) -> Tensor:
     built = _kernels(g, (w.shape[2], w.shape[3]), size, window, x is not None, last)
     if built is None:
-        dx = _library_gradients(g, g.new_zeros(*g.shape[:2], *size), w, window, (True, False, False))[0]
+        dx: Tensor = _library_gradients(g, g.new_zeros(*g.shape[:2], *size), w, window, (True, False, False))[0]
         return dx if x is None else torch.where(x <= 0, 0, dx)
     g, w = g.contiguous(memory_format=_format(last)), w.contiguous()
     x = x if x is None else x.contiguous(memory_format=_format(last))
@@ -192,12 +195,16 @@ def _weight_cpu(g: Tensor, x: Tensor, kernel: Pair, window: Window, relu: bool, 
     built = _kernels(x, kernel, (g.shape[2], g.shape[3]), window, relu, last)
     if built is None:
         w = x.new_empty(x.shape[1], 1, *kernel)
-        return _library_gradients(g, F.relu(x) if relu else x, w, window, (False, True, False))[1]
+        dw: Tensor = _library_gradients(g, F.relu(x) if relu else x, w, window, (False, True, False))[1]
+        return dw
     g, x = g.contiguous(memory_format=_format(last)), x.contiguous(memory_format=_format(last))
     dw = torch.empty((x.shape[1], 1, *kernel), dtype=x.dtype)
     return _call(built.weight_gradient, _sizes(*x.shape, *g.shape[2:], *window[2:4]), dw, g, x, dw)
 
 
+torch.library.register_fake("spacec::depthwise", _forward_fake, lib=_library)
+torch.library.register_fake("spacec::depthwise_input", _input_fake, lib=_library)
+torch.library.register_fake("spacec::depthwise_weight", _weight_fake, lib=_library)
 _library.impl("depthwise", _forward_cpu, "CPU")
 _library.impl("depthwise_input", _input_cpu, "CPU")
 _library.impl("depthwise_weight", _weight_cpu, "CPU")
@@ -219,6 +226,8 @@ def _kernels(x: Tensor, kernel: Pair, across: Sequence[int], window: Window, rel
     """The library for tensors like ``x``; ``across``: the columns that a vector of a planar kernel runs along."""
     widest = _BYTES // x.element_size()
     lanes = 1
+    if not x.numel():
+        return None
     if last:
         while 2 * lanes <= min(widest, x.shape[1]):
             lanes *= 2
@@ -233,7 +242,7 @@ def _build(
     dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair, relu: bool, last: bool
 ) -> ctypes.CDLL | None:
     real, size = _REALS[dtype]
-    constants = {"REAL": real, "REAL_BYTES": size, "V": lanes, "RELU": int(relu)}
+    constants: dict[str, str | int] = {"REAL": real, "REAL_BYTES": size, "V": lanes, "RELU": int(relu)}
     for letter, pair in (("K", kernel), ("S", stride), ("D", dilation)):
         constants |= {f"{letter}H": pair[0], f"{letter}W": pair[1]}
     layout = "last" if last else "planar"
