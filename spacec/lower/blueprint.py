@@ -121,6 +121,16 @@ class Blueprint:
         return {s.decision: s.id for s in self.table.slots if s.decision in self.elastic.names}
 
     @cached_property
+    def widest(self) -> sizes.Sizes:
+        """Every elastic decision at its largest."""
+        return sizes.largest(self.table)
+
+    @cached_property
+    def elastic_sizes(self) -> dict[str, tuple[sizes.Size, ...]]:
+        """The numbers of every elastic decision's candidates."""
+        return {n: sizes.candidate_sizes(d) for n, d in sizes.elastic_decisions(self.table).items()}
+
+    @cached_property
     def presences(self) -> dict[str, tuple[SlotInfo, frozenset[int]]]:
         """The slot of each presence that sizes mention, and the candidates that make it hold, by the symbol's key."""
         elements = {(s.pick, s.element): s for s in self.table.slots if s.pick is not None}

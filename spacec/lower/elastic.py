@@ -54,6 +54,11 @@ class ElasticMask:
     idle: frozenset[str] = frozenset()
     _masks: dict[tuple[Layout, torch.dtype, torch.device], Tensor | None] = field(default_factory=dict)
 
+    @property
+    def hard(self) -> bool:
+        """Whether every decision has one value."""
+        return not self.soft and not self.idle
+
     def channel_mask(self, layout: Layout, like: Tensor) -> Tensor | None:
         """``(C,)`` weights of channels, or ``None`` where no soft decision is involved."""
         key = (layout, like.dtype, like.device)
@@ -120,15 +125,15 @@ def read_elastic(blueprint: Blueprint, selections: Mapping[tuple[str, str], Sele
     """The elastic part of a mask, or ``None`` where the space has none."""
     if not blueprint.elastic.symbols:
         return None
-    chosen, soft = sizes.largest(blueprint.table), {}
+    chosen, soft = dict(blueprint.widest), {}
     present, idle = read_presence(blueprint, selections)
     chosen.update(present)
-    for name, decision in sizes.elastic_decisions(blueprint.table).items():
+    for name, candidates in blueprint.elastic_sizes.items():
         selection = selections[blueprint.slot_of(name), ""]
         if selection.weights is not None:
             soft[name] = selection.vector(selection.weights)
         elif selection.run:
-            chosen[name] = sizes.candidate_sizes(decision)[selection.run[0]]
+            chosen[name] = candidates[selection.run[0]]
     return ElasticMask(blueprint, chosen, soft, idle)
 
 
@@ -168,28 +173,98 @@ def _mixed(slot: SlotInfo) -> SpacecError:
     )
 
 
+KNOWN = 4096
+"""Layers and functions that are found by the values of their decisions; by their sizes there are fewer."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A parameter or buffer of a shell: the tables that hold it there and in the largest layer, its name in them, its
+    name in the whole layer, and its stand-in without memory."""
+
+    table: dict[str, Any]
+    source: dict[str, Any]
+    name: str
+    full: str
+    stand_in: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A layer at smaller sizes: a shell that owns no memory, and where the largest layer's tensors go in it."""
+
+    shell: nn.Module
+    slices: Slices
+    parameters: tuple[Place, ...]
+    buffers: tuple[Place, ...]
+
+    @staticmethod
+    def of(shell: nn.Module, slices: Slices, module: nn.Module) -> Fitted:
+        """A shell for ``module``, which is its largest layer."""
+        parameters, buffers = [], []
+        for prefix, part in module.named_modules():
+            mine = shell.get_submodule(prefix)
+            for name, stand_in in mine._parameters.items():
+                if stand_in is not None:
+                    full = f"{prefix}.{name}" if prefix else name
+                    parameters.append(Place(mine._parameters, part._parameters, name, full, stand_in))
+            for name, state in mine._buffers.items():
+                if state is not None:
+                    full = f"{prefix}.{name}" if prefix else name
+                    buffers.append(Place(mine._buffers, part._buffers, name, full, state))
+        return Fitted(shell, slices, tuple(parameters), tuple(buffers))
+
+    def call(self, module: nn.Module, inputs: Iterable[Tensor], taps: Tensor | None, spare: bool) -> Any:
+        """The layer on slices of ``module``; ``taps`` multiplies its kernel, ``spare`` leaves its state as it is."""
+        shell, take = self.shell, self.slices.take
+        if shell.training != module.training:
+            shell.train(module.training)
+        if isinstance(module, _BatchNorm) and isinstance(shell, _BatchNorm):
+            shell.momentum = module.momentum
+        try:
+            for place in self.parameters:
+                part = take(place.full, place.source[place.name])
+                place.table[place.name] = part if taps is None or place.full != "weight" else part * taps
+            for place in self.buffers:
+                part = take(place.full, place.source[place.name])
+                place.table[place.name] = part.clone() if spare else part
+            found = shell(*inputs)
+            for place in () if spare else self.buffers:
+                self.slices.put(place.full, place.source[place.name], place.table[place.name])
+            return found
+        finally:
+            for place in (*self.parameters, *self.buffers):
+                place.table[place.name] = place.stand_in
+
+    def weights(self, module: nn.Module) -> dict[str, Tensor]:
+        """Slices of the parameters of ``module``, by name."""
+        return {p.full: self.slices.take(p.full, p.source[p.name]) for p in self.parameters}
+
+
 @dataclass
 class ElasticLayers:
-    """Shells of layers at smaller sizes: they own no memory and run on slices of the largest layer's weights."""
+    """Layers at smaller sizes, on slices of the weights of the largest, and functions at smaller sizes."""
 
     blueprint: Blueprint
-    shells: dict[tuple[int, tuple[sizes.Size, ...]], tuple[nn.Module, Slices]] = field(default_factory=dict)
-    calls: dict[tuple[int, tuple[sizes.Size, ...]], Call] = field(default_factory=dict)
+    fitted: dict[tuple[int, tuple[sizes.Size, ...]], Fitted] = field(default_factory=dict)
+    calls: dict[tuple[int, tuple[sizes.Size, ...]], tuple[Call, Callable[..., Tensor]]] = field(default_factory=dict)
+    _keys: dict[tuple[object, ...], tuple[int, tuple[sizes.Size, ...]]] = field(default_factory=dict)
 
     def call(self, node: int, inputs: list[Tensor], mask: ElasticMask) -> Tensor:
         """The function at ``node`` on its inputs, under ``mask``."""
-        if self._call(node, mask.chosen).by_case and mask.soft_in(node):
-            return self._by_case(node, inputs, mask, lambda parts, sizes: self._call(node, sizes).bind()(*parts))
-        return self._call(node, mask.chosen).bind()(*inputs)
+        found, function = self._call(node, mask.chosen)
+        if found.by_case and mask.soft_in(node):
+            return self._by_case(node, inputs, mask, lambda parts, sizes: self._call(node, sizes)[1](*parts))
+        return function(*inputs)
 
-    def _call(self, node: int, chosen: Sizes) -> Call:
+    def _call(self, node: int, chosen: Sizes) -> tuple[Call, Callable[..., Tensor]]:
         key = self._key(node, chosen)
         if key not in self.calls:
             op = self.blueprint.flat.nodes[node]
             assert isinstance(op, FlatOp), "only ops have functions"
             found = lower(op, sizes.site(self.blueprint.flat, node, chosen))
             assert isinstance(found, Call), "a lowering gives a call at every size or at none"
-            self.calls[key] = found
+            self.calls[key] = found, found.bind()
         return self.calls[key]
 
     def _by_case(
@@ -219,52 +294,49 @@ class ElasticLayers:
 
     def run(self, node: int, module: nn.Module, inputs: list[Tensor], mask: ElasticMask, spare: bool) -> Any:
         """What the layer at ``node`` returns, under ``mask``; ``spare`` leaves its buffers as they are."""
+        if mask.hard:
+            return self._fitted(node, module, mask.chosen).call(module, inputs, None, spare)
         op, layer = elastic_layer(self.blueprint, node)
         if (layer.by_case or is_grouped(layer)) and mask.soft_in(node):
             return self._by_case(node, inputs, mask, lambda parts, at: self._sliced(node, module, parts, at))
-        shell, slices = self._shell(node, mask.chosen)
-        parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
+        fitted = self._fitted(node, module, mask.chosen)
         x = inputs[0]
         channels = mask.channel_mask(self.blueprint.elastic.layouts[op.inputs[0]], x)
         if channels is not None and isinstance(module, ChannelNorm):
-            return masked_layer_norm(x, channels, module.eps, parameters.get("weight"), parameters.get("bias"))
+            weights = fitted.weights(module)
+            return masked_layer_norm(x, channels, module.eps, weights.get("weight"), weights.get("bias"))
         if channels is not None and mixes_channels(layer):
             x = x * channels.reshape(-1, *(1,) * (x.dim() - 2))
         taps = mask.kernel_mask(kernel_of(op), x.dim() - 2, x) if "kernel" in op.attrs else None
-        if taps is not None:
-            parameters["weight"] = parameters["weight"] * taps
-        shell.train(module.training)
-        if isinstance(module, _BatchNorm) and isinstance(shell, _BatchNorm):
-            shell.momentum = module.momentum
-        buffers = {n: slices.take(n, b) for n, b in module.named_buffers()}
-        if spare:
-            buffers = {n: b.clone() for n, b in buffers.items()}
-        y = torch.func.functional_call(shell, {**parameters, **buffers}, (x, *inputs[1:]))
-        if not spare:
-            for name, part in buffers.items():
-                slices.put(name, module.get_buffer(name), part)
-        return y
+        return fitted.call(module, (x, *inputs[1:]), taps, spare)
 
     def _sliced(self, node: int, module: nn.Module, inputs: list[Tensor], chosen: Sizes) -> Tensor:
         """A layer without buffers at the sizes ``chosen``."""
-        shell, slices = self._shell(node, chosen)
-        shell.train(module.training)
-        parameters = {n: slices.take(n, p) for n, p in module.named_parameters()}
-        y: Tensor = torch.func.functional_call(shell, parameters, tuple(inputs))
+        y: Tensor = self._fitted(node, module, chosen).call(module, inputs, None, spare=False)
         return y
 
     def _key(self, node: int, chosen: Sizes) -> tuple[int, tuple[sizes.Size, ...]]:
-        return node, tuple(sizes.number(d, chosen) for d in self.blueprint.elastic.footprint(node))
+        """What tells the layers of a node apart; looked up by the values of its decisions, as sizes take arithmetic."""
+        values = (node, *map(chosen.get, self.blueprint.elastic.mentioned(node)))
+        found = self._keys.get(values)
+        if found is None:
+            if len(self._keys) >= KNOWN:
+                self._keys.clear()
+            footprint = self.blueprint.elastic.footprint(node)
+            found = self._keys[values] = node, tuple(sizes.number(d, chosen) for d in footprint)
+        return found
 
-    def _shell(self, node: int, chosen: Sizes) -> tuple[nn.Module, Slices]:
+    def _fitted(self, node: int, module: nn.Module, chosen: Sizes) -> Fitted:
         key = self._key(node, chosen)
-        if key not in self.shells:
+        found = self.fitted.get(key)
+        if found is None:
             op, _ = elastic_layer(self.blueprint, node)
             small = lower(op, sizes.site(self.blueprint.flat, node, chosen))
             assert isinstance(small, Layer), "a lowering gives a layer at every size or at none"
             with torch.device("meta"):
-                self.shells[key] = small.build(), make_slices(self.blueprint, node, chosen)
-        return self.shells[key]
+                shell = small.build()
+            found = self.fitted[key] = Fitted.of(shell, make_slices(self.blueprint, node, chosen), module)
+        return found
 
 
 def mixes_channels(layer: Layer) -> bool:

@@ -159,6 +159,17 @@ class ElasticSites:
             self._footprints[index] = tuple(mentioned)
         return self._footprints[index]
 
+    def mentioned(self, index: int) -> tuple[str, ...]:
+        """The keys of the symbols that :meth:`footprint` mentions."""
+        if index not in self._mentioned:
+            keys = dict.fromkeys(s.key for d in self.footprint(index) for s in symbols(d))
+            self._mentioned[index] = tuple(keys)
+        return self._mentioned[index]
+
+    @cached_property
+    def _mentioned(self) -> dict[int, tuple[str, ...]]:
+        return {}
+
     @cached_property
     def _footprints(self) -> dict[int, tuple[Dim, ...]]:
         return {}

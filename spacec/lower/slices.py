@@ -26,9 +26,9 @@ class Slices:
     ranges: Mapping[Axis, Ranges]
 
     def take(self, name: str, tensor: Tensor) -> Tensor:
-        """The part of a parameter or buffer; a view where every cut is one range."""
+        """The part of a parameter or buffer; a view where every cut is one range, and itself where nothing is cut."""
         for axis, role in enumerate(self.axes.get(name, ())):
-            if role is not None:
+            if role is not None and self.ranges[role] != [(0, tensor.shape[axis])]:
                 parts = [tensor.narrow(axis, start, stop - start) for start, stop in self.ranges[role]]
                 tensor = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
         return tensor

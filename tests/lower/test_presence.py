@@ -181,7 +181,7 @@ def test_shells_are_kept_by_size_not_by_architecture() -> None:
     x = torch.randn(1, 3, 32, 32)
     for arch in space.sample(30, seed=2):
         supernet.eval()(x, arch)
-    kept = len(supernet._machine.elastic.shells)
+    kept = len(supernet._machine.elastic.fitted)
     for arch in space.sample(30, seed=2):
         supernet(x, arch)
-    assert len(supernet._machine.elastic.shells) == kept
+    assert len(supernet._machine.elastic.fitted) == kept
