@@ -1,7 +1,14 @@
 """Convolution whose three parts are computed by kernels chosen apart.
 
 With y = w * x, the parts are y, dL/dx (the gradient correlated with w) and dL/dw (x correlated with the gradient). A
-bias is added by the forward part; its gradient is a sum.
+bias is added by the forward part; its gradient is a sum. Each part is linear in both of its arguments, and the other
+two parts are its gradients::
+
+    y  = conv(x, w):      dx = input(g, w)    dw = weight(g, x)
+    dx = input(g, w):     dg = conv(v, w)     dw = weight(g, v)
+    dw = weight(g, x):    dg = conv(x, v)     dx = input(g, v)
+
+so derivatives of every order are made of the same three, by the kernels that were chosen for them.
 """
 
 from __future__ import annotations
@@ -30,7 +37,7 @@ class Trio:
 def convolve(window: Window, trio: Trio, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of ``x``; under autocast in autocast's dtype, as the library's."""
     device = x.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.is_autocast_enabled(device) and x.dtype is not torch.float64:
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
@@ -72,6 +79,8 @@ def _forward(window: Window, trio: Trio, x: Tensor, weight: Tensor, bias: Tensor
 
 
 class _ByParts(torch.autograd.Function):
+    """``(x, weight, bias)`` to y."""
+
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window, trio: Trio) -> Tensor:
         return _forward(window, trio, x, weight, bias)
@@ -85,20 +94,82 @@ class _ByParts(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
-        window: Window = ctx.window
         wanted = ctx.needs_input_grad
+        gradient = gradient.contiguous(memory_format=_format(x))
+        into, weigh = _gradients(ctx.window, ctx.trio, gradient, x, weight, wanted[:2])
         bias = gradient.sum((0, *range(2, gradient.dim()))) if wanted[2] else None
-        if torch.is_grad_enabled():  # create_graph: only the library's parts can be differentiated again
-            return *library_gradients(window, gradient, x, weight, wanted[:2]), bias, None, None
-        trio: Trio = ctx.trio
-        if layout_of(x) == "channels_last":
-            gradient = gradient.contiguous(memory_format=torch.channels_last)
-        else:
-            gradient = gradient.contiguous()
-        shared = wanted[0] and trio.input is None, wanted[1] and trio.weight is None
-        into, weigh = library_gradients(window, gradient, x, weight, shared) if any(shared) else (None, None)
-        if wanted[0] and trio.input is not None:
-            into = trio.input(window, gradient, weight, tuple(x.shape))
-        if wanted[1] and trio.weight is not None:
-            weigh = trio.weight(window, gradient, x, tuple(weight.shape))
         return into, weigh, bias, None, None
+
+
+def _gradients(
+    window: Window, trio: Trio, gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The wanted parts; the library makes both at once. With ``create_graph``, each is a node of its own."""
+    if torch.is_grad_enabled():
+        into = _Input.apply(gradient, weight, x, window, trio) if wanted[0] else None  # type: ignore[no-untyped-call]
+        weigh = _Weight.apply(gradient, x, weight, window, trio) if wanted[1] else None  # type: ignore[no-untyped-call]
+        return into, weigh
+    shared = wanted[0] and trio.input is None, wanted[1] and trio.weight is None
+    into, weigh = library_gradients(window, gradient, x, weight, shared) if any(shared) else (None, None)
+    if wanted[0] and trio.input is not None:
+        into = trio.input(window, gradient, weight, tuple(x.shape)).contiguous(memory_format=_format(x))
+    if wanted[1] and trio.weight is not None:
+        weigh = trio.weight(window, gradient, x, tuple(weight.shape))
+    return into, weigh
+
+
+class _Input(torch.autograd.Function):
+    """``(gradient, weight)`` to the gradient of ``x``, of which shape and layout matter."""
+
+    @staticmethod
+    def forward(gradient: Tensor, weight: Tensor, x: Tensor, window: Window, trio: Trio) -> Tensor:
+        into, _ = _gradients(window, trio, gradient, x, weight, (True, False))
+        assert into is not None, "it is wanted"
+        return into
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        gradient, weight, _, ctx.window, ctx.trio = inputs
+        ctx.save_for_backward(gradient, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        (v,) = gradients
+        gradient, weight = ctx.saved_tensors
+        v = v.contiguous(memory_format=_format(gradient))
+        _, weigh = _gradients(ctx.window, ctx.trio, gradient, v, weight, (False, ctx.needs_input_grad[1]))
+        return _again(ctx, v, weight), weigh, None, None, None
+
+
+class _Weight(torch.autograd.Function):
+    """``(gradient, x)`` to the gradient of ``weight``, of which the shape matters."""
+
+    @staticmethod
+    def forward(gradient: Tensor, x: Tensor, weight: Tensor, window: Window, trio: Trio) -> Tensor:
+        _, weigh = _gradients(window, trio, gradient, x, weight, (False, True))
+        assert weigh is not None, "it is wanted"
+        return weigh
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        gradient, x, _, ctx.window, ctx.trio = inputs
+        ctx.save_for_backward(gradient, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        (v,) = gradients
+        gradient, x = ctx.saved_tensors
+        into, _ = _gradients(ctx.window, ctx.trio, gradient, x, v, (ctx.needs_input_grad[1], False))
+        return _again(ctx, x, v), into, None, None, None
+
+
+def _again(ctx: Any, x: Tensor, weight: Tensor) -> Tensor | None:
+    """The gradient of a part's ``gradient``: the convolution itself."""
+    if not ctx.needs_input_grad[0]:
+        return None
+    y: Tensor = _ByParts.apply(x, weight, None, ctx.window, ctx.trio)  # type: ignore[no-untyped-call]  # torch's
+    return y
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if layout_of(x) == "channels_last" else torch.contiguous_format

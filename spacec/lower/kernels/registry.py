@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from spacec.lower.kernels.conv_sites import CONVOLUTIONS
 from spacec.lower.kernels.native.implementations import NATIVE
 from spacec.lower.kernels.table import Implementation
 
-IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE,)
+IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *CONVOLUTIONS)
 
 
 def implementations(op: str, known: tuple[Implementation, ...] = IMPLEMENTATIONS) -> tuple[Implementation, ...]:

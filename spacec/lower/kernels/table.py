@@ -20,8 +20,8 @@ bn              (whole)    ``run(norm, x, weight, bias, mean, var)``, differenti
 ==============  =========  =====================================================================================
 
 A part runs without a graph and is given tensors of one dtype (the site's, under autocast too); ``gradient`` has the
-layout of ``x``. What is asked for with ``create_graph=True`` is computed by the library's parts. A kernel may refuse
-nothing that its ``applies`` accepts.
+layout of ``x``. The same parts make derivatives of every order. A kernel may refuse nothing that its ``applies``
+accepts.
 """
 
 from __future__ import annotations
