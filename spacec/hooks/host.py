@@ -73,6 +73,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("convert", "read and write other projects' architectures", "spacec.cli.convert:convert"),
         CommandDescriptor("encode", "write architectures as rows of numbers", "spacec.cli.encode:encode"),
         CommandDescriptor("profile", "measure the ops of a space on this machine", "spacec.cli.profile:profile"),
+        CommandDescriptor("bench", "measure the supernet of a space on this machine", "spacec.cli.bench:bench"),
         CommandDescriptor("diff", "compare spaces or architectures", "spacec.cli.diff:diff"),
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),
         CommandDescriptor("migrate", "carry results over to an edited space", "spacec.cli.migrate:migrate"),

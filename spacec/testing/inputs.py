@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spacec.facade import Space
 from spacec.ir.dims import Symbol, symbols
 from spacec.ir.sizes import evaluate
-from spacec.ir.types import TensorType
-from spacec.lower.modules_graph import Graph
+from spacec.lower.examples import example_tensor
 
 
 def example_inputs(
@@ -26,7 +24,7 @@ def example_inputs(
     """
     values = smallest_sizes(space, sizes or {})
     generator = torch.Generator().manual_seed(seed)
-    return {name: _tensor(kind, batch, values, generator) for name, kind in space.inputs.items()}
+    return {name: example_tensor(kind, batch, values, generator) for name, kind in space.inputs.items()}
 
 
 def smallest_sizes(space: Space, given: Mapping[str, int]) -> dict[str, int]:
@@ -42,20 +40,3 @@ def smallest_sizes(space: Space, given: Mapping[str, int]) -> dict[str, int]:
         if all(evaluate(p.dim, value) % p.divisor == 0 for p in space.preconditions):
             return values
     raise ValueError(f"no sizes up to 8 of {', '.join(unset)} meet what the space asks of its inputs")
-
-
-def _tensor(kind: TensorType, batch: int, values: Mapping[str, int], generator: torch.Generator) -> Tensor | Graph:
-    shape = [int(evaluate(d, lambda s: values[s.name])) for d in kind.dims]
-    if kind.kind == "tokens":
-        return torch.randint(shape[0], (batch, *shape[1:]), generator=generator)
-    if kind.kind == "graph":
-        return rings(torch.randn(4 * batch, *shape, generator=generator), 4)
-    return torch.randn(batch, *shape, generator=generator)
-
-
-def rings(x: Tensor, size: int) -> Graph:
-    """A batch of graphs of ``size`` nodes each, every node with an edge to the next one and back from it."""
-    nodes = torch.arange(x.shape[0])
-    follower = nodes - nodes % size + (nodes + 1) % size
-    edges = torch.cat([torch.stack([nodes, follower]), torch.stack([follower, nodes])], 1)
-    return Graph(x, edges, nodes // size)

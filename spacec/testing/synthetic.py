@@ -14,10 +14,10 @@ from torch import Tensor
 from spacec.ir.dims import Dim
 from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType, Type
+from spacec.lower.examples import rings
 from spacec.search.options import Options, option
 from spacec.search.seeds import generator
 from spacec.search.task import Batch, Metric, OutLike, Port, Split, Splits, Task
-from spacec.testing.inputs import rings
 
 NODES = 4
 """Of a graph: a ring, one for each sample."""

@@ -1,0 +1,180 @@
+"""The forms of a supernet that are measured side by side, ready to run.
+
+A pass is forward and backward under soft masks that take gradients, in train mode, of the sum over the outputs of
+their mean squares: what a step of a differentiable search computes, but for its loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.ir.flat import FlatGraph
+from spacec.ir.ops import Precondition
+from spacec.ir.sizes import evaluate
+from spacec.ir.types import TensorType
+from spacec.lower.examples import example_tensor
+from spacec.lower.masks import Mask, Out
+from spacec.lower.modules_graph import Graph
+from spacec.lower.supernet import Supernet
+from spacec.space.applications import missing_sizes
+from spacec.space.architecture import Architecture
+from spacec.space.decisions import DecisionTable, Slot
+
+
+class Measurable(Protocol):
+    """What is asked of a space (:class:`spacec.facade.space.Space`)."""
+
+    @property
+    def flat(self) -> FlatGraph: ...
+    @property
+    def table(self) -> DecisionTable: ...
+    @property
+    def slots(self) -> Sequence[Slot]: ...
+    @property
+    def inputs(self) -> Mapping[str, TensorType]: ...
+    @property
+    def preconditions(self) -> Sequence[Precondition]: ...
+    def supernet(self, seed: int | None = None) -> Supernet: ...
+    def sample(self, n: int = 1, seed: int = 0) -> Sequence[Architecture]: ...
+    def mask(self, arch: Architecture) -> Mask: ...
+
+
+@dataclass(frozen=True)
+class Form:
+    """``title`` says what it is; ``last``: tensors and weights of images have their channels innermost."""
+
+    name: str
+    title: str
+    last: bool = False
+
+
+FORMS = (
+    Form("plain", "plain"),
+    Form("plain-last", "plain, channels last", last=True),
+)
+PLAIN = ("plain", "plain-last")
+"""The layouts of the plain form; the faster one is its best."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """``sizes`` gives the free sizes of the inputs; the seed decides weights and inputs."""
+
+    device: torch.device
+    batch: int
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: ``loss`` runs forward; ``leaves`` are what its backward pass gives gradients."""
+
+    name: str
+    loss: Callable[[], Tensor]
+    leaves: tuple[Tensor, ...]
+    held: int = 0
+    """Bytes of weights, buffers and inputs."""
+
+    def step(self) -> None:
+        """Forward and backward; the gradients are dropped."""
+        self.loss().backward()  # type: ignore[no-untyped-call]  # torch does not type it
+        self.clear()
+
+    def clear(self) -> None:
+        for leaf in self.leaves:
+            leaf.grad = None
+
+
+def forms_for(space: Measurable) -> tuple[Form, ...]:
+    """Those that differ on this space: without images there is one layout."""
+    images = any(kind.kind == "dense" and kind.rank == 2 for kind in space.inputs.values())
+    return tuple(form for form in FORMS if images or not form.last)
+
+
+def check_sizes(space: Measurable, given: Mapping[str, int]) -> None:
+    """Raises :class:`SpacecError` (E0512) where the free size of an input is missing, or is one it does not take."""
+    free = {s.name for kind in space.inputs.values() for s in kind.symbols}
+    if missing := sorted(free - given.keys()):
+        raise SpacecError(missing_sizes("a pass of the supernet", missing))
+    for needed in space.preconditions:
+        names = {s.name for s in getattr(needed.dim, "symbols", ())}
+        if names <= given.keys() and evaluate(needed.dim, lambda s: given[s.name]) % needed.divisor:
+            raise SpacecError(Diagnostic("E0512", f"the network does not take this size: {needed}"))
+
+
+def subject_of(space: Measurable, form: Form, setting: Setting) -> Subject:
+    """A form of the space's supernet, with its inputs and masks."""
+    net = space.supernet(setting.seed).to(setting.device).train()
+    inputs = example_inputs(space, setting)
+    if form.last:
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an overload torch leaves out
+        inputs = {name: _last(value) for name, value in inputs.items()}
+    return network_subject(form.name, net, inputs, soft_masks(space, setting.device))
+
+
+def network_subject(
+    name: str,
+    net: nn.Module,
+    inputs: Mapping[str, Any],
+    mask: Mapping[str, Any],
+    run: Callable[..., Out] | None = None,
+) -> Subject:
+    """A module as a subject; ``run``, given inputs and mask, is the module itself if nothing else."""
+    call = run or (lambda inputs, mask: net(inputs, mask=mask))
+    weights = [p for p in net.parameters() if p.requires_grad]
+    masks = [m for m in mask.values() if isinstance(m, Tensor)]
+    held = {
+        t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+        for t in (*net.parameters(), *net.buffers(), *_tensors(inputs.values()))
+    }
+
+    def loss() -> Tensor:
+        out: Out = call(inputs, mask)
+        return torch.stack([value.float().square().mean() for value in out.outputs.values()]).sum()
+
+    return Subject(name, loss, (*weights, *masks), sum(held.values()))
+
+
+def example_inputs(space: Measurable, setting: Setting) -> dict[str, Any]:
+    """Random inputs by name, the same for the same seed."""
+    generator = torch.Generator().manual_seed(setting.seed)
+    made = {n: example_tensor(k, setting.batch, setting.sizes, generator) for n, k in space.inputs.items()}
+    return {name: _on(value, setting.device) for name, value in made.items()}
+
+
+def soft_masks(space: Measurable, device: torch.device) -> dict[str, Any]:
+    """Uniform weights that take gradients; a slot that has no mixture is as one sampled architecture has it."""
+    sized = any(slot.sized for slot in space.slots)
+    fixed = space.mask(space.sample(1)[0]) if sized else {}
+    return {
+        slot.id: fixed[slot.id]
+        if slot.sized
+        else torch.full((slot.size,), 1.0 / slot.size, device=device, requires_grad=True)
+        for slot in space.slots
+    }
+
+
+def _on(value: Tensor | Graph, device: torch.device) -> Tensor | Graph:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    return Graph(*(None if part is None else part.to(device) for part in value))  # type: ignore[arg-type]  # by place
+
+
+def _last(value: Any) -> Any:
+    images = isinstance(value, Tensor) and value.dim() == 4
+    return value.to(memory_format=torch.channels_last) if images else value
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _tensors(value)
