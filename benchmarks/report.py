@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from spacec.lower.bench.processor import processor
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
@@ -39,16 +41,6 @@ def arguments(what: str, runs: int) -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=runs, help="runs of each measurement")
     parser.add_argument("--note", default="", help="a line about the circumstances")
     return parser
-
-
-def processor() -> str:
-    """The processor's name where the system tells it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def machine() -> str:

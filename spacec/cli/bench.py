@@ -78,7 +78,7 @@ def bench(
     forms = _forms(space, wanted)
     with watching() as watch:
         record = _record(space, forms, setting, rounds, watch, lambda name: _memory_apart(space, name))
-    _show(record, forms, as_json, output, picture)
+    _show(record, as_json, output, picture)
 
 
 def _forms(space: Space, wanted: tuple[str, ...]) -> tuple[Form, ...]:
@@ -151,20 +151,17 @@ def _memory_apart(space: Space, name: str) -> dict[str, int | None]:
     return found
 
 
-def _show(
-    record: Mapping[str, Any], forms: tuple[Form, ...], as_json: bool, output: str | None, picture: str | None
-) -> None:
+def _show(record: Mapping[str, Any], as_json: bool, output: str | None, picture: str | None) -> None:
     from spacec.lower.bench import rows
-    from spacec.lower.bench.forms import PLAIN
-    from spacec.lower.bench.picture import picture as drawn
+    from spacec.lower.bench.picture import drawing
 
-    found = rows.rows_of(record, {form.name: form.title for form in forms}, PLAIN)
+    found = rows.rows_of(record)
     if output is not None:
         write_whole(Path(output), rows.markdown(record, found))
         say(f"wrote {output}")
     if picture is not None:
         title = f"{record['space']['name']}, batch {record['batch']}, {rows.DEVICES[record['device']]}"
-        write_whole(Path(picture), drawn(record, found, title))
+        write_whole(Path(picture), drawing(record, found, title).render())
         say(f"wrote {picture}")
     if as_json:
         tell_json(record)

@@ -7,7 +7,7 @@ their mean squares: what a step of a differentiable search computes, but for its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -19,8 +19,9 @@ from spacec.ir.ops import Precondition
 from spacec.ir.sizes import evaluate
 from spacec.ir.types import TensorType
 from spacec.lower.examples import example_tensor
-from spacec.lower.masks import Mask, Out
+from spacec.lower.masks import Mask
 from spacec.lower.modules_graph import Graph
+from spacec.lower.schedule import Schedule, named
 from spacec.lower.supernet import Supernet
 from spacec.space.applications import missing_sizes
 from spacec.space.architecture import Architecture
@@ -40,26 +41,36 @@ class Measurable(Protocol):
     def inputs(self) -> Mapping[str, TensorType]: ...
     @property
     def preconditions(self) -> Sequence[Precondition]: ...
-    def supernet(self, seed: int | None = None) -> Supernet: ...
+    def supernet(self, seed: int | None = None, *, optimise: Schedule | str | None = None) -> Supernet: ...
     def sample(self, n: int = 1, seed: int = 0) -> Sequence[Architecture]: ...
     def mask(self, arch: Architecture) -> Mask: ...
 
 
 @dataclass(frozen=True)
 class Form:
-    """``title`` says what it is; ``last``: tensors and weights of images have their channels innermost."""
+    """``title`` says what it is; ``last``: tensors and weights of images have their channels innermost.
+
+    ``schedule`` optimises it; its layout then decides about ``last``.
+    """
 
     name: str
     title: str
     last: bool = False
+    schedule: Schedule | None = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether its first pass generates code."""
+        return self.schedule is not None and self.schedule.regions == "compiled"
 
 
 FORMS = (
     Form("plain", "plain"),
     Form("plain-last", "plain, channels last", last=True),
+    Form("fast", "optimised", schedule=named("fast")),
+    Form("compiled", "optimised, compiled", schedule=replace(named("fast"), regions="compiled")),
+    Form("launches", "fewest launches", schedule=named("launches")),
 )
-PLAIN = ("plain", "plain-last")
-"""The layouts of the plain form; the faster one is its best."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +88,13 @@ class Subject:
     """What is measured: ``loss`` runs forward; ``leaves`` are what its backward pass gives gradients."""
 
     name: str
+    title: str
     loss: Callable[[], Tensor]
     leaves: tuple[Tensor, ...]
     held: int = 0
     """Bytes of weights, buffers and inputs."""
+    compiled: bool = False
+    """Whether its first pass generates code."""
 
     def step(self) -> None:
         """Forward and backward; the gradients are dropped."""
@@ -111,23 +125,22 @@ def check_sizes(space: Measurable, given: Mapping[str, int]) -> None:
 
 def subject_of(space: Measurable, form: Form, setting: Setting) -> Subject:
     """A form of the space's supernet, with its inputs and masks."""
-    net = space.supernet(setting.seed).to(setting.device).train()
+    net = space.supernet(setting.seed, optimise=form.schedule).to(setting.device).train()
     inputs = example_inputs(space, setting)
-    if form.last:
+    if form.last or (form.schedule is not None and form.schedule.layout == "channels_last"):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an overload torch leaves out
         inputs = {name: _last(value) for name, value in inputs.items()}
-    return network_subject(form.name, net, inputs, soft_masks(space, setting.device))
+    return module_subject(form, net, inputs, soft_masks(space, setting.device), lambda x, m: net(x, mask=m).outputs)
 
 
-def network_subject(
-    name: str,
+def module_subject(
+    form: Form,
     net: nn.Module,
     inputs: Mapping[str, Any],
     mask: Mapping[str, Any],
-    run: Callable[..., Out] | None = None,
+    run: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Tensor]],
 ) -> Subject:
-    """A module as a subject; ``run``, given inputs and mask, is the module itself if nothing else."""
-    call = run or (lambda inputs, mask: net(inputs, mask=mask))
+    """A module as a subject; ``run`` gives its outputs from inputs and mask."""
     weights = [p for p in net.parameters() if p.requires_grad]
     masks = [m for m in mask.values() if isinstance(m, Tensor)]
     held = {
@@ -136,10 +149,9 @@ def network_subject(
     }
 
     def loss() -> Tensor:
-        out: Out = call(inputs, mask)
-        return torch.stack([value.float().square().mean() for value in out.outputs.values()]).sum()
+        return torch.stack([value.float().square().mean() for value in run(inputs, mask).values()]).sum()
 
-    return Subject(name, loss, (*weights, *masks), sum(held.values()))
+    return Subject(form.name, form.title, loss, (*weights, *masks), sum(held.values()), form.compiled)
 
 
 def example_inputs(space: Measurable, setting: Setting) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def live_peak(run: Callable[[], object], device: torch.device) -> int | None:
 def _traced(run: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
         run()
-    kineto = trace.profiler
-    assert kineto is not None and kineto.kineto_results is not None, "the trace has ended"
-    found = [e for e in kineto.kineto_results.events() if e.name() == "[memory]"]
+    results = trace.profiler and trace.profiler.kineto_results
+    assert results is not None, "the trace has ended"
+    found = [e for e in results.events() if e.name() == "[memory]"]
     now = most = 0
     for event in sorted(found, key=lambda e: e.start_ns()):
         now += event.nbytes()

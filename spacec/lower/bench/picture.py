@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spacec.draw.svg import FAINT, INK, MUTED, PALETTE, PAPER, Svg, text_width, tint
+from spacec.draw.words import TIMES
 from spacec.lower.bench.rows import NOT, Row, duration, size
 
 STEP, BAR, TOP, GAP = 22.0, 13.0, 44.0, 22.0
@@ -24,7 +25,11 @@ class Part:
 
 
 PARTS = (
-    Part("time of a pass; line: the floor", lambda r: r.seconds, lambda r: f"{duration(r.seconds)}  {r.floors:.1f}×"),
+    Part(
+        "time of a pass; line: the floor",
+        lambda r: r.seconds,
+        lambda r: f"{duration(r.seconds)}  {r.floors:.1f} {TIMES}",
+    ),
     Part("live bytes at their most", lambda r: r.live, lambda r: size(r.live)),
     Part(
         "calls; dark: convolutions and products",
@@ -35,8 +40,8 @@ PARTS = (
 )
 
 
-def picture(record: Mapping[str, Any], rows: Sequence[Row], title: str) -> str:
-    """The SVG of a record's rows."""
+def drawing(record: Mapping[str, Any], rows: Sequence[Row], title: str) -> Svg:
+    """The rows of a record."""
     left = 16 + max(text_width(row.title, 11) for row in rows)
     svg = Svg(left + len(PARTS) * (WIDTH + GAP), TOP + STEP * len(rows) + 14, title)
     svg.rect(0, 0, svg.width, svg.height, PAPER)
@@ -47,7 +52,7 @@ def picture(record: Mapping[str, Any], rows: Sequence[Row], title: str) -> str:
         x = left + k * (WIDTH + GAP)
         svg.text(x, 36, part.title, 10.5, fill=MUTED)
         _bars(svg, x, part, rows, record["floor"] if k == 0 else None)
-    return svg.render()
+    return svg
 
 
 def _bars(svg: Svg, x: float, part: Part, rows: Sequence[Row], floor: float | None) -> None:

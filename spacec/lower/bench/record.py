@@ -34,7 +34,13 @@ def measured(
     found: dict[str, Record] = {}
     for subject in subjects:
         one = times[subject.name]
-        found[subject.name] = {"first": one.first, "seconds": list(one.rounds), "calls": calls(subject)}
+        found[subject.name] = {
+            "title": subject.title,
+            "first": one.first,
+            "seconds": list(one.rounds),
+            "compiled": subject.compiled,
+            "calls": None if subject.compiled else calls(subject),  # counting would keep generated code from running
+        }
     return {
         **about(setting),
         "rates": {"operations": rates.operations, "bytes": rates.bytes},

@@ -13,6 +13,8 @@ from typing import Any
 
 NOT = "not measured"
 DEVICES = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}
+PLAIN = ("plain", "plain-last")
+"""The layouts of the plain form, the default first."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,20 @@ class Row:
     compiling: float | None
 
 
-def rows_of(record: Mapping[str, Any], titles: Mapping[str, str], plain: Sequence[str]) -> list[Row]:
-    """Of the forms of a record, in its order; the first of ``plain`` is what others are compared with."""
+def rows_of(record: Mapping[str, Any]) -> list[Row]:
+    """Of the forms of a record, in its order."""
     forms = record["forms"]
-    known = [name for name in plain if name in forms]
+    known = [name for name in PLAIN if name in forms]
     best = min(known, key=lambda name: median(forms[name]["seconds"])) if known else None
     rows = []
     for name, form in forms.items():
-        seconds, memory, base = form["seconds"], form.get("memory") or {}, forms.get(plain[0], {})
+        seconds, memory, base = form["seconds"], form.get("memory") or {}, forms.get(PLAIN[0], {})
         calls = form["calls"]
         live, base_live = memory.get("live"), (base.get("memory") or {}).get("live")
         rows.append(
             Row(
                 name,
-                titles.get(name, name),
+                form["title"],
                 median(seconds),
                 _ratio(base.get("seconds"), seconds),
                 _ratio(forms[best]["seconds"] if best else None, seconds),

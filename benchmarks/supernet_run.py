@@ -1,0 +1,168 @@
+"""The rows of SUPERNET.md, measured here: one row in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from spacec_darts.strategy import DARTS, DARTSOptions
+
+import spacec
+from benchmarks import darts_by_hand
+from benchmarks.report import ROOT, commit
+from benchmarks.supernet_rows import BY_HAND, Row, growth_points, growth_text
+from spacec.lower.bench import forms as bench
+from spacec.lower.bench.machine import measure_rates, seconds
+from spacec.lower.bench.memory import QUIET
+from spacec.lower.bench.record import about, alone, measured
+from spacec.lower.bench.roofline import work
+from spacec.lower.bench.timing import measure_times
+from spacec.search.config import SearchConfig
+from spacec.search.context import SearchContext
+from spacec.search.runner import search
+from spacec.search.task import Batch
+from spacec.testing.synthetic import Synthetic, SyntheticOptions
+
+CPU = torch.device("cpu")
+
+
+def run(row: Row) -> dict[str, Any]:
+    """The record of a row."""
+    torch.set_num_threads(1)
+    made = {"times": times, "memory": memory, "second": second, "growth": growth}[row.kind](row)
+    return {"settings": json.loads(json.dumps(row.settings())), "commit": commit(), **made}
+
+
+def load(row: Row) -> spacec.Space:
+    return spacec.load(ROOT / f"grammars/{row.space}.space", **row.parameters)
+
+
+def setting_of(row: Row) -> bench.Setting:
+    return bench.Setting(CPU, row.batch, row.sizes)
+
+
+def asked(space: spacec.Space, row: Row) -> list[bench.Form]:
+    return [form for form in bench.forms_for(space) if form.name in row.forms]
+
+
+def told(name: str, done: int, total: int) -> None:
+    print(f"{done}/{total} {name}", file=sys.stderr, flush=True)
+
+
+def times(row: Row) -> dict[str, Any]:
+    space = load(row)
+    setting = setting_of(row)
+    peers = [by_hand(space, setting, last) for last in (False, True)] if row.peer else []
+    found = measured(space, asked(space, row), setting, row.rounds, told, peers)
+    return {"space": {"name": space.name, "digest": space.digest}, **found}
+
+
+def by_hand(space: spacec.Space, setting: bench.Setting, last: bool) -> bench.Subject:
+    """The hand-written DARTS with the weights of the compiled one, on the same inputs and masks."""
+    header = space.header
+    net = darts_by_hand.Supernet(header["C"], header["layers"], header["classes"]).train()
+    darts_by_hand.copy_weights(space.supernet(setting.seed), net)
+    inputs = bench.example_inputs(space, setting)
+    if last:
+        net = net.to(memory_format=torch.channels_last)
+        inputs = {name: x.to(memory_format=torch.channels_last) for name, x in inputs.items()}
+    form = bench.Form(f"{BY_HAND}{'-last' * last}", f"written by hand{', channels last' * last}", last)
+
+    def outputs(x: Mapping[str, Any], mask: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        weights = (darts_by_hand.weights_of(mask, kind) for kind in ("normal", "reduce"))
+        return {"logits": net(x["image"], *weights)}
+
+    return bench.module_subject(form, net, inputs, bench.soft_masks(space, setting.device), outputs)
+
+
+def memory(row: Row) -> dict[str, Any]:
+    """Each form in a process of its own."""
+    found = {}
+    names = [form.name for form in asked(load(row), row)] + [BY_HAND, f"{BY_HAND}-last"] * row.peer
+    for name in names:
+        environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "benchmarks.supernet", "--row", row.key, "--alone", name]
+        ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        if ended.returncode:
+            raise SystemExit(f"{row.key}, {name}: {ended.stderr[-600:]}")
+        found[name] = json.loads(ended.stdout)
+        print(name, found[name], file=sys.stderr, flush=True)
+    return {**about(setting_of(row)), "forms": found}
+
+
+def memory_of(row: Row, name: str) -> dict[str, Any]:
+    """Memory of one form, in this process."""
+    torch.set_num_threads(1)
+    space, setting = load(row), setting_of(row)
+    if name.startswith(BY_HAND):
+        return alone(lambda: by_hand(space, setting, name.endswith("-last")), CPU)
+    (form,) = (form for form in asked(space, row) if form.name == name)
+    return alone(lambda: bench.subject_of(space, form, setting), CPU)
+
+
+class Watched(DARTS):
+    """DARTS, whose architecture steps are timed, each beside one first-order pass on the same batch."""
+
+    schedule: Any = None
+
+    def __init__(self, options: DARTSOptions | Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self.pairs: list[tuple[float, float]] = []
+
+    def setup(self, ctx: SearchContext) -> None:
+        super().setup(ctx)
+        if self.schedule is not None:
+            ctx.supernet.use(self.schedule)
+
+    def arch_step(self, train_batch: Batch, val_batch: Batch) -> Any:
+        once = seconds(lambda: self.one_pass(train_batch), CPU)
+        values: list[Any] = []
+        step = seconds(lambda: values.append(super(Watched, self).arch_step(train_batch, val_batch)), CPU)
+        self.pairs.append((step, once))
+        return values[0]
+
+    def one_pass(self, batch: Batch) -> None:
+        """Forward and backward to weights and logits."""
+        with self.ctx.statistics_kept():
+            loss = self._train_loss(batch, None, self.weights())
+            leaves = [*self.ctx.supernet.parameters(), *self.arch_parameters()]
+            torch.autograd.grad(loss, leaves, allow_unused=True)
+
+
+def second(row: Row) -> dict[str, Any]:
+    """The second-order architecture step, and a first-order pass, in turns."""
+    space = load(row)
+    task = Synthetic(SyntheticOptions(samples=row.batch * (row.rounds + 1))).adapt(space.inputs, space.outputs)
+    config = SearchConfig(epochs=1, steps=row.rounds + 1, batch_size=row.batch, eval_every=0, device="cpu")
+    found = {}
+    for form in asked(space, row):
+        strategy = Watched({"order": 2})
+        strategy.schedule = form.schedule
+        with tempfile.TemporaryDirectory() as folder:
+            search(space, strategy, task, config, Path(folder) / "run")
+        found[form.name] = {"title": form.title, "pairs": strategy.pairs[1:]}
+        print(form.name, found[form.name], file=sys.stderr, flush=True)
+    return {**about(setting_of(row)), "forms": found}
+
+
+def growth(row: Row) -> dict[str, Any]:
+    """Times over the number of cells, or of candidates."""
+    points: list[dict[str, Any]] = []
+    rates = measure_rates(CPU)
+    setting = setting_of(row)
+    for cells, candidates in growth_points(row.key):
+        space = spacec.loads(growth_text(candidates), cells=cells)
+        subjects = [bench.subject_of(space, form, setting) for form in asked(space, row)]
+        passes = measure_times(subjects, CPU, row.rounds, told)
+        floor = work(space.flat, space.table, {}, row.batch).seconds(rates)
+        seconds_of = {s.name: {"title": s.title, "seconds": list(passes[s.name].rounds)} for s in subjects}
+        points.append({"cells": cells, "candidates": candidates, "floor": floor, "forms": seconds_of})
+        print(points[-1], file=sys.stderr, flush=True)
+    return {**about(setting), "points": points}
