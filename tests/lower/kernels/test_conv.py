@@ -115,7 +115,7 @@ class Stack(nn.Module):
         super().__init__()
         forms = [(5, 1, 1), (3, 1, 2), (5, 2, 2)]
         self.layers = nn.ModuleList(nn.Conv2d(8, 8, k, s, d * (k // 2), d, 8) for k, s, d in forms)
-        self.kernels = Kernels(rewritten)
+        self.kernels = Kernels(rewritten, CONVOLUTIONS)
 
     def forward(self, x: Tensor) -> Tensor:
         for node, layer in enumerate(self.layers):
