@@ -282,7 +282,7 @@ class _Reading:
         instance, edge, bypass = at.name(), None, None
         if at.accept("edge"):
             at.expect("=")
-            edge = Edge(*self.gate(at))
+            edge = Edge(*self.activation(at), at.integer())
         if at.accept("bypass"):
             at.expect("=")
             bypass = self.source(at)
@@ -310,7 +310,8 @@ class _Reading:
             at.expect("=")
             norm = at.name()
         while at.accept("by"):
-            gates.append(Gate(*self.gate(at)))
+            slot, instance = self.activation(at)
+            gates.append(Gate(slot, instance, None if at.accept("*") else at.integer()))
         return Term(source, tuple(gates), first, norm)
 
     def call(self, at: _Cursor) -> FlatCall:
@@ -319,12 +320,12 @@ class _Reading:
         at.expect("if")
         return FlatCall(caller, self.condition(at))
 
-    def gate(self, at: _Cursor) -> tuple[str, str, int]:
+    def activation(self, at: _Cursor) -> tuple[str, str]:
         slot = at.name()
         at.expect("@")
         instance = at.name()
         at.expect("=")
-        return slot, instance, at.integer()
+        return slot, instance
 
     def sources(self, at: _Cursor) -> list[int]:
         at.expect("(")

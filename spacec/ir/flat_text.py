@@ -12,7 +12,8 @@
 
 Left of the colon stands what a node computes, right of it its type, then the key of its weights (``frozen`` where they
 are not trained, ``parts`` where other layers' weights are joined), and after ``when`` its guard. A term of a mix is
-read ``from`` a channel on, normalised and weighed ``by`` gates, each a candidate of an activation of a slot.
+read ``from`` a channel on, normalised and weighed ``by`` gates, each a candidate of an activation of a slot (``*`` is
+the sum of all).
 Parameters that have their op's default are left out. Sizes that decisions settle are declared at the head (``size``),
 diagrams of cases too (``cases``). Places in the source are not written; all else is, so
 :func:`spacec.ir.flat_read.read_flat` gives the same graph. Assumes ops whose attributes are their parameters in order,
@@ -40,6 +41,7 @@ from spacec.ir.flat import (
     FlatNode,
     FlatOp,
     FlatSwitch,
+    Gate,
     Term,
 )
 from spacec.ir.ops import AttrValue
@@ -115,8 +117,12 @@ def _term(term: Term) -> str:
     text = f"%{term.source}"
     text += f" from {term.first}" if term.first else ""
     text += f" norm={name_text(term.norm)}" if term.norm else ""
-    gates = (f" by {name_text(g.slot)}@{name_text(g.instance)}={g.candidate}" for g in term.gates)
-    return text + "".join(gates)
+    return text + "".join(f" by {_gate(gate)}" for gate in term.gates)
+
+
+def _gate(gate: Gate) -> str:
+    which = "*" if gate.candidate is None else gate.candidate
+    return f"{name_text(gate.slot)}@{name_text(gate.instance)}={which}"
 
 
 def _entry(entry: FlatEntry) -> str:
