@@ -13,6 +13,9 @@ from spacec.lower.bench.picture import drawing
 from spacec.lower.bench.rows import HEAD, NOT, Row, cells, duration, elsewhere, facts, rows_of
 from spacec.search.report.charts import Series, line_chart
 
+NOISE = 0.95
+"""What counts as never slower: times of 5 % more are noise."""
+
 Record = Mapping[str, Any]
 Records = Mapping[str, Record]
 
@@ -94,12 +97,13 @@ one."""
 
 
 def _wanted(case: Case) -> list[Claim]:
-    faster: Claim = ("as fast as plain, optimised", "fast", ">=", 1.0, lambda row, _: row.faster)
+    faster: Claim = ("as fast as plain, optimised", "fast", ">=", NOISE, lambda row, _: row.faster)
+    best: Claim = ("as fast as the best plain layout, optimised", "fast", ">=", NOISE, lambda r, _: r.faster_than_best)
     compiled: Claim = ("as fast as plain, compiled", "compiled", ">=", 1.5, lambda row, _: row.faster)
     if case.space == "cream":
-        return [faster]
+        return [faster, best]
     if case.space != "darts":
-        return [faster, compiled]
+        return [faster, best, compiled]
     return [
         ("as fast as plain, optimised", "fast", ">=", 2.2, lambda row, _: row.faster),
         ("as fast as the best plain layout, optimised", "fast", ">=", 1.3, lambda row, _: row.faster_than_best),

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile  # torch.profiler would load torch's compiler
 
 QUIET = {"KINETO_LOG_LEVEL": "99"}
 """For the environment of a process that traces: the tracer tells of its starts and stops otherwise."""
@@ -36,9 +36,9 @@ def live_peak(run: Callable[[], object], device: torch.device) -> int | None:
 
 
 def _traced(run: Callable[[], object]) -> int:
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+    with profile(profile_memory=True) as trace:
         run()
-    results = trace.profiler and trace.profiler.kineto_results
+    results = trace.kineto_results
     assert results is not None, "the trace has ended"
     found = [e for e in results.events() if e.name() == "[memory]"]
     now = most = 0
