@@ -16,12 +16,13 @@ from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.kernels.dispatch import Kernels
-from spacec.lower.layers import Call, Layer
+from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
 from spacec.lower.pieces import OpStep
 from spacec.lower.plan import ChooseStep, Plan, has_value
+from spacec.lower.schedule import Layout
 from spacec.lower.sizes import number
 from spacec.lower.switches import fitted
 
@@ -36,6 +37,9 @@ class Machine:
     elastic: ElasticLayers
     kernels: Kernels | None = None
     """What computes ops in the place of ``functions`` and ``modules``, where it can."""
+    layout: Layout = "contiguous"
+    """Of images, but for those that ``foreign`` ops are given: users' code may count on the default."""
+    foreign: frozenset[int] = frozenset()
 
     @cached_property
     def direct(self) -> dict[int, Callable[..., Tensor]]:
@@ -46,8 +50,21 @@ class Machine:
                 continue
             op = blueprint.flat.nodes[node]
             assert isinstance(op, FlatOp), "only ops are lowered"
-            found[node] = self.modules[op.key] if isinstance(layer, Layer) else self.functions[node]
+            own = self.modules[op.key] if isinstance(layer, Layer) else self.functions[node]
+            bound = None if self.kernels is None else self.kernels.bound(node, layer, own)
+            found[node] = Foreign(own, self.layout) if node in self.foreign else bound or own
         return found
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Users' code among images of another layout than the default."""
+
+    run: Callable[..., Tensor]
+    layout: Layout
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return laid_out(self.run(*(x.contiguous() for x in inputs)), self.layout)
 
 
 @dataclass
@@ -94,13 +111,14 @@ class Pass:
         if (mix := blueprint.mixes.get(node)) is not None:
             return self._mixed(mix)
         layer = blueprint.lowered[node]
+        if node in self.machine.foreign:
+            inputs = [x.contiguous() for x in inputs]
         given: list[Any] = [*inputs, self.graph] if layer.graph else [*inputs]
         sizes = self.elastic if node in blueprint.elastic.symbols else None
         if not isinstance(layer, Layer):
             if sizes is not None:
                 return self.machine.elastic.call(node, given, sizes)
-            found = self._by_kernel(node, layer, given)
-            return self.machine.functions[node](*given) if found is None else found
+            return self.machine.functions[node](*given)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
         module = self.machine.modules[op.key]
@@ -110,8 +128,7 @@ class Pass:
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
             result = torch.func.functional_call(module, buffers, tuple(given))
         else:
-            found = self._by_kernel(node, module, given)
-            result = module(*given) if found is None else found
+            result = module(*given)
         if not layer.emits:
             value: Tensor = result
             return value
@@ -124,12 +141,6 @@ class Pass:
     def recorder(self) -> Trace | None:
         """Where choices and meetings record their values; with watched weights nobody asks for them."""
         return None if self.trace is None or self.trace.weights else self.trace
-
-    def _by_kernel(self, node: int, what: nn.Module | Call, given: list[Any]) -> Tensor | None:
-        kernels = self.machine.kernels
-        if kernels is None or len(given) != 1:
-            return None
-        return kernels.call(node, what, *given) if isinstance(what, Call) else kernels.layer(node, what, *given)
 
     def selection(self, node: int) -> Selection:
         """What runs of a choice or a switch."""
@@ -287,6 +298,13 @@ class Pass:
 
 def _weighed(bypass: Tensor, selection: Selection) -> Tensor:
     return bypass if selection.weights is None else selection.weights.sum() * bypass
+
+
+def laid_out(x: Tensor, layout: Layout) -> Tensor:
+    """An image in a memory layout; other tensors as they are."""
+    if layout == "contiguous" or x.dim() != 4:
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def run_spared(run: Pass) -> None:

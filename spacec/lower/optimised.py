@@ -17,9 +17,10 @@ from torch import nn
 from spacec.lower.blueprint import Blueprint, make_blueprint
 from spacec.lower.elastic import ElasticLayers
 from spacec.lower.execute import Machine
+from spacec.lower.kernels.chosen import kernels_of
 from spacec.lower.layers import Call
 from spacec.lower.masks import Selection
-from spacec.lower.schedule import Schedule
+from spacec.lower.schedule import PLAIN, Schedule
 from spacec.passes.base import run
 from spacec.passes.specialise import Specialise, UnfitError
 
@@ -27,10 +28,33 @@ FORMS_KEPT = 8
 """Forms cached per supernet: training and evaluation, taps and the stages of a search need few."""
 
 
-def make_machine(blueprint: Blueprint, modules: Mapping[str, nn.Module]) -> Machine:
-    """What runs the nodes of ``blueprint`` on ``modules``, by parameter key."""
+def make_machine(blueprint: Blueprint, modules: Mapping[str, nn.Module], schedule: Schedule = PLAIN) -> Machine:
+    """What runs the nodes of ``blueprint`` on ``modules``, by parameter key, in the layout and by the kernels of
+    ``schedule``."""
     calls = {i: found.bind() for i, found in blueprint.lowered.items() if isinstance(found, Call)}
-    return Machine(blueprint, _Shared(calls), modules, ElasticLayers(blueprint))
+    foreign = frozenset() if schedule.layout == "contiguous" else _foreign(blueprint)
+    return Machine(
+        blueprint,
+        _Shared(calls),
+        modules,
+        ElasticLayers(blueprint),
+        kernels_of(schedule),
+        schedule.layout,
+        foreign,
+    )
+
+
+def _foreign(blueprint: Blueprint) -> frozenset[int]:
+    """Ops whose code is neither torch's nor ours."""
+
+    def known(code: object) -> bool:
+        return getattr(code, "__module__", None) is None or str(code.__module__).partition(".")[0] in (
+            "torch",
+            "spacec",
+        )
+
+    found = blueprint.lowered.items()
+    return frozenset(i for i, made in found if not known(made.fn if isinstance(made, Call) else made.cls))
 
 
 @dataclass
@@ -38,6 +62,7 @@ class Optimised:
     """The forms of one supernet, by what runs and what is kept."""
 
     plain: Machine
+    """Runs the plain graph, by the schedule's kernels."""
     schedule: Schedule
     forms: OrderedDict[tuple[object, ...], Machine] = field(default_factory=OrderedDict)
 
@@ -62,7 +87,7 @@ class Optimised:
         except UnfitError:
             return self.plain
         flat = run(flat, self.schedule.pipeline(), keep)
-        return make_machine(make_blueprint(flat, blueprint.table, blueprint.slots), self.plain.modules)
+        return make_machine(make_blueprint(flat, blueprint.table, blueprint.slots), self.plain.modules, self.schedule)
 
 
 def mixes_many(blueprint: Blueprint, selections: Mapping[tuple[str, str], Selection]) -> bool:

@@ -22,7 +22,7 @@ from spacec.ir.flat import FlatGraph
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import Blueprint, make_blueprint
 from spacec.lower.elastic import read_elastic
-from spacec.lower.execute import Machine, Pass, run_spared
+from spacec.lower.execute import Machine, Pass, laid_out, run_spared
 from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
 from spacec.lower.layers import build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
@@ -99,7 +99,7 @@ class Supernet(nn.Module):
         machine = self._form(selections, frozenset(tapped), gates)
         blueprint = machine.blueprint
         trace = self._trace(selections, features) if gates else None
-        if trace is not None and machine is not self._machine:
+        if trace is not None and blueprint is not self.blueprint:
             selections = watch_weights(trace, selections, blueprint.gated, like=_numbers(features))
         elastic = read_elastic(blueprint, selections)
         decided = blueprint.switches.decided(selections)
@@ -107,6 +107,7 @@ class Supernet(nn.Module):
             decided = watch_masks(trace, elastic, decided, blueprint.switches.slots)
         switched = blueprint.switches.read(decided)
         plan = _plan(blueprint, selections, switched)
+        features = [laid_out(x, machine.layout) for x in features]
         tap_nodes = {tap: blueprint.names.get(tap, ()) for tap in tapped}
         run = Pass(
             machine,
@@ -154,13 +155,15 @@ class Supernet(nn.Module):
         self, selections: Mapping[tuple[str, str], Selection], keep: frozenset[str], gates: bool | Literal["all"]
     ) -> Machine:
         """What runs these selections: the plain graph, or an optimised form of it."""
-        if self._optimised is None or not mixes_many(self.blueprint, selections):
+        if self._optimised is None:
             return self._machine
-        blueprint = self.blueprint
+        plain, blueprint = self._optimised.plain, self.blueprint
+        if not mixes_many(blueprint, selections):
+            return plain
         if gates and (
             gates == "all" or blueprint.flat.entries or blueprint.switches.nodes or blueprint.elastic.symbols
         ):
-            return self._machine
+            return plain
         _plan(blueprint, selections, blueprint.switches.read(blueprint.switches.decided(selections)))
         return self._optimised.form(selections, keep)
 
@@ -231,8 +234,11 @@ class Supernet(nn.Module):
         return None if self._optimised is None else self._optimised.schedule
 
     def use(self, schedule: Schedule | None) -> None:
-        """Run by ``schedule`` from now on. Weights, state and their names stay; their memory layout follows."""
-        self._optimised = None if schedule is None else Optimised(self._machine, schedule)
+        """Run by ``schedule`` from now on: images take its memory layout; weights, state and their names stay."""
+        self._optimised = None
+        if schedule is not None:
+            plain = make_machine(self.blueprint, self._machine.modules, schedule)
+            self._optimised = Optimised(plain, schedule)
 
     # Parameters ------------------------------------------------------------------------------------
 

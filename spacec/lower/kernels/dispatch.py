@@ -7,6 +7,7 @@ parts' implementations. Weights and buffers are read when the op runs, so that w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from spacec.lower.kernels.parts import Trio, convolve
 from spacec.lower.kernels.registry import IMPLEMENTATIONS
 from spacec.lower.kernels.table import LIBRARY, PARTS, Implementation, Norm, OpSite, Window, layout_of
-from spacec.lower.layers import Call
+from spacec.lower.layers import Call, Layer
 
 Choose = Callable[[OpSite], str]
 """The choice at a site."""
@@ -90,6 +91,12 @@ class Kernels:
     def __deepcopy__(self, memo: dict[int, Any]) -> Kernels:
         return self
 
+    def bound(self, node: int, described: Layer | Call, own: Callable[..., Tensor]) -> Bound | None:
+        """What runs an op in the place of ``own``, its layer or function; ``None`` where only that can."""
+        if isinstance(described, Call):
+            return Bound(self, node, described, own) if described.fn in _POOLS else None
+        return Bound(self, node, None, own) if described.cls in (*_CONVS, *_NORMS) else None
+
     def layer(self, node: int, module: nn.Module, x: Tensor) -> Tensor | None:
         """The result of a layer of one input; ``None`` where the layer itself is to run."""
         key = _key(node, x, module.training)
@@ -148,6 +155,26 @@ class Kernels:
             self.missing[site.signature] = choice
             return None
         return None if kernel is None else (kernel, site.window)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One op of a graph by the kernels that were chosen for it; ``call`` describes a function, a layer needs none."""
+
+    kernels: Kernels
+    node: int
+    call: Call | None
+    own: Any
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.call is None:
+            found = self.kernels.layer(self.node, self.own, x)
+        else:
+            found = self.kernels.call(self.node, self.call, x)
+        if found is not None:
+            return found
+        plain: Tensor = self.own(x)
+        return plain
 
 
 def _key(node: int, x: Tensor, training: bool = False) -> tuple[Any, ...]:
