@@ -28,7 +28,7 @@ GROUPS = {
     "Write spaces": ("new", "check", "fmt", "diff", "graph", "explain"),
     "Know spaces": ("info", "count", "sample", "enumerate", "canonical", "encode", "convert", "migrate"),
     "Costs and results": ("profile", "bench", "query"),
-    "Build and search": ("compile", "search", "train", "plugins"),
+    "Build and search": ("compile", "opt", "search", "train", "plugins"),
 }
 """The host's commands as ``--help`` lists them; those that are in no group come last."""
 

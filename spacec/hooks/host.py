@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from spacec.hooks.descriptors import CommandDescriptor, OpDescriptor, TaskDescriptor
+from spacec.hooks.descriptors import CommandDescriptor, OpDescriptor, PassDescriptor, TaskDescriptor
 from spacec.hooks.specs import hookimpl
 
 
@@ -59,6 +59,22 @@ def spacec_tasks() -> list[TaskDescriptor]:
 
 
 @hookimpl
+def spacec_passes() -> list[PassDescriptor]:
+    from spacec.passes.base import PASSES  # names only: no pass is imported
+
+    helps = {
+        "canonicalise": "simplify by the ops' laws",
+        "drop_dead": "leave out what no output needs",
+        "drop_zeros": "leave zeros out of sums and choices",
+        "hoist": "move linear maps behind the sums whose terms end in them",
+        "mixes": "make choices, and the sums that read them, weighted sums of their candidates",
+        "order": "run in an order of low peak memory",
+        "share": "compute equal pure expressions once",
+    }
+    return [PassDescriptor(name, help, PASSES[name]) for name, help in helps.items()]
+
+
+@hookimpl
 def spacec_commands() -> list[CommandDescriptor]:
     return [
         CommandDescriptor("check", "check space files", "spacec.cli.check:check"),
@@ -78,6 +94,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("graph", "draw a space or an architecture", "spacec.cli.graph:graph"),
         CommandDescriptor("migrate", "carry results over to an edited space", "spacec.cli.migrate:migrate"),
         CommandDescriptor("compile", "write one network as source code or weights", "spacec.cli.compile:compile_"),
+        CommandDescriptor("opt", "rewrite a supernet by passes", "spacec.cli.opt:opt"),
         CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
         CommandDescriptor("train", "train one architecture from scratch", "spacec.cli.train:train"),
         CommandDescriptor("plugins", "list installed plugins", "spacec.cli.plugins:plugins"),

@@ -18,7 +18,7 @@ from spacec.passes.shares import INTERLEAVE
 
 @dataclass(frozen=True)
 class Mixes:
-    """The pass; it has no options."""
+    """Make choices, and the sums that read them, weighted sums of their candidates."""
 
     name: ClassVar[str] = "mixes"
 

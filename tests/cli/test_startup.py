@@ -19,7 +19,8 @@ LIGHT = {
         f"sample {g}": ["sample", f"grammars/{g}.space", "-n", "3"]
         for g in ("darts", "nas_bench_201", "clearer", "tabular")
     },
-    **{f"{c} --help": [c, "--help"] for c in ("check", "info", "sample", "compile", "search", "train")},
+    "opt": ["opt", "grammars/nas_bench_201.space", "--preset", "tiny", "--summary"],
+    **{f"{c} --help": [c, "--help"] for c in ("check", "info", "sample", "compile", "opt", "search", "train")},
 }
 
 PROBE = """

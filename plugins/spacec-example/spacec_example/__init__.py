@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from spacec.hooks import CommandDescriptor, LibraryDescriptor, OpDescriptor, OpParam, StrategyDescriptor, hookimpl
+from spacec.hooks import (
+    CommandDescriptor,
+    LibraryDescriptor,
+    OpDescriptor,
+    OpParam,
+    PassDescriptor,
+    StrategyDescriptor,
+    hookimpl,
+)
 
 SPACEC_API = (1, 1)
 
@@ -26,6 +34,13 @@ def spacec_strategies() -> list[StrategyDescriptor]:
         StrategyDescriptor(
             "cheapest", "keeps the sampled architecture with the fewest weights", "spacec_example.strategy:Cheapest"
         )
+    ]
+
+
+@hookimpl
+def spacec_passes() -> list[PassDescriptor]:
+    return [
+        PassDescriptor("unshuffle", "leave out shuffles that undo each other", "spacec_example.unshuffle:Unshuffle")
     ]
 
 

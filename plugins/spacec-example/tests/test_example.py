@@ -62,6 +62,26 @@ def test_the_op_shuffles() -> None:
         assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
+def test_the_pass_leaves_out_what_the_next_undoes(tmp_path: Path) -> None:
+    path = tmp_path / "undone.space"
+    path.write_text(
+        "space undone\ninput  x: [12, 8]\noutput y: [12, 8]\n"
+        "net = channel_shuffle(3) >> channel_shuffle(4) >> (a: channel_shuffle(2) >> channel_shuffle(2) | b: relu)\n"
+    )
+    done = run("opt", path, "--pass", "unshuffle")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" : ")[0] for line in done.stdout.splitlines() if line[0] == "%"] == [
+        "%0 = input x",
+        "%1 = channel_shuffle(%0)",
+        "%2 = channel_shuffle(%1)",
+        "%3 = relu(%0)",
+        "%4 = choose(%2, %3) slot=net.choice[0] instance=choice_0",
+    ]
+    listed = [line for line in run("opt", "--list").stdout.splitlines() if line.startswith("unshuffle")]
+    assert listed
+    assert listed[0].endswith("Leave out shuffles that undo each other. (spacec-example 0.1.0)")
+
+
 def test_the_command_lists_the_alphabet(file: Path) -> None:
     done = run("alphabet", file)
     assert done.stdout.split() == ["conv", "shuffle", "skip"], done.stderr
