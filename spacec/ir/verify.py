@@ -67,8 +67,10 @@ def _of_term(term: Term, whole: TensorType, mixed: TensorType) -> Iterator[str]:
 
 
 def _of_op(op: FlatOp, types: tuple[TensorType, ...]) -> Iterator[str]:
-    if op.spec.state and not op.key:
+    if op.spec.state and not op.key and not op.parts:
         yield f"`{op.spec.name}` has weights and no key"
+    if op.parts and op.key:
+        yield f"it is {op.key} and has parts"
     try:
         made = op.spec.rule(op.attrs, types).type
     except RuleError as error:

@@ -22,9 +22,11 @@ from spacec.ir.flat import (
     sources_of,
 )
 from spacec.lower import errors, sizes
+from spacec.lower.joined import Joined, joined_function
 from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.masks import SlotInfo
 from spacec.lower.plan import Plan, Planner
+from spacec.lower.stacked import Stacked
 from spacec.lower.switches import Switches
 from spacec.space.decisions import DecisionTable
 
@@ -75,6 +77,8 @@ class Blueprint:
     """Every choice, by node index."""
     mixes: dict[int, FlatMix]
     """Every mix of an optimised graph, by node index."""
+    joined: dict[int, Joined]
+    """How each joined op of an optimised graph runs, by node index."""
     switches: Switches
     elastic: sizes.ElasticSites
     names: dict[str, tuple[int, ...]]
@@ -91,6 +95,11 @@ class Blueprint:
         """Nodes of the inputs, in the inputs' order."""
         index = {n.name: i for i, n in enumerate(self.flat.nodes) if isinstance(n, FlatInput)}
         return tuple(index[name] for name in self.flat.inputs)
+
+    @cached_property
+    def stacked(self) -> Stacked:
+        """How mixes read blocks of stacks."""
+        return Stacked.of(self.flat)
 
     @cached_property
     def heads(self) -> frozenset[str]:
@@ -190,11 +199,14 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable, slots: dict[str, SlotI
     elastic = sizes.ElasticSites(flat, frozenset(widest))
     lowered: dict[int, Layer | Call] = {}
     layers: dict[str, Layer] = {}
+    joined: dict[int, Joined] = {}
     for index, op in enumerate(flat.nodes):
         if isinstance(op, FlatOp):
             lowered[index] = lower(op, sizes.site(flat, index, widest))
             found = lowered[index]
-            if isinstance(found, Layer):
+            if op.parts:
+                joined[index] = joined_function(op, found)
+            elif isinstance(found, Layer):
                 add_layer(layers, op, found)
     check_keys(layers)
     _check_growth(table)
@@ -203,7 +215,9 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable, slots: dict[str, SlotI
     mixes = {i: n for i, n in enumerate(flat.nodes) if isinstance(n, FlatMix)}
     slots = _slots(table, chooses) if slots is None else slots
     switches, names = Switches.of(flat, table), _names(flat)
-    return Blueprint(flat, table, lowered, layers, slots, chooses, mixes, switches, elastic, names, OrderedDict())
+    return Blueprint(
+        flat, table, lowered, layers, slots, chooses, mixes, joined, switches, elastic, names, OrderedDict()
+    )
 
 
 def _check_growth(table: DecisionTable) -> None:

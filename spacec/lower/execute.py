@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, so
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
+from spacec.lower.joined import library_conv
 from spacec.lower.kernels.dispatch import Kernels
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
@@ -24,6 +25,7 @@ from spacec.lower.pieces import OpStep
 from spacec.lower.plan import ChooseStep, Plan, has_value
 from spacec.lower.schedule import Layout
 from spacec.lower.sizes import number
+from spacec.lower.stacked import run_mix
 from spacec.lower.switches import fitted
 
 
@@ -45,7 +47,10 @@ class Machine:
     def direct(self) -> dict[int, Callable[..., Tensor]]:
         """What computes an op from its present inputs alone, by node: most ops, and all that a step need look up."""
         blueprint, found = self.blueprint, {}
+        together = {*blueprint.joined, *blueprint.stacked.splits}
         for node, layer in blueprint.lowered.items():
+            if node in together:
+                continue
             if layer.graph or node in blueprint.elastic.symbols or (isinstance(layer, Layer) and layer.emits):
                 continue
             op = blueprint.flat.nodes[node]
@@ -87,6 +92,9 @@ class Pass:
     """The graph whose nodes the graph-typed values describe."""
     _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
     _reaches: list[tuple[Any, ...]] | None = None
+    _pieces: dict[int, Tensor] = field(default_factory=dict)
+    """Shares of channels that were taken with another and have not run yet."""
+    _coefficients: dict[int, list[Tensor | None]] | None = None
 
     def run(self, plan: Plan, keep: bool) -> None:
         """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""
@@ -109,7 +117,9 @@ class Pass:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""
         blueprint = self.machine.blueprint
         if (mix := blueprint.mixes.get(node)) is not None:
-            return self._mixed(mix)
+            return self._mixed(mix) if node not in blueprint.stacked.mixes else self._stacked(node)
+        if node in blueprint.stacked.splits:
+            return self._split(node, inputs[0])
         layer = blueprint.lowered[node]
         if node in self.machine.foreign:
             inputs = [x.contiguous() for x in inputs]
@@ -121,6 +131,8 @@ class Pass:
             return self.machine.functions[node](*given)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
+        if op.parts:
+            return self._joined(node, op, inputs[0])
         module = self.machine.modules[op.key]
         if sizes is not None:
             result = self.machine.elastic.run(node, module, given, sizes, spare)
@@ -241,6 +253,28 @@ class Pass:
         selection = self.selections[slot, instance]
         asked = [p for p, k in enumerate(selection.run) if k in candidates]
         return float(len(asked)) if selection.weights is None else sum((selection.weights[p] for p in asked), 0.0)
+
+    def _joined(self, node: int, op: FlatOp, x: Tensor) -> Tensor:
+        """An op whose weights and state are those of several layers."""
+        machine, kernels = self.machine, self.machine.kernels
+        convolve = library_conv if kernels is None else partial(kernels.conv, node)
+        return machine.blueprint.joined[node]([machine.modules[key] for key in op.parts], x, convolve)
+
+    def _split(self, node: int, x: Tensor) -> Tensor:
+        """A share of the channels of ``x``; its siblings are taken by the same call."""
+        if node not in self._pieces:
+            shares = self.machine.blueprint.stacked.splits[node]
+            widths = [number(self.machine.blueprint.flat.nodes[i].type.channels, {}) for i in shares]
+            self._pieces.update(zip(shares, x.split_with_sizes(widths, 1), strict=True))
+        return self._pieces.pop(node)
+
+    def _stacked(self, node: int) -> Tensor:
+        """A mix of blocks of stacks."""
+        stacked = self.machine.blueprint.stacked
+        strips = stacked.mixes[node]
+        if self._coefficients is None:
+            self._coefficients = stacked.coefficients(self.selections, self.values[strips[0].source])
+        return run_mix(strips, stacked.widths[node], self.values, self.machine.modules, self._coefficients[node])
 
     def _mixed(self, mix: FlatMix) -> Tensor:
         """The sum of its terms, each normalised and weighed."""

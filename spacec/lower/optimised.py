@@ -17,6 +17,7 @@ from torch import nn
 from spacec.lower.blueprint import Blueprint, make_blueprint
 from spacec.lower.elastic import ElasticLayers
 from spacec.lower.execute import Machine
+from spacec.lower.joined import channels_joined
 from spacec.lower.kernels.chosen import kernels_of
 from spacec.lower.layers import Call
 from spacec.lower.masks import Selection
@@ -32,6 +33,9 @@ def make_machine(blueprint: Blueprint, modules: Mapping[str, nn.Module], schedul
     """What runs the nodes of ``blueprint`` on ``modules``, by parameter key, in the layout and by the kernels of
     ``schedule``."""
     calls = {i: found.bind() for i, found in blueprint.lowered.items() if isinstance(found, Call)}
+    if schedule.passes:
+        concats = (i for i in calls if isinstance(c := blueprint.lowered[i], Call) and c.style == "concat")
+        calls.update(dict.fromkeys(concats, channels_joined))
     foreign = frozenset() if schedule.layout == "contiguous" else _foreign(blueprint)
     return Machine(
         blueprint,

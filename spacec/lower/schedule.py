@@ -133,7 +133,7 @@ FAST = Schedule(
     ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "order"), "channels_last", otherwise="expected"
 )
 """Without measuring: what was never slower on the machines that were tried."""
-LAUNCHES = Schedule(("drop_zeros", "canonicalise", "mixes", "share", "hoist"), otherwise="expected", goal="launches")
+LAUNCHES = Schedule(("drop_zeros", "canonicalise", "mixes", "share", "hoist", "stack"), goal="launches")
 """Few large calls, for devices on which starting a call is what takes the time."""
 NAMED: Mapping[str, Schedule] = {"fast": FAST, "launches": LAUNCHES}
 """Where measuring for each goal begins (``net.tune(*inputs)``); good guesses without it."""

@@ -37,6 +37,7 @@ PASSES: Mapping[str, str] = {
     "mixes": "spacec.passes.mixes:Mixes",
     "order": "spacec.passes.order:Order",
     "share": "spacec.passes.share:Share",
+    "stack": "spacec.passes.stack:Stack",
 }
 """The classes of the passes by name, as ``"module:Class"``."""
 
