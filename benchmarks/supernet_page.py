@@ -7,7 +7,8 @@ from math import log
 from statistics import median
 from typing import Any
 
-from benchmarks.supernet_rows import BY_HAND, CASES, GROWTH, SECOND, Case
+from benchmarks.supernet_rows import BY_HAND, CASES, GROWTH, PATHS, SECOND, Case
+from benchmarks.supernet_rows import Row as MeasuredRow
 from spacec.draw.svg import PAPER, Svg
 from spacec.lower.bench.picture import drawing
 from spacec.lower.bench.rows import HEAD, NOT, Row, cells, duration, elsewhere, facts, rows_of
@@ -43,6 +44,7 @@ def page(records: Records) -> str:
         lines += [f"## {case.title}", "", *_case(records, case), ""]
     lines += ["## Beside a supernet written by hand", "", *_by_hand(records), ""]
     lines += ["## The second-order architecture step of DARTS", "", *_second(records), ""]
+    lines += ["## Sampled paths", "", *_paths(records), ""]
     lines += ["## Growth", "", *_growth(records), ""]
     return "\n".join(lines)
 
@@ -81,9 +83,10 @@ def _claims(records: Records) -> list[str]:
         record = whole(records, case)
         rows = {row.name: row for row in rows_of(record)} if record else {}
         lines += [_claim(case.title.partition(",")[0] + f", batch {case.batch}", rows, *each) for each in _wanted(case)]
-    ratios = _orders(records)
-    for title, value in ratios or [("", None)]:
+    for title, value in _paired(records, SECOND) or [("every form", None)]:
         lines.append(_line(f"second-order step, {title}: first-order passes", "<=", 4.2, value))
+    for title, value in _paired(records, PATHS) or [("every form", None)]:
+        lines.append(_line(f"a sampled path, {title}: passes of that network alone", "<=", 1.05, value))
     for row, most in zip(GROWTH, (1.1, 1.1), strict=True):
         for name, (title, slope) in (exponents(records[row.key]) if row.key in records else {}).items():
             if name != "plain":
@@ -166,24 +169,36 @@ def _by_hand(records: Records) -> list[str]:
     return lines
 
 
-def _orders(records: Records) -> list[tuple[str, float]]:
-    forms = records.get(SECOND.key, {"forms": {}})["forms"].values()
-    return [(form["title"], median(step / once for step, once in form["pairs"])) for form in forms]
+def _paired(records: Records, row: MeasuredRow) -> list[tuple[str, float]]:
+    """By form: its title, and the median ratio of its pairs."""
+    forms = records.get(row.key, {"forms": {}})["forms"].values()
+    return [(form["title"], median(a / b for a, b in form["pairs"])) for form in forms]
+
+
+def _pairs(records: Records, row: MeasuredRow, head: tuple[str, str, str]) -> list[str]:
+    if row.key not in records:
+        return ["Not measured."]
+    lines = [f"| form | {' | '.join(head)} |", "|---|---:|---:|---:|"]
+    for form, (title, value) in zip(records[row.key]["forms"].values(), _paired(records, row), strict=True):
+        one, other = (median(pair[k] for pair in form["pairs"]) for k in (0, 1))
+        lines.append(f"| {title} | {duration(one)} | {duration(other)} | {value:.2f} |")
+    return lines
 
 
 def _second(records: Records) -> list[str]:
-    lines = [
+    return [
         "The architecture step of `--strategy darts -o order=2` (the weight step is not in it) beside a first-order",
         f"pass on the same batch, to all weights and logits; C = 16, 8 cells, batch {SECOND.batch}.", "",
+        *_pairs(records, SECOND, ("step", "pass", "passes in a step")),
     ]  # fmt: skip
-    if SECOND.key not in records:
-        return [*lines, "Not measured."]
-    lines += ["| form | step | pass | passes in a step |", "|---|---:|---:|---:|"]
-    forms = records[SECOND.key]["forms"].values()
-    for form, (title, value) in zip(forms, _orders(records), strict=True):
-        step, once = (median(pair[k] for pair in form["pairs"]) for k in (0, 1))
-        lines.append(f"| {title} | {duration(step)} | {duration(once)} | {value:.2f} |")
-    return lines
+
+
+def _paths(records: Records) -> list[str]:
+    return [
+        f"{PATHS.rounds} architectures of DARTS are drawn, one after the other: a pass of the supernet under the mask",
+        f"of one beside a pass of that network alone, the faster of two each; C = 16, 8 cells, batch {PATHS.batch}.", "",
+        *_pairs(records, PATHS, ("sampled path", "network alone", "ratio")),
+    ]  # fmt: skip
 
 
 def _growth(records: Records) -> list[str]:

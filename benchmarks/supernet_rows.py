@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["times", "memory", "second", "growth"]
+Kind = Literal["times", "memory", "second", "growth", "paths"]
 BY_HAND = "by-hand"
 """The hand-written peer, beside the forms of spacec.lower.bench.forms; and ``by-hand-last``."""
 CELLS, CANDIDATES = (4, 8, 16, 32, 64), (2, 4, 8, 16)
@@ -58,6 +58,8 @@ CASES = (
     Case("cream.4", "Cream, images of 96 x 96, batch 4", "cream", 4, 3, {"size": 96}),
 )
 SECOND = Row("second", "second", "darts", batch=16, rounds=2, forms=("plain", "fast"))
+PATHS = Row("paths", "paths", "darts", batch=16, rounds=8, forms=("plain", "fast"))
+"""``rounds`` architectures are drawn, one after the other."""
 GROWTH = (
     Row("growth.cells", "growth", batch=8, rounds=3, forms=("plain", "fast", "launches")),
     Row("growth.candidates", "growth", batch=8, rounds=3, forms=("plain", "fast", "launches")),
@@ -67,7 +69,7 @@ GROWTH = (
 def rows() -> list[Row]:
     """All of them, times first: the longest ones before the others."""
     pairs = [case.rows() for case in CASES]
-    return [*(times for times, _ in pairs), SECOND, *GROWTH, *(memory for _, memory in pairs)]
+    return [*(times for times, _ in pairs), SECOND, PATHS, *GROWTH, *(memory for _, memory in pairs)]
 
 
 def growth_points(key: str) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 def run(row: Row) -> dict[str, Any]:
     """The record of a row."""
     torch.set_num_threads(1)
-    made = {"times": times, "memory": memory, "second": second, "growth": growth}[row.kind](row)
+    made = {"times": times, "memory": memory, "second": second, "growth": growth, "paths": paths}[row.kind](row)
     return {"settings": json.loads(json.dumps(row.settings())), "commit": commit(), **made}
 
 
@@ -166,3 +166,33 @@ def growth(row: Row) -> dict[str, Any]:
         points.append({"cells": cells, "candidates": candidates, "floor": floor, "forms": seconds_of})
         print(points[-1], file=sys.stderr, flush=True)
     return {**about(setting), "points": points}
+
+
+def paths(row: Row) -> dict[str, Any]:
+    """A pass of a supernet under one sampled path, and one of that network alone, in turns; a new path each time."""
+    space, setting = load(row), setting_of(row)
+    archs = space.sample(row.rounds + 1, seed=1)
+    found = {}
+    for form in asked(space, row):
+        net = space.supernet(setting.seed, optimise=form.schedule).train()
+        if bench.is_last(form):
+            net = net.to(memory_format=torch.channels_last)
+        pairs = [path_and_network(space, net, form, setting, arch) for arch in archs]
+        found[form.name] = {"title": form.title, "pairs": pairs[1:]}
+        print(form.name, found[form.name], file=sys.stderr, flush=True)
+    return {**about(setting), "forms": found}
+
+
+def path_and_network(
+    space: spacec.Space, net: Any, form: bench.Form, setting: bench.Setting, arch: spacec.Architecture
+) -> tuple[float, float]:
+    """Seconds of both, the faster of two passes each."""
+    mask, inputs = space.mask(arch), bench.inputs_of(space, form, setting)
+    alone = space.network(arch, weights=net).train()
+    if bench.is_last(form):
+        alone = alone.to(memory_format=torch.channels_last)
+    sampled = bench.module_subject(form, net, inputs, {}, lambda x, _: net(x, mask=mask).outputs)
+    single = bench.module_subject(form, alone, inputs, {}, lambda x, _: {"logits": alone(**x)})
+    single.step()
+    times = [(seconds(sampled.step, CPU), seconds(single.step, CPU)) for _ in range(2)]
+    return min(a for a, _ in times), min(b for _, b in times)

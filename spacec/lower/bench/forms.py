@@ -126,11 +126,21 @@ def check_sizes(space: Measurable, given: Mapping[str, int]) -> None:
 def subject_of(space: Measurable, form: Form, setting: Setting) -> Subject:
     """A form of the space's supernet, with its inputs and masks."""
     net = space.supernet(setting.seed, optimise=form.schedule).to(setting.device).train()
-    inputs = example_inputs(space, setting)
-    if form.last or (form.schedule is not None and form.schedule.layout == "channels_last"):
+    if is_last(form):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an overload torch leaves out
-        inputs = {name: _last(value) for name, value in inputs.items()}
-    return module_subject(form, net, inputs, soft_masks(space, setting.device), lambda x, m: net(x, mask=m).outputs)
+    inputs, mask = inputs_of(space, form, setting), soft_masks(space, setting.device)
+    return module_subject(form, net, inputs, mask, lambda x, m: net(x, mask=m).outputs)
+
+
+def is_last(form: Form) -> bool:
+    """Whether images have their channels innermost."""
+    return form.last or (form.schedule is not None and form.schedule.layout == "channels_last")
+
+
+def inputs_of(space: Measurable, form: Form, setting: Setting) -> dict[str, Any]:
+    """:func:`example_inputs` in the layout of a form."""
+    inputs = example_inputs(space, setting)
+    return {name: _last(value) for name, value in inputs.items()} if is_last(form) else inputs
 
 
 def module_subject(

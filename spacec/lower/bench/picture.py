@@ -28,7 +28,7 @@ PARTS = (
     Part(
         "time of a pass; line: the floor",
         lambda r: r.seconds,
-        lambda r: f"{duration(r.seconds)}  {r.floors:.1f} {TIMES}",
+        lambda r: f"{duration(r.seconds)}, {r.floors:.1f} {TIMES} floor",
     ),
     Part("live bytes at their most", lambda r: r.live, lambda r: size(r.live)),
     Part(
