@@ -196,7 +196,7 @@ def _second(records: Records) -> list[str]:
 def _paths(records: Records) -> list[str]:
     return [
         f"{PATHS.rounds} architectures of DARTS are drawn, one after the other: a pass of the supernet under the mask",
-        f"of one beside a pass of that network alone, the faster of two each; C = 16, 8 cells, batch {PATHS.batch}.", "",
+        f"of one beside a pass of that network alone, the faster of two; 8 cells, C = 16, batch {PATHS.batch}.", "",
         *_pairs(records, PATHS, ("sampled path", "network alone", "ratio")),
     ]  # fmt: skip
 
