@@ -16,7 +16,7 @@ from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.joined import library_conv
-from spacec.lower.kernels.dispatch import Kernels
+from spacec.lower.kernels.dispatch import Kernels, Moved, moved
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses, interleaved
@@ -46,7 +46,8 @@ class Machine:
     @cached_property
     def direct(self) -> dict[int, Callable[..., Tensor]]:
         """What computes an op from its present inputs alone, by node: most ops, and all that a step need look up."""
-        blueprint, found = self.blueprint, {}
+        blueprint = self.blueprint
+        found: dict[int, Callable[..., Tensor]] = {}
         together = {*blueprint.joined, *blueprint.stacked.splits}
         for node, layer in blueprint.lowered.items():
             if node in together:
@@ -55,6 +56,9 @@ class Machine:
                 continue
             op = blueprint.flat.nodes[node]
             assert isinstance(op, FlatOp), "only ops are lowered"
+            if isinstance(layer, Layer) and (changed := moved(layer, self.modules[op.key])) is not None:
+                found[node] = Moved(node, *changed, self.kernels)
+                continue
             own = self.modules[op.key] if isinstance(layer, Layer) else self.functions[node]
             bound = None if self.kernels is None else self.kernels.bound(node, layer, own)
             found[node] = Foreign(own, self.layout) if node in self.foreign else bound or own

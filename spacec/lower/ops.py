@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spacec.lower import modules
+from spacec.lower.kernels.subsample import subsample as subsampled
 from spacec.lower.layers import Axis, Call, Layer, Lowering, Site, Value, initial
 from spacec.lower.modules_graph import graph_pool
 
@@ -156,6 +157,11 @@ def share(site: Site) -> Call:
 def interleave(site: Site) -> Call:
     """The channels of both tensors, shuffled, for :mod:`spacec.passes.partial`."""
     return Call(modules.interleaved)
+
+
+def subsample(site: Site) -> Call:
+    """Positions at multiples of a factor, for :mod:`spacec.passes.polyphase`."""
+    return Call(subsampled, (site.per_axis("factor"),))
 
 
 def upsample(site: Site) -> Call:

@@ -36,6 +36,7 @@ PASSES: Mapping[str, str] = {
     "hoist": "spacec.passes.hoist:Hoist",
     "mixes": "spacec.passes.mixes:Mixes",
     "order": "spacec.passes.order:Order",
+    "polyphase": "spacec.passes.polyphase:Polyphase",
     "share": "spacec.passes.share:Share",
     "stack": "spacec.passes.stack:Stack",
 }

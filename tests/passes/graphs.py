@@ -32,13 +32,14 @@ from spacec.ir.ops import OpTable
 from spacec.ir.sizes import evaluate
 from spacec.ir.verify import violations
 from spacec.passes.base import parse, roots
+from spacec.passes.polyphase import SUBSAMPLE
 from spacec.passes.shares import INTERLEAVE, SHARE
 from spacec.passes.specialise import Specialise
 from spacec.source import NOWHERE
 
 Vector = NDArray[np.float64]
 
-OPS = OpTable({**installed().ops().ops, SHARE.name: SHARE, INTERLEAVE.name: INTERLEAVE})
+OPS = OpTable({**installed().ops().ops, **{spec.name: spec for spec in (SHARE, INTERLEAVE, SUBSAMPLE)}})
 
 
 def graph(text: str) -> FlatGraph:

@@ -177,6 +177,38 @@ class Bound:
         return plain
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A convolution of a rewritten graph: its layer's weights, read when it runs, in another window."""
+
+    node: int
+    module: nn.Conv1d | nn.Conv2d
+    window: Window
+    kernels: Kernels | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        weight, bias = self.module.weight, self.module.bias
+        if self.kernels is None:
+            return _library_conv(self.window, x, weight, bias)
+        return self.kernels.conv(self.node, self.window, x, weight, bias)
+
+
+def moved(layer: Layer, module: nn.Module) -> tuple[nn.Conv1d | nn.Conv2d, Window] | None:
+    """A convolution and its window in a rewritten graph; ``None`` where the window of ``layer`` is the module's own."""
+    if not isinstance(module, nn.Conv1d | nn.Conv2d) or layer.cls is not type(module):
+        return None
+    options, rank = dict(layer.kwargs), len(module.kernel_size)
+    defaults = (("stride", 1), ("padding", 0), ("dilation", 1))
+    stride, padding, dilation = (_per_axis(options.get(name, default), rank) for name, default in defaults)
+    if (stride, padding, dilation) == (module.stride, module.padding, module.dilation):
+        return None
+    return module, Window(module.kernel_size, stride, padding, dilation, module.groups)
+
+
+def _per_axis(value: Any, rank: int) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,) * rank
+
+
 def _key(node: int, x: Tensor, training: bool = False) -> tuple[Any, ...]:
     device = x.device.type
     return node, x.shape, x.dtype, layout_of(x), device, torch.is_autocast_enabled(device), training
