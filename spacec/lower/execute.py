@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -22,7 +22,8 @@ from spacec.lower.masks import Selection
 from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
 from spacec.lower.pieces import OpStep
-from spacec.lower.plan import ChooseStep, Plan, has_value
+from spacec.lower.plan import ChooseStep, Plan, Step, has_value
+from spacec.lower.regions import Regions, form_of, mix_text
 from spacec.lower.schedule import Layout
 from spacec.lower.sizes import number
 from spacec.lower.stacked import run_mix
@@ -42,6 +43,8 @@ class Machine:
     layout: Layout = "contiguous"
     """Of images, but for those that ``foreign`` ops are given: users' code may count on the default."""
     foreign: frozenset[int] = frozenset()
+    regions: Regions | None = None
+    """What computes whole pieces and sums by compiled code, where it can."""
 
     @cached_property
     def direct(self) -> dict[int, Callable[..., Tensor]]:
@@ -102,8 +105,40 @@ class Pass:
 
     def run(self, plan: Plan, keep: bool) -> None:
         """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""
+        regions = self.machine.regions
+        if regions is not None and regions.compiler.running and not keep:
+            self._by_regions(plan, regions)
+        else:
+            self._steps(plan.steps, plan.releases, keep)
+
+    def _by_regions(self, plan: Plan, regions: Regions) -> None:
+        """Every block as regions, where it has some and nobody asks for what is inside."""
+        first = 0
+        for root, count in plan.blocks:
+            steps, releases = plan.steps[first : first + count], plan.releases[first : first + count]
+            first += count
+            piece = self.machine.blueprint.planner.pieces.get(root)
+            if count == 1 or piece is None or any(s.node in self.taps for s in steps[:-1]):
+                self._steps(steps, releases, keep=False)
+                continue
+            for part in regions.parts(piece):
+                if isinstance(part, OpStep):
+                    self._steps((part,), ((),), keep=False)
+                    continue
+                value = part.run(regions.compiler, [self.values[i] for i in part.sources])
+                if value is None:
+                    self._steps(part.steps, ((),) * len(part.steps), keep=False)
+                else:
+                    self.values[part.root] = value
+            if root in self.taps:
+                self.tapped[root] = self.values[root]
+            for dead in releases:
+                for node in dead:
+                    self.values.pop(node, None)
+
+    def _steps(self, steps: Sequence[Step], releases: Sequence[tuple[int, ...]], keep: bool) -> None:
         values, direct, taps = self.values, self.machine.direct, self.taps
-        for step, dead in zip(plan.steps, plan.releases, strict=True):
+        for step, dead in zip(steps, releases, strict=True):
             node = step.node
             if isinstance(step, OpStep):
                 inputs = [values[i] for i in step.inputs]
@@ -282,17 +317,29 @@ class Pass:
 
     def _mixed(self, mix: FlatMix) -> Tensor:
         """The sum of its terms, each normalised and weighed."""
-        total: Tensor | None = None
+        terms, weights = [], []
         for term in mix.terms:
             value = self.values[term.source]
             if value.shape[1] != mix.type.channels and isinstance(mix.type.channels, int):
                 value = value.narrow(1, term.first, mix.type.channels)
-            if term.norm:
-                value = self.machine.modules[term.norm](value)
-            weight = self.coefficient(term)
-            value = value if weight is None else weight * value
+            terms.append(self.machine.modules[term.norm](value) if term.norm else value)
+            weights.append(self.coefficient(term))
+        return self._sum(terms, weights)
+
+    def _sum(self, terms: Sequence[Tensor], weights: Sequence[Tensor | None]) -> Tensor:
+        """The sum of the terms, each times its weight where it has one."""
+        regions = self.machine.regions
+        if regions is not None and regions.compiler.running and len(terms) > 1:
+            numbers = [w for w in weights if w is not None]
+            given = (*terms, *numbers)
+            found = regions.compiler.run(mix_text([w is not None for w in weights]), given, form_of(given))
+            if found is not None:
+                return found
+        total: Tensor | None = None
+        for term, weight in zip(terms, weights, strict=True):
+            value = term if weight is None else weight * term
             total = value if total is None else total + value
-        assert total is not None, "a mix has terms"
+        assert total is not None, "a sum has terms"
         return total
 
     def coefficient(self, term: Term) -> Tensor | None:
@@ -328,9 +375,7 @@ class Pass:
             ((_, value),) = options
             return value
         scalars = self._unbound(selection)
-        value, *others = (scalars[position] * tensor for position, tensor in options)
-        for other in others:
-            value = value + other
+        value = self._sum([tensor for _, tensor in options], [scalars[position] for position, _ in options])
         return value if selection.added is None else value + selection.added
 
 

@@ -21,6 +21,7 @@ from spacec.lower.joined import channels_joined
 from spacec.lower.kernels.chosen import kernels_of
 from spacec.lower.layers import Call
 from spacec.lower.masks import Selection
+from spacec.lower.regions import Compiler, Regions
 from spacec.lower.schedule import PLAIN, Schedule
 from spacec.passes.base import run
 from spacec.passes.specialise import Specialise, UnfitError
@@ -29,22 +30,29 @@ FORMS_KEPT = 8
 """Forms cached per supernet: training and evaluation, taps and the stages of a search need few."""
 
 
-def make_machine(blueprint: Blueprint, modules: Mapping[str, nn.Module], schedule: Schedule = PLAIN) -> Machine:
+def make_machine(
+    blueprint: Blueprint,
+    modules: Mapping[str, nn.Module],
+    schedule: Schedule = PLAIN,
+    compiler: Compiler | None = None,
+) -> Machine:
     """What runs the nodes of ``blueprint`` on ``modules``, by parameter key, in the layout and by the kernels of
-    ``schedule``."""
+    ``schedule``; its regions by ``compiler``, where one is given."""
     calls = {i: found.bind() for i, found in blueprint.lowered.items() if isinstance(found, Call)}
     if schedule.passes:
         concats = (i for i in calls if isinstance(c := blueprint.lowered[i], Call) and c.style == "concat")
         calls.update(dict.fromkeys(concats, channels_joined))
     foreign = frozenset() if schedule.layout == "contiguous" else _foreign(blueprint)
+    kernels = kernels_of(schedule)
     return Machine(
         blueprint,
         _Shared(calls),
         modules,
         ElasticLayers(blueprint),
-        kernels_of(schedule),
+        kernels,
         schedule.layout,
         foreign,
+        None if compiler is None else Regions(blueprint, modules, compiler, kernels is not None),
     )
 
 
@@ -68,6 +76,8 @@ class Optimised:
     plain: Machine
     """Runs the plain graph, by the schedule's kernels."""
     schedule: Schedule
+    compiler: Compiler | None = None
+    """Compiles the regions of every form, where the schedule asks for it."""
     forms: OrderedDict[tuple[object, ...], Machine] = field(default_factory=OrderedDict)
 
     def form(self, selections: Mapping[tuple[str, str], Selection], keep: frozenset[str]) -> Machine:
@@ -91,7 +101,8 @@ class Optimised:
         except UnfitError:
             return self.plain
         flat = run(flat, self.schedule.pipeline(), keep)
-        return make_machine(make_blueprint(flat, blueprint.table, blueprint.slots), self.plain.modules, self.schedule)
+        made = make_blueprint(flat, blueprint.table, blueprint.slots)
+        return make_machine(made, self.plain.modules, self.schedule, self.compiler)
 
 
 def mixes_many(blueprint: Blueprint, selections: Mapping[tuple[str, str], Selection]) -> bool:

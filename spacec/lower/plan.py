@@ -41,6 +41,8 @@ class Plan:
 
     steps: tuple[Step, ...]
     releases: tuple[tuple[int, ...], ...]
+    blocks: tuple[tuple[int, int], ...]
+    """The pieces and choices that the steps belong to, in order: root and number of steps."""
 
     @property
     def nodes(self) -> frozenset[int]:
@@ -83,14 +85,14 @@ class Planner:
         void = self._void(order, chosen, present) if prune else frozenset()
         needed = set(self.flat.outputs.values())
         dead = set(needed)
-        blocks: list[tuple[tuple[Step, ...], tuple[tuple[int, ...], ...]]] = []
+        blocks: list[tuple[int, tuple[Step, ...], tuple[tuple[int, ...], ...]]] = []
         for root in reversed(order):
             if root not in needed:
                 continue
             piece = self.pieces.get(root)
             if piece is not None and not piece.lenient:
                 needed.update(piece.sources)
-                blocks.append((piece.steps, _released(piece, dead)))
+                blocks.append((root, piece.steps, _released(piece, dead)))
                 continue
             step = self._step(root, chosen[root], present, void)
             if step is not None:
@@ -98,11 +100,12 @@ class Planner:
                 needed.update(sources)
                 fresh = tuple(dict.fromkeys(i for i in sources if i not in dead))
                 dead.update(fresh)
-                blocks.append(((step,), (fresh,)))
+                blocks.append((root, (step,), (fresh,)))
         blocks.reverse()
         return Plan(
-            tuple(step for steps, _ in blocks for step in steps),
-            tuple(released for _, releases in blocks for released in releases),
+            tuple(step for _, steps, _ in blocks for step in steps),
+            tuple(released for _, _, releases in blocks for released in releases),
+            tuple((root, len(steps)) for root, steps, _ in blocks),
         )
 
     def _reachable(self, running: Running) -> dict[int, tuple[int, ...]]:

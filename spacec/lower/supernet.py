@@ -31,6 +31,7 @@ from spacec.lower.modules_graph import Graph
 from spacec.lower.optimised import Optimised, make_machine, mixes_many
 from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
+from spacec.lower.regions import Compiler
 from spacec.lower.schedule import Schedule
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
@@ -229,16 +230,25 @@ class Supernet(nn.Module):
         return {name: () if name in wide else tuple(sorted(slot.instances)) for name, slot in slots}
 
     @property
+    def compiler(self) -> Compiler | None:
+        """What compiles regions, how many, in what time; ``None`` unless the schedule asks for it."""
+        return None if self._optimised is None else self._optimised.compiler
+
+    @property
     def schedule(self) -> Schedule | None:
         """How masks that mix many candidates run; ``None``: plainly."""
         return None if self._optimised is None else self._optimised.schedule
 
-    def use(self, schedule: Schedule | None) -> None:
-        """Run by ``schedule`` from now on: images take its memory layout; weights, state and their names stay."""
+    def use(self, schedule: Schedule | None, compiler: Compiler | None = None) -> None:
+        """Run by ``schedule`` from now on: images take its memory layout; weights, state and their names stay.
+
+        ``compiler`` compiles its regions, where it asks for that; by default one of inductor, of this supernet alone.
+        """
         self._optimised = None
         if schedule is not None:
-            plain = make_machine(self.blueprint, self._machine.modules, schedule)
-            self._optimised = Optimised(plain, schedule)
+            compiler = (compiler or Compiler()) if schedule.regions == "compiled" else None
+            plain = make_machine(self.blueprint, self._machine.modules, schedule, compiler)
+            self._optimised = Optimised(plain, schedule, compiler)
 
     # Parameters ------------------------------------------------------------------------------------
 
