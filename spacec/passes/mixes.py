@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatMix, FlatNode, FlatOp, Gate, Term, with_sources
-from spacec.passes.base import Builder, asked, readers
+from spacec.passes.base import Builder, asked, drop_dead, named, readers
 from spacec.passes.shares import INTERLEAVE
 
 
@@ -40,7 +40,8 @@ class Mixes:
                 if any(gated for _, gated in found):
                     now = FlatMix(tuple(t for terms, _ in found for t in terms), now.type, now.guard, now.span)
             builder.place[index] = builder.add(now)
-        return builder.graph(flat)
+        mixed = builder.graph(flat)
+        return drop_dead(mixed, named(mixed, keep))
 
 
 def _mixes(choice: FlatChoose, fixed: frozenset[Hashable], keep: frozenset[str]) -> bool:
