@@ -8,6 +8,7 @@ index it computes what that network computes, bit for bit, in eval and in train 
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from spacec.lower.blueprint import Blueprint, make_blueprint
 from spacec.lower.elastic import read_elastic
 from spacec.lower.execute import Machine, Pass, laid_out, run_spared
 from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
+from spacec.lower.kernels.table import OpSite
 from spacec.lower.layers import build_layers
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach, keep_frozen
@@ -32,7 +34,8 @@ from spacec.lower.optimised import Optimised, make_machine, mixes_many
 from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
 from spacec.lower.regions import Compiler
-from spacec.lower.schedule import Schedule
+from spacec.lower.schedule import Goal, Schedule
+from spacec.lower.tuning.tune import SECONDS, Effort, Told, tuned
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
 
@@ -249,6 +252,47 @@ class Supernet(nn.Module):
             compiler = (compiler or Compiler()) if schedule.regions == "compiled" else None
             plain = make_machine(self.blueprint, self._machine.modules, schedule, compiler)
             self._optimised = Optimised(plain, schedule, compiler)
+
+    def tune(
+        self,
+        *inputs: helpers.Input | Mapping[str, helpers.Input],
+        mask: Mask | Architecture | None = None,
+        goal: Goal = "fast",
+        budget: float = SECONDS,
+        fresh: bool = False,
+        told: Told = lambda text: None,
+    ) -> Schedule:
+        """Choose a schedule by timing it on these inputs, here and now, and run by it from then on.
+
+        ``mask`` is the kind of mask that will come (its candidates count, not its numbers; ``None``: uniform and
+        soft). ``goal``: least time here, or fewest calls of the framework. ``budget``: about how many seconds
+        measuring may take; what was measured before is taken from the user's cache, but where ``fresh``. ``told`` is
+        told what is measured next. Weights, running statistics, gradients and random states stay as they are. What is
+        chosen is never slower than the plain form by more than 5 %, as measured, unless few calls were asked for.
+
+        Raises :class:`ValueError` for inputs of another shape or another goal, and :class:`SpacecError` (E0904,
+        E0910) for a mask that this space does not run.
+        """
+        given = helpers.ordered_inputs(self.blueprint.flat.inputs, inputs, {})
+        self._entry(*given)
+        if isinstance(mask, Architecture):
+            mask = architecture_mask(self.blueprint.table, mask)
+        found = tuned(self, given, mask, goal, Effort(budget, fresh, told))
+        self.use(found)
+        return found
+
+    def running(self, mask: Mask | None) -> dict[tuple[str, str], tuple[int, ...]]:
+        """The candidates that run under a mask, by slot and instance. Raises :class:`SpacecError` (E0904)."""
+        return {name: selection.run for name, selection in self._read_mask(mask).items()}
+
+    def sites(self) -> Counter[OpSite]:
+        """The op sites that its passes met since its schedule was set, and how often each is met in a pass."""
+        machines = () if self._optimised is None else (self._optimised.plain, *self._optimised.forms.values())
+        found: Counter[OpSite] = Counter()
+        for machine in machines:
+            for site, count in Counter(machine.kernels.sites if machine.kernels else ()).items():
+                found[site] = max(found[site], count)
+        return found
 
     # Parameters ------------------------------------------------------------------------------------
 

@@ -87,6 +87,8 @@ class Kernels:
         self._known = known
         self._found: dict[tuple[Any, ...], tuple[Kernel, Window | None] | None] = {}
         self.missing: dict[str, str] = {}
+        self.sites: list[OpSite] = []
+        """The sites met, one for each node that met one."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kernels:
         return self
@@ -149,6 +151,7 @@ class Kernels:
 
     def _bound(self, site: OpSite) -> tuple[Kernel, Window | None] | None:
         choice = self._choose(site)
+        self.sites.append(site)
         try:
             kernel = bind(site, choice, self._known)
         except KeyError:

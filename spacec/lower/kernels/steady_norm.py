@@ -31,8 +31,8 @@ def applies(site: OpSite) -> bool:
     return lies and numbers > 1 and site.dtype in ("float32", "float64")
 
 
-def pays(site: OpSite) -> bool:
-    """In single precision it is not chosen for its speed but for what it keeps of the numbers."""
+def needed(site: OpSite) -> bool:
+    """It is not chosen for its speed but for what it keeps of the numbers in single precision."""
     return site.dtype == "float32"
 
 
@@ -89,4 +89,4 @@ def _gradients(
     return dx.movedim(-1, 1), dw, db
 
 
-STEADY = (Implementation(NAME, "bn", steady_norm, applies, pays),)
+STEADY = (Implementation(NAME, "bn", steady_norm, applies, pays=needed, needed=needed),)

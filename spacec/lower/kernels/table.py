@@ -118,7 +118,7 @@ class Implementation:
     """One way to compute an op, or one ``part`` of it, at the sites that it ``applies`` to.
 
     ``pays``: where it is expected to be faster than the library's, by what is known without measuring here.
-    See the module for ``run``.
+    ``needed``: where the library's is not exact enough, so that it is no alternative. See the module for ``run``.
     """
 
     name: str
@@ -127,6 +127,7 @@ class Implementation:
     applies: Applies
     pays: Applies = never
     part: Part | None = None
+    needed: Applies = never
 
 
 def layout_of(x: Tensor) -> Layout:

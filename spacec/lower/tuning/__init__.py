@@ -1,0 +1,1 @@
+"""Choosing a schedule by measurement: kernels site by site, layout and passes on the whole network."""
