@@ -176,7 +176,8 @@ class JoinedConv:
         return JoinedConv(window, places, issubclass(layer.cls, SameConv1d | SameConv2d))
 
     def __call__(self, modules: Sequence[Any], x: Tensor, convolve: Convolve) -> Tensor:
-        places = [Places(m.kernel_size[0], m.dilation[0]) for m in modules]
+        step = self.window.stride[0]  # a pass that divided the stride of a module has divided its dilation alike
+        places = [Places(m.kernel_size[0], m.dilation[0] * step // m.stride[0]) for m in modules]
         weight = embedded([m.weight for m in modules], places, self.places)
         bias = None if modules[0].bias is None else side_by_side([m.bias for m in modules])
         if self.uneven:

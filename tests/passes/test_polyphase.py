@@ -111,18 +111,25 @@ output y: [2*C, {halves}]
 def edge = conv(3, out = 2*C, stride = 2, dilation = 2)
   | conv(5, out = 2*C, stride = 2, dilation = 2, groups = 3, bias = 1)
   | relu >> conv(3, out = C, stride = 2, dilation = 2, groups = C) >> conv(1, out = 2*C) >> bn
+  | relu >> conv(5, out = C, stride = 2, dilation = 2, groups = C) >> conv(1, out = 2*C) >> bn
   | conv(3, out = 2*C, stride = 2, pad = 2, dilation = 2)
 net = edge >> bn
 """
 
 
-@pytest.mark.parametrize(("sizes", "halves"), [("9, 12", "5, 6"), ("13", "7")])
-def test_a_supernet_computes_what_it_did(sizes: str, halves: str) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "halves", "passes"),
+    [("9, 12", "5, 6", "polyphase"), ("13", "7", "polyphase"), ("9, 12", "5, 6", "stack:embed=5")],
+)
+def test_a_supernet_computes_what_it_did(sizes: str, halves: str, passes: str) -> None:
+    """Joined with each other, too."""
     torch.set_default_dtype(torch.float64)
     try:
         space = spacec.loads(SPACE.format(sizes=sizes, halves=halves))
         plain = space.supernet(0).double()
-        other = space.supernet(0, optimise=Schedule(("mixes", "polyphase"))).double()
+        other = space.supernet(
+            0, optimise=Schedule(tuple(dict.fromkeys(("mixes", "share", "polyphase", passes))))
+        ).double()
         for training in (True, False):
             check_forms(
                 plain, other, example_inputs(space), mask_form("soft", plain, 0), training=training, gates=training
