@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 HOOK = "spacec_passes"
 ALL = "all"
+OPTIONS_WIDTH = 90
 FIRST = "specialise"
 """What every list of passes begins with: the graph of the candidates that run."""
 
@@ -33,11 +35,16 @@ def list_passes(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     rows = []
     for name, owner in sorted(owners().items()):
         cls = class_of(name)
-        options = " ".join(f"{f.name}={f.default}" for f in dataclasses.fields(cls))
         about = (cls.__doc__ or "").strip().partition("\n")[0]
-        rows.append((name, options, about + (f" ({owner})" if owner else "")))
+        rows.append((name, about + (f" ({owner})" if owner else "")))
+        options = ", ".join(f"{f.name}={_written(f.default)}" for f in dataclasses.fields(cls))
+        rows += [("", line) for line in textwrap.wrap(options, OPTIONS_WIDTH)]
     tell(table(rows, indent=""))
     ctx.exit()
+
+
+def _written(value: object) -> object:
+    return int(value) if isinstance(value, bool) else value
 
 
 @click.command()

@@ -69,7 +69,9 @@ def spacec_passes() -> list[PassDescriptor]:
         "hoist": "move linear maps behind the sums whose terms end in them",
         "mixes": "make choices, and the sums that read them, weighted sums of their candidates",
         "order": "run in an order of low peak memory",
+        "polyphase": "run convolutions whose stride and dilation have a common factor on subsampled inputs",
         "share": "compute equal pure expressions once",
+        "stack": "join layers that can run together into one",
     }
     return [PassDescriptor(name, help, PASSES[name]) for name, help in helps.items()]
 

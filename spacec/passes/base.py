@@ -40,7 +40,7 @@ PASSES: Mapping[str, str] = {
     "share": "spacec.passes.share:Share",
     "stack": "spacec.passes.stack:Stack",
 }
-"""The classes of the passes by name, as ``"module:Class"``."""
+"""The classes of the passes by name, as ``"module:Class"``; :mod:`spacec.hooks.host` has a line on each."""
 
 
 def run(flat: FlatGraph, passes: Iterable[Pass], keep: frozenset[str] = frozenset()) -> FlatGraph:

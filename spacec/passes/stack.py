@@ -35,8 +35,9 @@ WORTH = 4
 
 @dataclass(frozen=True)
 class Stack:
-    """The pass. The flags say which kinds of layers are joined; ``concat``: also where their inputs must be first.
+    """Join layers that can run together into one.
 
+    The flags say which kinds of layers are joined; ``concat``: also where their inputs must be first.
     ``pointwise`` are convolutions of one place and linear maps, ``dense`` the other convolutions that are not
     ``depthwise``; ``activation`` is all that acts on each channel alone, without a window or weights.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from spacec.ir.flat_text import flat_text
 from spacec.ir.types import TensorType
 from spacec.lower.schedule import NAMED
 from spacec.passes.base import PASSES
-from tests.cli.running import Done
+from tests.cli.running import ROOT, Done
 from tests.passes.graphs import graph
 
 Run = Callable[..., Done]
@@ -133,6 +134,8 @@ def test_every_pass_is_listed_and_comes_through_the_hook(spacec: Run, mine: None
     own = {name: e.item.help for name, e in entries.items() if e is not None and e.owner.name == "spacec"}
     assert own.keys() == PASSES.keys()
     shown = spacec("plugins", "--all").out
+    page = (ROOT / "docs" / "optimise.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (\w+)$", page, re.MULTILINE)) == PASSES.keys()
     for name, help in own.items():
         first = module.class_of(name).__doc__.partition("\n")[0]
         assert (first[:1].lower() + first[1:]).removesuffix(".") == help

@@ -14,9 +14,11 @@ from spacec.ir.flat import FlatGraph
 from spacec.ir.flat_read import FlatTextError, read_flat
 from spacec.ir.flat_text import flat_text
 from spacec.ir.ops import OpTable
+from spacec.lower.schedule import NAMED
+from spacec.passes.base import run
 from spacec.testing.generate import random_ports, random_space
 from tests.grammars.record import GRAMMARS
-from tests.passes.graphs import OPS, bare
+from tests.passes.graphs import OPS, all_running, bare
 
 HEAD = "graph g(x)\n%0 = input x : [8, 4, 4]\n"
 
@@ -77,6 +79,14 @@ def test_numbers_are_names_and_comments_are_skipped() -> None:
 
 def read(text: str) -> FlatGraph:
     return read_flat(text, OPS)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_the_passes_of_a_schedule_make(name: str) -> None:
+    for space in ("nas_bench_201", "darts"):
+        flat = all_running(spacec.load(GRAMMARS / f"{space}.space", preset="tiny").flat)
+        flat = bare(run(flat, NAMED[name].pipeline()))
+        assert read(flat_text(flat)) == flat
 
 
 @given(st.integers(0, 10_000))
