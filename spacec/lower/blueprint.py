@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from spacec.ir.flat import (
@@ -32,6 +33,12 @@ from spacec.space.decisions import DecisionTable
 
 PLANS_KEPT = 64
 """Execution plans cached per supernet: random single-path training meets few twice."""
+
+
+def check_untraced() -> None:
+    """Raise :class:`RuntimeError` inside ``torch.compile``: what a mask's structure needs is made outside, once."""
+    if torch.compiler.is_compiling():
+        raise RuntimeError("run the supernet once without torch.compile, under a mask that runs the same candidates")
 
 
 def check_keys(layers: dict[str, Layer]) -> None:
@@ -160,6 +167,7 @@ class Blueprint:
         """The plan where each choice, then each switch (in order), runs these candidates; the most recent are kept."""
         found = self.plans.get(running)
         if found is None:
+            check_untraced()
             by_node = dict(zip((*self.chooses, *self.switches.nodes), running, strict=True))
             found = self.plans[running] = self.planner.plan(by_node.__getitem__)
             if len(self.plans) > PLANS_KEPT:

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from spacec.lower.blueprint import Blueprint, make_blueprint
+from spacec.lower.blueprint import Blueprint, check_untraced, make_blueprint
 from spacec.lower.elastic import ElasticLayers
 from spacec.lower.execute import Machine
 from spacec.lower.joined import channels_joined
@@ -87,6 +87,7 @@ class Optimised:
         key = (running, keep)
         found = self.forms.get(key)
         if found is None:
+            check_untraced()
             found = self.forms[key] = self._make(running, keep)
             if len(self.forms) > FORMS_KEPT:
                 self.forms.popitem(last=False)

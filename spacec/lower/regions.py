@@ -48,12 +48,17 @@ GRAD_READ = r"The \.grad attribute of a Tensor that is not a leaf"
 """What torch's tracer makes torch warn of when it looks at an input that is no leaf: nobody asked for that gradient."""
 
 
+GRAPHED = ("reduce-overhead", "max-autotune")
+"""Modes of ``torch.compile`` that replay recorded launches."""
+
+
 @dataclass(eq=False)
 class Compiler:
     """Compiled functions by text and form, shared by all forms and copies of a supernet.
 
-    ``backend`` and ``mode`` are those of ``torch.compile``. ``seconds``: what the first call of each took, most of it
-    compilation; ``refused``: texts that could not be compiled, each with the first line of why.
+    ``backend`` and ``mode`` are those of ``torch.compile``; the modes that record CUDA graphs
+    (``"reduce-overhead"``) raise :class:`ValueError` where there is no GPU. ``seconds``: what the first call of each
+    took, most of it compilation; ``refused``: texts that could not be compiled, each with the first line of why.
     """
 
     backend: str = "inductor"
@@ -62,6 +67,10 @@ class Compiler:
     seconds: dict[tuple[str, Form], float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     _pauses: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mode in GRAPHED and not torch.cuda.is_available():
+            raise ValueError(f"mode {self.mode!r} records CUDA graphs: CUDA graphs need a GPU, and there is none here")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiler:
         return self

@@ -21,7 +21,7 @@ from spacec.diagnostics.model import SpacecError
 from spacec.ir.conditions import decisions
 from spacec.ir.flat import FlatGraph
 from spacec.lower import errors, helpers, sizes
-from spacec.lower.blueprint import Blueprint, make_blueprint
+from spacec.lower.blueprint import Blueprint, check_untraced, make_blueprint
 from spacec.lower.elastic import read_elastic
 from spacec.lower.execute import Machine, Pass, laid_out, run_spared
 from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
@@ -84,10 +84,15 @@ class Supernet(nn.Module):
         name for this pass (gradients flow into the given tensors). ``gates`` keeps what
         :meth:`gate_gradients` needs, ``"all"`` also for candidates that do not run.
 
+        ``torch.compile(net, fullgraph=True)`` traces it whole, once it has run under a mask of that structure: values
+        of soft masks are inputs of what is compiled, indices are constants (so sampled paths want compiled regions).
+
         Raises :class:`ValueError` for inputs of another shape, :class:`TypeError` for missing ones, and
         :class:`SpacecError` for a mask, tap or weight that does not fit (E0904, E0908) and for an absent
         output (E0905).
         """
+        if not self.blueprint.plans:
+            check_untraced()
         tensors, mask = self._split(inputs, mask)
         if weights is not None:
             self._check_weights(weights)
