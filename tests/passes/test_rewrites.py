@@ -429,3 +429,58 @@ def test_order_is_measured_by_a_model_of_memory() -> None:
     peaks = [[Memory.of(g, hold).peak(g, range(len(g.nodes))) for g in (flat, found)] for hold in (True, False)]
     training = 16 * (8 + 64 + 64 + 1 + 1 + 1)  # convolutions hold what they read
     assert peaks == [[training, training], [16 * (8 + 64 + 64), 16 * (8 + 1 + 64)]]
+
+
+# mixes ------------------------------------------------------------------------------------------------
+
+
+def test_mixes_makes_one_sum_of_choices_and_of_the_sums_that_read_them() -> None:
+    becomes(
+        X
+        + """%1 = relu(%0) : [8, 4, 4] when a=1
+%2 = choose(%0, %1, none) slot=a instance=a_0 edge=e@e_0=1 : [8, 4, 4]
+%3 = tanh(%0) : [8, 4, 4] when b=0
+%4 = choose(%3) slot=b instance=b_0 : [8, 4, 4]
+%5 = sum(%2, %4, %0) : [8, 4, 4]
+%6 = sum(%5, %4) : [8, 4, 4]
+output y = %6
+""",
+        "mixes",
+        X
+        + """%1 = relu(%0) : [8, 4, 4] when a=1
+%3 = tanh(%0) : [8, 4, 4] when b=0
+%4 = mix(%3 by b@b_0=0) : [8, 4, 4]
+%6 = mix(%0 by a@a_0=0 by e@e_0=1, %1 by a@a_0=1 by e@e_0=1, %4, %0, %4) : [8, 4, 4]
+output y = %6
+""",
+    )
+
+
+def test_mixes_leaves_choices_whose_value_is_kept() -> None:
+    unchanged(
+        X + "%1 = relu(%0) : [8, 4, 4]\n%2 = choose(%0, %1) slot=a instance=a_0 : [8, 4, 4]\noutput y = %2\n",
+        "mixes",
+        ("a_0",),
+    )
+
+
+def test_mixes_weighs_what_passes_a_narrowed_choice_by_with_all_of_its_gates() -> None:
+    becomes(
+        X
+        + """%1 = share(%0) channels=2 first=0 : [2, 4, 4]
+%2 = relu(%1) : [2, 4, 4]
+%3 = share(%0) channels=6 first=2 : [6, 4, 4]
+%4 = choose(%1, %2) slot=a instance=a_0 bypass=%3 : [8, 4, 4]
+output y = %4
+""",
+        "mixes",
+        X
+        + """%1 = share(%0) channels=2 first=0 : [2, 4, 4]
+%2 = relu(%1) : [2, 4, 4]
+%3 = share(%0) channels=6 first=2 : [6, 4, 4]
+%4 = mix(%1 by a@a_0=0, %2 by a@a_0=1) : [2, 4, 4]
+%5 = mix(%3 by a@a_0=*) : [6, 4, 4]
+%6 = interleave(%4, %5) : [8, 4, 4]
+output y = %6
+""",
+    )
