@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from spacec.lower.kernels.conv_sites import CONVOLUTIONS
 from spacec.lower.kernels.native.implementations import NATIVE
+from spacec.lower.kernels.pool import POOLS
 from spacec.lower.kernels.steady_norm import STEADY
 from spacec.lower.kernels.table import Implementation
 
-IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *CONVOLUTIONS, *STEADY)
+IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *CONVOLUTIONS, *POOLS, *STEADY)
 
 
 def implementations(op: str, known: tuple[Implementation, ...] = IMPLEMENTATIONS) -> tuple[Implementation, ...]:
