@@ -23,6 +23,7 @@ from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
 from spacec.lower.pieces import OpStep
 from spacec.lower.plan import ChooseStep, Plan, Step, has_value
+from spacec.lower.pooled import Pooled
 from spacec.lower.regions import Regions, form_of, mix_text
 from spacec.lower.schedule import Layout
 from spacec.lower.sizes import number
@@ -103,6 +104,11 @@ class Pass:
     """Shares of channels that were taken with another and have not run yet."""
     _coefficients: dict[int, list[Tensor | None]] | None = None
 
+    @cached_property
+    def _pooled(self) -> Pooled:
+        """The joined tensors of this pass."""
+        return Pooled(self.machine.blueprint.stacked.pools, self.machine.modules)
+
     def run(self, plan: Plan, keep: bool) -> None:
         """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""
         regions = self.machine.regions
@@ -110,6 +116,8 @@ class Pass:
             self._by_regions(plan, regions)
         else:
             self._steps(plan.steps, plan.releases, keep)
+        if self.machine.blueprint.stacked.pools.joints:
+            self._pooled.finish()
 
     def _by_regions(self, plan: Plan, regions: Regions) -> None:
         """Every block as regions, where it has some and nobody asks for what is inside."""
@@ -297,7 +305,8 @@ class Pass:
         """An op whose weights and state are those of several layers."""
         machine, kernels = self.machine, self.machine.kernels
         convolve = library_conv if kernels is None else partial(kernels.conv, node)
-        return machine.blueprint.joined[node]([machine.modules[key] for key in op.parts], x, convolve)
+        modules = [machine.modules[key] for key in op.parts]
+        return machine.blueprint.joined[node](modules, self._pooled.of(node), x, convolve)
 
     def _split(self, node: int, x: Tensor) -> Tensor:
         """A share of the channels of ``x``; its siblings are taken by the same call."""
@@ -313,7 +322,7 @@ class Pass:
         strips = stacked.mixes[node]
         if self._coefficients is None:
             self._coefficients = stacked.coefficients(self.selections, self.values[strips[0].source])
-        return run_mix(strips, stacked.widths[node], self.values, self.machine.modules, self._coefficients[node])
+        return run_mix(node, strips, stacked.widths[node], self.values, self._pooled, self._coefficients[node])
 
     def _mixed(self, mix: FlatMix) -> Tensor:
         """The sum of its terms, each normalised and weighed."""

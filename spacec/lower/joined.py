@@ -28,8 +28,11 @@ from spacec.lower.modules import SameConv1d, SameConv2d, pad_same
 Convolve = Callable[[Window, Tensor, Tensor, Tensor | None], Tensor]
 """What computes a convolution, of its window, input, weight and bias."""
 
-Joined = Callable[[Sequence[nn.Module], Tensor, Convolve], Tensor]
-"""A joined op, as a function of the layers of its parts and of the input."""
+Tensors = Callable[[str], Tensor]
+"""Parameters and buffers of the parts of a joined op, side by side, by name."""
+
+Joined = Callable[[Sequence[nn.Module], Tensors, Tensor, Convolve], Tensor]
+"""A joined op, as a function of the layers of its parts, their tensors, and of the input."""
 
 
 def joined_function(op: FlatOp, layer: Layer | Call) -> Joined:
@@ -42,9 +45,9 @@ def joined_function(op: FlatOp, layer: Layer | Call) -> Joined:
             case "conv":
                 return JoinedConv.of(layer)
             case "linear":
-                return lambda modules, x, convolve: joined_linear(modules, x)
+                return lambda modules, tensors, x, convolve: joined_linear(modules, tensors, x)
             case "bn":
-                return lambda modules, x, convolve: joined_norm(modules, x)
+                return lambda modules, tensors, x, convolve: joined_norm(modules, tensors, x)
     raise errors.lowering_error(errors.LOWERING, f"`{op.spec.name}` cannot be joined", op.span)
 
 
@@ -145,7 +148,7 @@ def _places(whole: Tensor, into: Places, runs: Sequence[tuple[Places, int]], siz
 
 def embedded(kernels: Sequence[Tensor], windows: Sequence[Places], into: Places) -> Tensor:
     """Kernels ``(out, in, *window)`` side by side, each in the window ``into``: ``(sum of out, in, *into)``."""
-    if all(w.size == into.size for w in windows):
+    if all(w == into for w in windows):
         return side_by_side(kernels)
     runs = tuple((window, len(list(run))) for window, run in groupby(windows))
     return cast(Tensor, Embed.apply(into, runs, *kernels))  # type: ignore[no-untyped-call]  # torch has no types for it
@@ -175,20 +178,28 @@ class JoinedConv:
         )
         return JoinedConv(window, places, issubclass(layer.cls, SameConv1d | SameConv2d))
 
-    def __call__(self, modules: Sequence[Any], x: Tensor, convolve: Convolve) -> Tensor:
-        step = self.window.stride[0]  # a pass that divided the stride of a module has divided its dilation alike
-        places = [Places(m.kernel_size[0], m.dilation[0] * step // m.stride[0]) for m in modules]
-        weight = embedded([m.weight for m in modules], places, self.places)
-        bias = None if modules[0].bias is None else side_by_side([m.bias for m in modules])
+    def __call__(self, modules: Sequence[Any], tensors: Tensors, x: Tensor, convolve: Convolve) -> Tensor:
+        if one_window(modules):
+            weight = tensors("weight")
+        else:
+            step = self.window.stride[0]  # a pass that divided the stride of a module has divided its dilation alike
+            places = [Places(m.kernel_size[0], m.dilation[0] * step // m.stride[0]) for m in modules]
+            weight = embedded([m.weight for m in modules], places, self.places)
+        bias = None if modules[0].bias is None else tensors("bias")
         if self.uneven:
             x = pad_same(x, self.places.size, self.window.stride, self.places.dilation)
         return convolve(self.window, x, weight, bias)
 
 
-def joined_linear(modules: Sequence[Any], x: Tensor) -> Tensor:
+def one_window(modules: Sequence[Any]) -> bool:
+    """Whether all kernels read alike."""
+    return len({(m.kernel_size, m.dilation, m.stride) for m in modules}) == 1
+
+
+def joined_linear(modules: Sequence[Any], tensors: Tensors, x: Tensor) -> Tensor:
     """Linear maps of one ``[N, C, *space]``, or of as many as there are side by side."""
-    weight = side_by_side([m.weight for m in modules])
-    bias = None if modules[0].bias is None else side_by_side([m.bias for m in modules])
+    weight = tensors("weight")
+    bias = None if modules[0].bias is None else tensors("bias")
     groups = x.shape[1] // weight.shape[1]
     if groups == 1 and x.dim() == 2:
         return F.linear(x, weight, bias)
@@ -196,25 +207,23 @@ def joined_linear(modules: Sequence[Any], x: Tensor) -> Tensor:
     return y.reshape(*y.shape[:2], *x.shape[2:])
 
 
-def joined_norm(modules: Sequence[Any], x: Tensor, scale: Tensor | None = None) -> Tensor:
-    """Batch norms of channels side by side; ``scale`` (one number a channel) multiplies what they give."""
+def joined_norm(modules: Sequence[Any], tensors: Tensors, x: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Batch norms of channels side by side; ``scale`` (one number a channel) multiplies what they give.
+
+    The running statistics among ``tensors`` are updated; who owns them writes them back.
+    """
     norms: Sequence[nn.BatchNorm2d] = modules
     if not _alike(norms):
-        y = side_by_side(
-            [n(p) for n, p in zip(norms, x.split_with_sizes([n.num_features for n in norms], 1), strict=True)], 1
-        )
-        return y if scale is None else y * scale.reshape(-1, *(1,) * (x.dim() - 2))
+        pieces = x.split_with_sizes([n.num_features for n in norms], 1)
+        y = side_by_side([norm(piece) for norm, piece in zip(norms, pieces, strict=True)], 1)
+        return y if scale is None else y * scale.reshape(-1, *(1,) * (x.dim() - 2)).to(y.dtype)
     first = norms[0]
-    weight, bias = _affine(norms, scale)
-    statistics = cast(list[Tensor], [*(n.running_mean for n in norms), *(n.running_var for n in norms)])
-    joined = torch.cat(statistics)
-    mean, variance = joined.chunk(2)
-    y = F.batch_norm(x, mean, variance, weight, bias, first.training, cast(float, first.momentum), first.eps)
-    if first.training:
-        with torch.no_grad():
-            torch._foreach_copy_(statistics, joined.split_with_sizes([s.shape[0] for s in statistics]))
-            torch._foreach_add_(cast(list[Tensor], [n.num_batches_tracked for n in norms]), 1)
-    return y
+    mean, variance = tensors("running_mean"), tensors("running_var")
+    weight, bias = (tensors("weight"), tensors("bias")) if first.affine else (None, None)
+    if scale is not None:
+        scale = scale.to(mean.dtype)
+        weight, bias = (scale, None) if weight is None or bias is None else (weight * scale, bias * scale)
+    return F.batch_norm(x, mean, variance, weight, bias, first.training, cast(float, first.momentum), first.eps)
 
 
 def _alike(norms: Sequence[nn.BatchNorm2d]) -> bool:
@@ -223,8 +232,24 @@ def _alike(norms: Sequence[nn.BatchNorm2d]) -> bool:
     return len(kinds) == 1 and norms[0].momentum is not None and norms[0].running_mean is not None
 
 
-def _affine(norms: Sequence[nn.BatchNorm2d], scale: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    if not norms[0].affine:
-        return scale, None
-    weight, bias = side_by_side([n.weight for n in norms]), side_by_side([n.bias for n in norms])
-    return (weight, bias) if scale is None else (weight * scale, bias * scale)
+class BlockSum(torch.autograd.Function):
+    """The sum of ``blocks`` equal blocks of channels."""
+
+    @staticmethod
+    def forward(x: Tensor, blocks: int) -> Tensor:
+        return x.reshape(x.shape[0], blocks, -1, *x.shape[2:]).sum(1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.blocks = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return torch.cat([grads[0]] * ctx.blocks, 1), None
+
+
+def block_sum(x: Tensor, blocks: int) -> Tensor:
+    """``[N, blocks * C, *space]`` to ``[N, C, *space]``."""
+    if blocks == 1:
+        return x
+    return cast(Tensor, BlockSum.apply(x, blocks))  # type: ignore[no-untyped-call]  # torch has no types for it

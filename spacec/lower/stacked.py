@@ -15,11 +15,13 @@ from operator import add, mul
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spacec.ir.flat import FlatGraph, FlatMix, FlatOp, Gate, Term
-from spacec.lower.joined import joined_norm, side_by_side
+from spacec.lower.joined import block_sum, joined_norm, side_by_side
 from spacec.lower.masks import Selection
+from spacec.lower.pooled import Joint, Pooled, Pools
+from spacec.passes.levels import conditions
 from spacec.passes.shares import SHARE
 
 Activation = tuple[str, str]
@@ -97,6 +99,7 @@ class Stacked:
     mixes: Mapping[int, tuple[Strip, ...]]
     widths: Mapping[int, int]
     splits: Mapping[int, tuple[int, ...]]
+    pools: Pools
     _indices: dict[tuple[Any, ...], tuple[Tensor, ...]] = field(default_factory=dict)
 
     @staticmethod
@@ -104,7 +107,7 @@ class Stacked:
         """Of an optimised graph."""
         mixes = {i: strips(n) for i, n in enumerate(flat.nodes) if isinstance(n, FlatMix) and _reads_blocks(n, flat)}
         widths = {i: w for i in mixes if isinstance(w := flat.nodes[i].type.channels, int)}
-        return Stacked(mixes, widths, split_shares(flat))
+        return Stacked(mixes, widths, split_shares(flat), Pools(_joints(flat, mixes)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stacked:
         return self
@@ -138,6 +141,16 @@ class Stacked:
         return self._indices[key]
 
 
+def _joints(flat: FlatGraph, mixes: Mapping[int, Sequence[Strip]]) -> list[Joint]:
+    ops = [(i, n.parts) for i, n in enumerate(flat.nodes) if isinstance(n, FlatOp) and n.parts]
+    normed = [(i, k, s.norms) for i, found in mixes.items() for k, s in enumerate(found) if s.norms]
+    if not ops and not normed:
+        return []
+    together = conditions(flat)
+    strips = (Joint((i, k), norms, together[i]) for i, k, norms in normed)
+    return [*(Joint(i, parts, together[i]) for i, parts in ops), *strips]
+
+
 def _reads_blocks(mix: FlatMix, flat: FlatGraph) -> bool:
     """Whether some source of a mix is wider than it, and every gate is one candidate's."""
     whole = all(g.candidate is not None for t in mix.terms for g in t.gates)
@@ -156,7 +169,7 @@ def _vectors(
         selection = selections[gate.slot, gate.instance]
         if id(selection) not in offsets:
             offsets[id(selection)] = end
-            vectors.append(selection.vector(like).to(like))
+            vectors.append(selection.vector(like).to(like.device))
             end += selection.size
         assert gate.candidate is not None, "sums of weights are no single gate"
         places[gate] = offsets[id(selection)] + gate.candidate
@@ -164,21 +177,22 @@ def _vectors(
 
 
 def run_mix(
+    node: int,
     strips: Sequence[Strip],
     width: int,
     values: Mapping[int, Tensor],
-    modules: Mapping[str, nn.Module],
+    pooled: Pooled,
     coefficients: Sequence[Tensor | None],
 ) -> Tensor:
-    """The mix ``[N, width, *space]`` of these strips."""
+    """The mix ``node``, ``[N, width, *space]``, of these strips."""
     sums = []
-    for strip, scale in zip(strips, coefficients, strict=True):
+    for k, (strip, scale) in enumerate(zip(strips, coefficients, strict=True)):
         z = values[strip.source]
         if z.shape[1] != strip.blocks * width:
             z = z.narrow(1, strip.first, strip.blocks * width)
         if strip.norms:
-            z = joined_norm([modules[key] for key in strip.norms], z, scale)
+            z = joined_norm([pooled.modules[key] for key in strip.norms], pooled.of((node, k)), z, scale)
         elif scale is not None:
-            z = z * scale.reshape(-1, *(1,) * (z.dim() - 2))
-        sums.append(z.reshape(z.shape[0], strip.blocks, width, *z.shape[2:]).sum(1) if strip.blocks > 1 else z)
+            z = z * scale.reshape(-1, *(1,) * (z.dim() - 2)).to(z.dtype)
+        sums.append(block_sum(z, strip.blocks))
     return reduce(add, sums)

@@ -50,14 +50,29 @@ def heights(flat: FlatGraph, keep: frozenset[str] = frozenset()) -> list[int]:
     return found
 
 
-def conditions(flat: FlatGraph) -> list[Hashable]:
-    """For each node, what decides whether it runs: nodes of equal conditions run together.
+def conditions(flat: FlatGraph, keep: frozenset[str] = frozenset()) -> list[Hashable]:
+    """For each node, what decides whether it runs and gets a gradient: nodes of equal conditions do so together.
 
-    Where tied families run once (:class:`spacec.ir.flat.FlatMeet`), masks decide which of their calls run.
+    Which outputs and kept values it leads to; and where tied families run once (:class:`spacec.ir.flat.FlatMeet`), the
+    calls that masks let run.
     """
-    if not flat.entries:
-        return [None] * len(flat.nodes)
-    return list(zip(_there(flat), _asked_for(flat), strict=True))
+    leads = _leads_to(flat, keep)
+    return list(zip(leads, _there(flat), _asked_for(flat), strict=True)) if flat.entries else list(leads)
+
+
+def _leads_to(flat: FlatGraph, keep: frozenset[str]) -> list[int]:
+    """Outputs and kept values that need a node, as bits."""
+    found = [0] * len(flat.nodes)
+    for bit, index in enumerate(flat.outputs.values()):
+        found[index] |= 1 << bit
+    bit = len(flat.outputs)
+    for index in range(len(flat.nodes) - 1, -1, -1):
+        if name_of(flat.nodes[index]) in keep:
+            found[index] |= 1 << bit
+            bit += 1
+        for source in sources_of(flat.nodes[index]):
+            found[source] |= found[index]
+    return found
 
 
 def _there(flat: FlatGraph) -> list[frozenset[int]]:

@@ -19,7 +19,7 @@ Assumes a specialised graph. Random draws keep their order. Elastic sizes and sw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -31,6 +31,8 @@ from spacec.passes.stack_layout import Block, Layout, joined_runs
 
 WORTH = 4
 """Norms for which it pays to bring their inputs side by side first."""
+FEW = 3
+"""Tensors from which on it pays to bring the weighed terms of a mix side by side."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,12 @@ class Stack:
         options = Options(frozenset(name for name in flags if getattr(self, name)), self.embed)
         uses = Counter(n.key for n in flat.nodes if isinstance(n, FlatOp))
         classes: dict[int, Class] = {}
-        calls = conditions(flat)
+        together = conditions(flat, keep)
         for index, node in enumerate(flat.nodes):
             found = class_of(flat, index, options)
             if found is None or (isinstance(node, FlatOp) and node.key and _alone(node, uses, keep)):
                 continue
-            classes[index] = replace(found, what=(found.what, calls[index]))
+            classes[index] = replace(found, what=(found.what, together[index]))
         work = _Rewriting(flat, self, classes)
         for level in levels(flat, classes, self.align, keep):
             work.level(level)
@@ -182,15 +184,14 @@ class _Rewriting:
             terms = (replace(t, source=self.layout.node_of(t.source)) for t in mix.terms)
             return replace(mix, terms=tuple(terms))
         blocks = {k: self.block(t, channels) for k, t in enumerate(mix.terms)}
-        normed = [k for k, t in enumerate(mix.terms) if t.norm]
-        gather = self.options.norm and self.options.concat and len(normed) >= WORTH
+        gathered = self.gathered(mix, blocks)
         parts: dict[object, list[int]] = {}
-        for k, term in enumerate(mix.terms):
-            parts.setdefault("normed" if gather and term.norm else blocks[k].node, []).append(k)
+        for k in range(len(mix.terms)):
+            parts.setdefault(gathered.get(k, blocks[k].node), []).append(k)
         now = dict(enumerate(mix.terms))
         for which, members in parts.items():
             distinct = sorted({blocks[k] for k in members}, key=lambda b: (b.node, b.first))
-            if which != "normed" and len(joined_runs(distinct)) > 1:
+            if isinstance(which, int) and len(joined_runs(distinct)) > 1:
                 found = {b: (b.node, b.first) for b in distinct}
             else:
                 node = self.layout.read(distinct)
@@ -199,6 +200,16 @@ class _Rewriting:
                 source, first = found[blocks[k]]
                 now[k] = replace(now[k], source=source, first=first)
         return replace(mix, terms=tuple(now.values()))
+
+    def gathered(self, mix: FlatMix, blocks: Mapping[int, Block]) -> dict[int, str]:
+        """The terms whose channels are brought side by side: normalised ones, and others that are weighed."""
+        if not self.options.concat:
+            return {}
+        normed = [k for k, t in enumerate(mix.terms) if t.norm and self.options.norm]
+        weighed = [k for k, t in enumerate(mix.terms) if t.gates and not t.norm]
+        few = len({blocks[k].node for k in weighed}) < FEW
+        found = {} if len(normed) < WORTH else dict.fromkeys(normed, "normed")
+        return found if few else found | dict.fromkeys(weighed, "weighed")
 
     def block(self, term: Term, channels: int) -> Block:
         """The channels that a term reads."""
