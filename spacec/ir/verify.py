@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spacec.ir.dims import Dim
 from spacec.ir.flat import FlatChoose, FlatGraph, FlatInput, FlatMix, FlatNode, FlatOp, Term, sources_of
 from spacec.ir.ops import RuleError
 from spacec.ir.sizes import same
@@ -28,8 +29,21 @@ def violations(flat: FlatGraph) -> list[str]:
             layer = (node.spec.name, tuple(node.attrs.items()), tuple(t.channels for t in types), node.type.channels)
             if layers.setdefault(node.key, layer) != layer:
                 found.append(f"node {index}: another layer has the key {node.key}")
+    found += _norms(flat)
     found += (f"output {name} is no node" for name, i in flat.outputs.items() if not 0 <= i < len(flat.nodes))
     return found
+
+
+def _norms(flat: FlatGraph) -> Iterator[str]:
+    """The norm of a term is a layer of as many channels as the mix has, wherever its key stands."""
+    layers: dict[str, tuple[str, Dim]] = {
+        n.key: (n.spec.name, n.type.channels) for n in flat.nodes if isinstance(n, FlatOp) and n.key
+    }
+    for index, node in enumerate(flat.nodes):
+        for term in node.terms if isinstance(node, FlatMix) else ():
+            norm = "bn", node.type.channels
+            if term.norm and layers.setdefault(term.norm, norm) != norm:
+                yield f"node {index}: another layer has the key {term.norm}"
 
 
 def _of_node(node: FlatNode, types: tuple[TensorType, ...]) -> Iterator[str]:

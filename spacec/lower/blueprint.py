@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -122,6 +122,12 @@ class Blueprint:
             if choice.edge is not None:
                 found[choice.edge.slot, choice.edge.instance] = None
         return tuple(found)
+
+    @cached_property
+    def often_normed(self) -> frozenset[tuple[int, int]]:
+        """The nodes, with the first of their channels, that several terms read through a norm."""
+        read = Counter((t.source, t.first) for mix in self.mixes.values() for t in mix.terms if t.norm)
+        return frozenset(place for place, times in read.items() if times > 1)
 
     @cached_property
     def activations(self) -> dict[tuple[str, str], str]:

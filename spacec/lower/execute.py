@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from spacec.ir.entries import reaches
-from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, sources_of
+from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp, Gate, Term, sources_of
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.joined import library_conv
 from spacec.lower.kernels.dispatch import Kernels, Moved, moved
+from spacec.lower.kernels.norm import Whitened
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
+from spacec.lower.mixing import mixed
 from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
 from spacec.lower.pieces import OpStep
@@ -98,6 +100,8 @@ class Pass:
     losses: dict[str, Tensor] = field(default_factory=dict)
     graph: Graph | None = None
     """The graph whose nodes the graph-typed values describe."""
+    whitened: dict[int, dict[float, Whitened]] = field(default_factory=dict)
+    """Values that several norms read, normalised: by node and eps, as long as the value is there."""
     _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
     _reaches: list[tuple[Any, ...]] | None = None
     _pieces: dict[int, Tensor] = field(default_factory=dict)
@@ -143,9 +147,10 @@ class Pass:
             for dead in releases:
                 for node in dead:
                     self.values.pop(node, None)
+                    self.whitened.pop(node, None)
 
     def _steps(self, steps: Sequence[Step], releases: Sequence[tuple[int, ...]], keep: bool) -> None:
-        values, direct, taps = self.values, self.machine.direct, self.taps
+        values, direct, taps, whitened = self.values, self.machine.direct, self.taps, self.whitened
         for step, dead in zip(steps, releases, strict=True):
             node = step.node
             if isinstance(step, OpStep):
@@ -159,6 +164,8 @@ class Pass:
             if not keep:
                 for unread in dead:
                     del values[unread]
+                    if whitened:
+                        whitened.pop(unread, None)
 
     def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""
@@ -325,15 +332,17 @@ class Pass:
         return run_mix(node, strips, stacked.widths[node], self.values, self._pooled, self._coefficients[node])
 
     def _mixed(self, mix: FlatMix) -> Tensor:
-        """The sum of its terms, each normalised and weighed."""
-        terms, weights = [], []
+        """The sum of its terms, each normalised and weighed: by generated code where no norm is among them."""
+        regions = self.machine.regions
+        if regions is None or not regions.compiler.running or any(t.norm for t in mix.terms):
+            return mixed(self, mix)
+        terms = []
         for term in mix.terms:
             value = self.values[term.source]
             if value.shape[1] != mix.type.channels and isinstance(mix.type.channels, int):
                 value = value.narrow(1, term.first, mix.type.channels)
-            terms.append(self.machine.modules[term.norm](value) if term.norm else value)
-            weights.append(self.coefficient(term))
-        return self._sum(terms, weights)
+            terms.append(value)
+        return self._sum(terms, [self.coefficient(term) for term in mix.terms])
 
     def _sum(self, terms: Sequence[Tensor], weights: Sequence[Tensor | None]) -> Tensor:
         """The sum of the terms, each times its weight where it has one."""

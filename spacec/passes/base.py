@@ -33,6 +33,7 @@ PASSES: Mapping[str, str] = {
     "canonicalise": "spacec.passes.canonicalise:Canonicalise",
     "drop_dead": "spacec.passes.drop_dead:DropDead",
     "drop_zeros": "spacec.passes.drop_zeros:DropZeros",
+    "fold_norms": "spacec.passes.fold_norms:FoldNorms",
     "hoist": "spacec.passes.hoist:Hoist",
     "mixes": "spacec.passes.mixes:Mixes",
     "order": "spacec.passes.order:Order",
@@ -44,10 +45,10 @@ PASSES: Mapping[str, str] = {
 
 
 def run(flat: FlatGraph, passes: Iterable[Pass], keep: frozenset[str] = frozenset()) -> FlatGraph:
-    """The graph after all passes, in their order; what nothing reads any more is left out."""
+    """The graph after all passes, in their order; what nothing reads any more is left out after each."""
     for found in passes:
-        flat = found.apply(flat, keep)
-    return drop_dead(flat)
+        flat = drop_dead(found.apply(flat, keep))
+    return flat
 
 
 def parse(text: str, known: Mapping[str, str] = PASSES) -> Pass:

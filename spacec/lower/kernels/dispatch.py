@@ -105,7 +105,7 @@ class Kernels:
         if key not in self._found:
             self._found[key] = self._of_layer(module, x)
         found = self._found[key]
-        if found is None or _hooked(module):
+        if found is None or hooked(module):
             return None
         kernel, window = found
         if window is not None:
@@ -232,7 +232,7 @@ def _normalised(kernel: Kernel, module: Any, x: Tensor) -> Tensor:
     return kernel(norm, x, module.weight, module.bias, module.running_mean, module.running_var)
 
 
-def _hooked(module: nn.Module) -> bool:
+def hooked(module: nn.Module) -> bool:
     """Whether someone listens to calls of this module."""
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
