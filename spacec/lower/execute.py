@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spacec.ir.entries import reaches
-from spacec.ir.flat import FlatChoose, FlatMeet, FlatOp, Gate, Term, sources_of
+from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, sources_of
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
