@@ -144,7 +144,7 @@ def second(row: Row) -> dict[str, Any]:
     found = {}
     for form in asked(space, row):
         strategy = Watched({"order": 2})
-        strategy.schedule = form.schedule
+        strategy.schedule = setting_of(row).schedule(form)
         with tempfile.TemporaryDirectory() as folder:
             search(space, strategy, task, config, Path(folder) / "run")
         found[form.name] = {"title": form.title, "pairs": strategy.pairs[1:]}
@@ -174,9 +174,7 @@ def paths(row: Row) -> dict[str, Any]:
     archs = space.sample(row.rounds + 1, seed=1)
     found = {}
     for form in asked(space, row):
-        net = space.supernet(setting.seed, optimise=form.schedule).train()
-        if bench.is_last(form):
-            net = net.to(memory_format=torch.channels_last)
+        net = bench.supernet_of(space, form, setting)
         pairs = [path_and_network(space, net, form, setting, arch) for arch in archs]
         found[form.name] = {"title": form.title, "pairs": pairs[1:]}
         print(form.name, found[form.name], file=sys.stderr, flush=True)
@@ -189,7 +187,7 @@ def path_and_network(
     """Seconds of both, the faster of two passes each."""
     mask, inputs = space.mask(arch), bench.inputs_of(space, form, setting)
     alone = space.network(arch, weights=net).train()
-    if bench.is_last(form):
+    if setting.is_last(form):
         alone = alone.to(memory_format=torch.channels_last)
     sampled = bench.module_subject(form, net, inputs, {}, lambda x, _: net(x, mask=mask).outputs)
     single = bench.module_subject(form, alone, inputs, {}, lambda x, _: {"logits": alone(**x)})

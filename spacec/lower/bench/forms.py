@@ -50,37 +50,50 @@ class Measurable(Protocol):
 class Form:
     """``title`` says what it is; ``last``: tensors and weights of images have their channels innermost.
 
-    ``schedule`` optimises it; its layout then decides about ``last``.
+    ``goal`` names the schedule that optimises it, whose layout then decides about ``last``; with ``compiled`` its first
+    pass generates code.
     """
 
     name: str
     title: str
     last: bool = False
-    schedule: Schedule | None = None
-
-    @property
-    def compiled(self) -> bool:
-        """Whether its first pass generates code."""
-        return self.schedule is not None and self.schedule.regions == "compiled"
+    goal: str = ""
+    compiled: bool = False
 
 
 FORMS = (
     Form("plain", "plain"),
     Form("plain-last", "plain, channels last", last=True),
-    Form("fast", "optimised", schedule=named("fast")),
-    Form("compiled", "optimised, compiled", schedule=replace(named("fast"), regions="compiled")),
-    Form("launches", "fewest launches", schedule=named("launches")),
+    Form("fast", "optimised", goal="fast"),
+    Form("compiled", "optimised, compiled", goal="fast", compiled=True),
+    Form("launches", "fewest launches", goal="launches"),
 )
 
 
 @dataclass(frozen=True)
 class Setting:
-    """``sizes`` gives the free sizes of the inputs; the seed decides weights and inputs."""
+    """``sizes`` gives the free sizes of the inputs; the seed decides weights and inputs.
+
+    ``schedules``: what forms of a goal run by, where it is not the schedule of that name.
+    """
 
     device: torch.device
     batch: int
     sizes: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+
+    def schedule(self, form: Form) -> Schedule | None:
+        """What a form runs by; ``None`` is the plain form."""
+        if not form.goal:
+            return None
+        found = self.schedules.get(form.goal, named(form.goal))
+        return replace(found, regions="compiled") if form.compiled else found
+
+    def is_last(self, form: Form) -> bool:
+        """Whether images of a form have their channels innermost."""
+        schedule = self.schedule(form)
+        return form.last if schedule is None else schedule.layout == "channels_last"
 
 
 @dataclass(frozen=True)
@@ -125,22 +138,23 @@ def check_sizes(space: Measurable, given: Mapping[str, int]) -> None:
 
 def subject_of(space: Measurable, form: Form, setting: Setting) -> Subject:
     """A form of the space's supernet, with its inputs and masks."""
-    net = space.supernet(setting.seed, optimise=form.schedule).to(setting.device).train()
-    if is_last(form):
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an overload torch leaves out
+    net = supernet_of(space, form, setting)
     inputs, mask = inputs_of(space, form, setting), soft_masks(space, setting.device)
     return module_subject(form, net, inputs, mask, lambda x, m: net(x, mask=m).outputs)
 
 
-def is_last(form: Form) -> bool:
-    """Whether images have their channels innermost."""
-    return form.last or (form.schedule is not None and form.schedule.layout == "channels_last")
+def supernet_of(space: Measurable, form: Form, setting: Setting) -> Supernet:
+    """In training, in the layout of a form."""
+    net = space.supernet(setting.seed, optimise=setting.schedule(form)).to(setting.device).train()
+    if setting.is_last(form):
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an overload torch leaves out
+    return net
 
 
 def inputs_of(space: Measurable, form: Form, setting: Setting) -> dict[str, Any]:
     """:func:`example_inputs` in the layout of a form."""
     inputs = example_inputs(space, setting)
-    return {name: _last(value) for name, value in inputs.items()} if is_last(form) else inputs
+    return {name: _last(value) for name, value in inputs.items()} if setting.is_last(form) else inputs
 
 
 def module_subject(
