@@ -7,11 +7,11 @@ from math import log
 from statistics import median
 from typing import Any
 
-from benchmarks.supernet_rows import BY_HAND, CASES, GROWTH, PATHS, SECOND, Case
+from benchmarks.supernet_rows import BY_HAND, CASES, COMPILED, FORMS, GROWTH, PATHS, SECOND, Case
 from benchmarks.supernet_rows import Row as MeasuredRow
 from spacec.draw.svg import PAPER, Svg
 from spacec.lower.bench.picture import drawing
-from spacec.lower.bench.rows import HEAD, NOT, Row, cells, duration, elsewhere, facts, rows_of
+from spacec.lower.bench.rows import HEAD, NOT, Row, cells, duration, facts, rows_of
 from spacec.search.report.charts import Series, line_chart
 
 NOISE = 0.95
@@ -51,19 +51,29 @@ def page(records: Records) -> str:
 
 def pictures(records: Records) -> dict[str, str]:
     """File name to SVG, of what has records."""
-    drawn = [drawing(r, rows_of(r), c.title) for c in CASES if (r := whole(records, c)) is not None]
+    drawn = [drawing(r, rows_in(records, c), c.title) for c in CASES if (r := times_of(records, c)) is not None]
     found = {"supernet.svg": _stacked(drawn)} if drawn else {}
     charts = [_chart(records[row.key], row.key.partition(".")[2]) for row in GROWTH if row.key in records]
     return {**found, "supernet_growth.svg": _beside(charts)} if charts else found
 
 
-def whole(records: Records, case: Case) -> Record | None:
-    """Times and memory of a case in one record; ``None`` without times."""
-    times, memory = (records.get(row.key) for row in case.rows())
-    if times is None:
-        return None
+def times_of(records: Records, case: Case) -> Record | None:
+    """Of generated code where there are no others; ``None`` without either."""
+    times, compiled, _ = case.rows()
+    return records.get(times.key, records.get(compiled.key))
+
+
+def rows_in(records: Records, case: Case) -> list[Row]:
+    """Of all forms with their memory: generated code was timed beside the plain forms in a process of its own."""
+    times, compiled, memory = (records.get(row.key) for row in case.rows())
     known = memory["forms"] if memory else {}
-    return {**times, "forms": {name: {**form, "memory": known.get(name)} for name, form in times["forms"].items()}}
+    found: dict[str, Row] = {}
+    for record in filter(None, (times, compiled)):
+        forms = {name: {**form, "memory": known.get(name)} for name, form in record["forms"].items()}
+        for row in rows_of({**record, "forms": forms}):
+            found.setdefault(row.name, row)
+    order = [form for form in (*FORMS, *COMPILED, *found) if form in found]
+    return [found[name] for name in dict.fromkeys(order)]
 
 
 def _machines(records: Records) -> list[str]:
@@ -80,8 +90,7 @@ def _machines(records: Records) -> list[str]:
 def _claims(records: Records) -> list[str]:
     lines = ["| what | at least or at most | measured | |", "|---|---:|---:|---|"]
     for case in CASES:
-        record = whole(records, case)
-        rows = {row.name: row for row in rows_of(record)} if record else {}
+        rows = {row.name: row for row in rows_in(records, case)}
         lines += [_claim(case.title.partition(",")[0] + f", batch {case.batch}", rows, *each) for each in _wanted(case)]
     for title, value in _paired(records, SECOND) or [("every form", None)]:
         lines.append(_line(f"second-order step, {title}: first-order passes", "<=", 4.2, value))
@@ -145,12 +154,12 @@ def _line(what: str, sign: str, bound: float, value: float | None) -> str:
 
 
 def _case(records: Records, case: Case) -> list[str]:
-    record = whole(records, case)
+    record = times_of(records, case)
     if record is None:
         return ["Not measured."]
     lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * (len(HEAD) - 1)]
-    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows_of(record)]
-    return [*(f"{line}." for line in facts(record)[1:]), "", *lines, "", f"{elsewhere(record)}.".capitalize()]
+    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows_in(records, case)]
+    return [*(f"{line}." for line in facts(record)[1:]), "", *lines, "", f"On a GPU: {NOT}."]
 
 
 def _by_hand(records: Records) -> list[str]:
@@ -160,7 +169,7 @@ def _by_hand(records: Records) -> list[str]:
         "bit (`tests/benchmarks/test_supernet.py`), so the plain form that others are compared with is no slow one.",
     ]
     for case in CASES:
-        forms = (whole(records, case) or {"forms": {}})["forms"]
+        forms = (times_of(records, case) or {"forms": {}})["forms"]
         for last in ("", "-last"):
             if f"{BY_HAND}{last}" in forms:
                 peer, plain = forms[f"{BY_HAND}{last}"], forms[f"plain{last}"]

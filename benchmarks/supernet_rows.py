@@ -10,7 +10,9 @@ Kind = Literal["times", "memory", "second", "growth", "paths"]
 BY_HAND = "by-hand"
 """The hand-written peer, beside the forms of spacec.lower.bench.forms; and ``by-hand-last``."""
 CELLS, CANDIDATES = (4, 8, 16, 32, 64), (2, 4, 8, 16)
-FORMS = ("plain", "plain-last", "fast", "compiled", "launches")
+FORMS = ("plain", "plain-last", "fast", "launches")
+COMPILED = ("plain", "plain-last", "compiled")
+"""Apart from the others: a row that takes minutes to compile."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,14 @@ class Case:
     sizes: Mapping[str, int] = field(default_factory=dict)
     peer: bool = False
 
-    def rows(self) -> tuple[Row, Row]:
+    def rows(self) -> tuple[Row, Row, Row]:
+        """Times, times of generated code, memory."""
         shared = (self.space, self.parameters, self.sizes, self.batch)
-        times = Row(f"{self.name}.times", "times", *shared, self.rounds, peer=self.peer)
-        return times, Row(f"{self.name}.memory", "memory", *shared, peer=self.peer)
+        return (
+            Row(f"{self.name}.times", "times", *shared, self.rounds, peer=self.peer),
+            Row(f"{self.name}.compiled", "times", *shared, self.rounds, COMPILED),
+            Row(f"{self.name}.memory", "memory", *shared, forms=(*FORMS, COMPILED[-1]), peer=self.peer),
+        )
 
 
 CASES = (
@@ -67,9 +73,9 @@ GROWTH = (
 
 
 def rows() -> list[Row]:
-    """All of them, times first: the longest ones before the others."""
-    pairs = [case.rows() for case in CASES]
-    return [*(times for times, _ in pairs), SECOND, PATHS, *GROWTH, *(memory for _, memory in pairs)]
+    """All of them: those that want a quiet machine first, the longest of them before the others."""
+    times, compiled, memory = zip(*(case.rows() for case in CASES), strict=True)
+    return [*times, SECOND, PATHS, *GROWTH, *compiled, *memory]
 
 
 def growth_points(key: str) -> list[tuple[int, int]]:

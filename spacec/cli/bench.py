@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; torch's default without it.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Their median counts.")
 @click.option("--form", "wanted", multiple=True, metavar="NAME", help="Measure only this form. Repeatable.")
+@click.option("--compile", "compiled", is_flag=True, help="Also the form of generated code, which takes minutes.")
 @click.option("--json", "as_json", is_flag=True, help="The whole record, as JSON.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.md", help="The table, for a page.")
 @click.option("--picture", type=click.Path(dir_okay=False), metavar="FILE.svg", help="A picture of the table.")
@@ -47,6 +48,7 @@ def bench(
     threads: int | None,
     rounds: int,
     wanted: tuple[str, ...],
+    compiled: bool,
     as_json: bool,
     output: str | None,
     picture: str | None,
@@ -75,13 +77,14 @@ def bench(
     if alone is not None:
         tell(json.dumps(_memory(space, alone, setting)))
         return
-    forms = _forms(space, wanted)
+    forms = _forms(space, wanted, compiled)
     with watching() as watch:
         record = _record(space, forms, setting, rounds, watch, lambda name: _memory_apart(space, name))
     _show(record, as_json, output, picture)
 
 
-def _forms(space: Space, wanted: tuple[str, ...]) -> tuple[Form, ...]:
+def _forms(space: Space, wanted: tuple[str, ...], compiled: bool = False) -> tuple[Form, ...]:
+    """Those that are named; if none is, all, with that of generated code where it is asked for."""
     from spacec.lower.bench.forms import forms_for
 
     forms = forms_for(space)
@@ -89,7 +92,9 @@ def _forms(space: Space, wanted: tuple[str, ...]) -> tuple[Form, ...]:
     for name in wanted:
         if name not in known:
             raise click.UsageError(f"--form {name}: the forms of this space are {', '.join(known)}")
-    return tuple(form for form in forms if not wanted or form.name in wanted)
+    if wanted:
+        return tuple(form for form in forms if form.name in wanted or (compiled and form.compiled))
+    return tuple(form for form in forms if compiled or not form.compiled)
 
 
 def _record(
@@ -171,4 +176,5 @@ def _show(record: Mapping[str, Any], as_json: bool, output: str | None, picture:
     tell("")
     tell(table([rows.HEAD, *map(rows.cells, found)], indent=""))
     tell("")
-    tell(rows.elsewhere(record))
+    for line in rows.left_out(record):
+        tell(line)

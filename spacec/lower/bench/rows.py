@@ -147,13 +147,15 @@ def _header(record: Mapping[str, Any]) -> str:
     return f" ({', '.join(f'{name} = {value}' for name, value in stated.items())})" if stated else ""
 
 
-def elsewhere(record: Mapping[str, Any]) -> str:
-    """What is said of the devices that were not measured."""
-    return f"on a GPU: {NOT}" if record["device"] == "cpu" else f"on a CPU: {NOT}"
+def left_out(record: Mapping[str, Any]) -> list[str]:
+    """What is said of forms and devices that were not measured."""
+    generated = any(form["compiled"] for form in record["forms"].values())
+    lines = [] if generated else [f"with generated code: {NOT} (--compile)"]
+    return [*lines, f"on a {'GPU' if record['device'] == 'cpu' else 'CPU'}: {NOT}"]
 
 
 def markdown(record: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Facts and table for a Markdown page."""
     lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * (len(HEAD) - 1)]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
-    return "\n\n".join([*facts(record), "\n".join(lines), elsewhere(record)]) + "\n"
+    return "\n\n".join([*facts(record), "\n".join(lines), *left_out(record)]) + "\n"
