@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.report import HERE, ROOT
 from benchmarks.supernet_page import page, pictures
-from benchmarks.supernet_rows import Row, rows
+from benchmarks.supernet_rows import Row, rows, stages
 
 RECORDS = HERE / "records" / "supernet"
 
@@ -41,7 +41,7 @@ def make(row: Row) -> None:
     """Measure a row here and write its record."""
     from benchmarks.supernet_run import run  # torch, which the parent of the processes does without
 
-    found = rounded(run(row))
+    found = rounded(run(row, records()))
     RECORDS.mkdir(parents=True, exist_ok=True)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda flat: " ".join(flat[0].split()), json.dumps(found, indent=1))
     unfinished = path_of(row.key).with_suffix(".part")
@@ -98,7 +98,7 @@ def main() -> None:
     if options.alone:
         from benchmarks.supernet_run import memory_of
 
-        print(json.dumps(memory_of(table[options.row], options.alone)))
+        print(json.dumps(memory_of(table[options.row], options.alone, records())))
     elif options.row:
         make(table[options.row])
     elif options.list:
@@ -106,11 +106,13 @@ def main() -> None:
     elif options.page:
         write_page()
     else:
-        wanted = [r for k, r in table.items() if options.only in k and (options.again or not path_of(k).exists())]
-        with ThreadPoolExecutor(options.jobs) as pool:
-            ended = list(pool.map(make_apart, wanted))
+        good = True
+        for stage in stages():
+            wanted = [r for r in stage if options.only in r.key and (options.again or not path_of(r.key).exists())]
+            with ThreadPoolExecutor(options.jobs) as pool:
+                good = all([*pool.map(make_apart, wanted)]) and good
         write_page()
-        raise SystemExit(0 if all(ended) else 1)
+        raise SystemExit(0 if good else 1)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Kind = Literal["times", "memory", "second", "growth", "paths"]
+Kind = Literal["tune", "times", "memory", "second", "growth", "paths"]
 BY_HAND = "by-hand"
 """The hand-written peer, beside the forms of spacec.lower.bench.forms; and ``by-hand-last``."""
 CELLS, CANDIDATES = (4, 8, 16, 32, 64), (2, 4, 8, 16)
@@ -17,7 +17,10 @@ COMPILED = ("plain", "plain-last", "compiled")
 
 @dataclass(frozen=True)
 class Row:
-    """A process of its own with a record of its own. ``peer``: the hand-written supernet takes turns with the forms."""
+    """A process of its own with a record of its own. ``peer``: the hand-written supernet takes turns with the forms.
+
+    ``rounds``: of passes; seconds of measuring for a schedule; architectures that are sampled.
+    """
 
     key: str
     kind: Kind
@@ -28,6 +31,8 @@ class Row:
     rounds: int = 5
     forms: tuple[str, ...] = FORMS
     peer: bool = False
+    tuned: str = ""
+    """The key of the row whose schedule the optimised form runs by."""
 
     def settings(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name not in ("key", "kind")}
@@ -45,37 +50,47 @@ class Case:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     peer: bool = False
+    budget: int = 40
+    """Seconds in which the schedule of the optimised form is found."""
 
-    def rows(self) -> tuple[Row, Row, Row]:
-        """Times, times of generated code, memory."""
-        shared = (self.space, self.parameters, self.sizes, self.batch)
+    def rows(self) -> tuple[Row, Row, Row, Row]:
+        """The schedule, times, times of generated code, memory."""
+        key = f"{self.name}.tune"
+        tune = Row(key, "tune", self.space, self.parameters, self.sizes, self.batch, self.budget, ("fast",))
+        times = replace(tune, key=f"{self.name}.times", kind="times", rounds=self.rounds, forms=FORMS, tuned=key)
         return (
-            Row(f"{self.name}.times", "times", *shared, self.rounds, peer=self.peer),
-            Row(f"{self.name}.compiled", "times", *shared, self.rounds, COMPILED),
-            Row(f"{self.name}.memory", "memory", *shared, forms=(*FORMS, COMPILED[-1]), peer=self.peer),
+            tune,
+            replace(times, peer=self.peer),
+            replace(times, key=f"{self.name}.compiled", forms=COMPILED),
+            replace(times, key=f"{self.name}.memory", kind="memory", forms=(*FORMS, COMPILED[-1]), peer=self.peer),
         )
 
 
 CASES = (
-    Case("darts.64", "DARTS, C = 16, 8 cells, batch 64", "darts", 64, 3),
-    Case("darts.16", "DARTS, C = 16, 8 cells, batch 16", "darts", 16, 5, peer=True),
+    Case("darts.64", "DARTS, C = 16, 8 cells, batch 64", "darts", 64, 3, budget=120),
+    Case("darts.16", "DARTS, C = 16, 8 cells, batch 16", "darts", 16, 5, peer=True, budget=90),
     Case("nas_bench_201.16", "NAS-Bench-201, C = 16, 5 cells a stage, batch 16", "nas_bench_201", 16, 5),
     Case("clearer.2", "CLEARER, width 32, images of 64 x 64, batch 2", "clearer", 2, 5, sizes={"H": 8, "W": 8}),
     Case("cream.4", "Cream, images of 96 x 96, batch 4", "cream", 4, 3, {"size": 96}),
 )
-SECOND = Row("second", "second", "darts", batch=16, rounds=2, forms=("plain", "fast"))
-PATHS = Row("paths", "paths", "darts", batch=16, rounds=8, forms=("plain", "fast"))
-"""``rounds`` architectures are drawn, one after the other."""
+SECOND = Row("second", "second", "darts", batch=16, rounds=2, forms=("plain", "fast"), tuned="darts.16.tune")
+PATHS = Row("paths", "paths", "darts", batch=16, rounds=8, forms=("plain", "fast"), tuned="darts.16.tune")
 GROWTH = (
     Row("growth.cells", "growth", batch=8, rounds=3, forms=("plain", "fast", "launches")),
     Row("growth.candidates", "growth", batch=8, rounds=3, forms=("plain", "fast", "launches")),
 )
 
 
+def stages() -> list[list[Row]]:
+    """All rows, in an order in which each finds what it needs: schedules, then what wants a quiet machine, the longest
+    first, and memory."""
+    tune, times, compiled, memory = (list(some) for some in zip(*(case.rows() for case in CASES), strict=True))
+    return [tune, [*times, SECOND, PATHS, *GROWTH, *compiled], memory]
+
+
 def rows() -> list[Row]:
-    """All of them: those that want a quiet machine first, the longest of them before the others."""
-    times, compiled, memory = zip(*(case.rows() for case in CASES), strict=True)
-    return [*times, SECOND, PATHS, *GROWTH, *compiled, *memory]
+    """All of them."""
+    return [row for stage in stages() for row in stage]
 
 
 def growth_points(key: str) -> list[tuple[int, int]]:

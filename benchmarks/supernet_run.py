@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from spacec.lower.bench.memory import QUIET
 from spacec.lower.bench.record import about, alone, measured
 from spacec.lower.bench.roofline import work
 from spacec.lower.bench.timing import measure_times
+from spacec.lower.schedule import Schedule
 from spacec.search.config import SearchConfig
 from spacec.search.context import SearchContext
 from spacec.search.runner import search
@@ -32,11 +34,14 @@ from spacec.testing.synthetic import Synthetic, SyntheticOptions
 
 CPU = torch.device("cpu")
 
+Records = Mapping[str, Mapping[str, Any]]
 
-def run(row: Row) -> dict[str, Any]:
-    """The record of a row."""
+
+def run(row: Row, records: Records) -> dict[str, Any]:
+    """The record of a row; ``records`` has the schedule that it runs by, if it has been chosen."""
     torch.set_num_threads(1)
-    made = {"times": times, "memory": memory, "second": second, "growth": growth, "paths": paths}[row.kind](row)
+    kinds = {"tune": tune, "times": times, "memory": memory, "second": second, "growth": growth, "paths": paths}
+    made = kinds[row.kind](row, setting_of(row, records))
     return {"settings": json.loads(json.dumps(row.settings())), "commit": commit(), **made}
 
 
@@ -44,8 +49,10 @@ def load(row: Row) -> spacec.Space:
     return spacec.load(ROOT / f"grammars/{row.space}.space", **row.parameters)
 
 
-def setting_of(row: Row) -> bench.Setting:
-    return bench.Setting(CPU, row.batch, row.sizes)
+def setting_of(row: Row, records: Records) -> bench.Setting:
+    known = records.get(row.tuned, {}).get("schedules", {})
+    schedules = {goal: Schedule.from_json(value) for goal, value in known.items()}
+    return bench.Setting(CPU, row.batch, row.sizes, schedules=schedules)
 
 
 def asked(space: spacec.Space, row: Row) -> list[bench.Form]:
@@ -56,9 +63,15 @@ def told(name: str, done: int, total: int) -> None:
     print(f"{done}/{total} {name}", file=sys.stderr, flush=True)
 
 
-def times(row: Row) -> dict[str, Any]:
+def tune(row: Row, setting: bench.Setting) -> dict[str, Any]:
+    """The schedule of the optimised form."""
     space = load(row)
-    setting = setting_of(row)
+    found = bench.tuned(space, setting, row.rounds, lambda text: print(text, file=sys.stderr, flush=True), fresh=True)
+    return about(replace(setting, schedules={"fast": found}))
+
+
+def times(row: Row, setting: bench.Setting) -> dict[str, Any]:
+    space = load(row)
     peers = [by_hand(space, setting, last) for last in (False, True)] if row.peer else []
     found = measured(space, asked(space, row), setting, row.rounds, told, peers)
     return {"space": {"name": space.name, "digest": space.digest}, **found}
@@ -82,7 +95,7 @@ def by_hand(space: spacec.Space, setting: bench.Setting, last: bool) -> bench.Su
     return bench.module_subject(form, net, inputs, bench.soft_masks(space, setting.device), outputs)
 
 
-def memory(row: Row) -> dict[str, Any]:
+def memory(row: Row, setting: bench.Setting) -> dict[str, Any]:
     """Each form in a process of its own."""
     found = {}
     names = [form.name for form in asked(load(row), row)] + [BY_HAND, f"{BY_HAND}-last"] * row.peer
@@ -94,13 +107,13 @@ def memory(row: Row) -> dict[str, Any]:
             raise SystemExit(f"{row.key}, {name}: {ended.stderr[-600:]}")
         found[name] = json.loads(ended.stdout)
         print(name, found[name], file=sys.stderr, flush=True)
-    return {**about(setting_of(row)), "forms": found}
+    return {**about(setting), "forms": found}
 
 
-def memory_of(row: Row, name: str) -> dict[str, Any]:
+def memory_of(row: Row, name: str, records: Records) -> dict[str, Any]:
     """Memory of one form, in this process."""
     torch.set_num_threads(1)
-    space, setting = load(row), setting_of(row)
+    space, setting = load(row), setting_of(row, records)
     if name.startswith(BY_HAND):
         return alone(lambda: by_hand(space, setting, name.endswith("-last")), CPU)
     (form,) = (form for form in asked(space, row) if form.name == name)
@@ -136,7 +149,7 @@ class Watched(DARTS):
             torch.autograd.grad(loss, leaves, allow_unused=True)
 
 
-def second(row: Row) -> dict[str, Any]:
+def second(row: Row, setting: bench.Setting) -> dict[str, Any]:
     """The second-order architecture step, and a first-order pass, in turns."""
     space = load(row)
     task = Synthetic(SyntheticOptions(samples=row.batch * (row.rounds + 1))).adapt(space.inputs, space.outputs)
@@ -144,19 +157,18 @@ def second(row: Row) -> dict[str, Any]:
     found = {}
     for form in asked(space, row):
         strategy = Watched({"order": 2})
-        strategy.schedule = setting_of(row).schedule(form)
+        strategy.schedule = setting.schedule(form)
         with tempfile.TemporaryDirectory() as folder:
             search(space, strategy, task, config, Path(folder) / "run")
         found[form.name] = {"title": form.title, "pairs": strategy.pairs[1:]}
         print(form.name, found[form.name], file=sys.stderr, flush=True)
-    return {**about(setting_of(row)), "forms": found}
+    return {**about(setting), "forms": found}
 
 
-def growth(row: Row) -> dict[str, Any]:
+def growth(row: Row, setting: bench.Setting) -> dict[str, Any]:
     """Times over the number of cells, or of candidates."""
     points: list[dict[str, Any]] = []
     rates = measure_rates(CPU)
-    setting = setting_of(row)
     for cells, candidates in growth_points(row.key):
         space = spacec.loads(growth_text(candidates), cells=cells)
         subjects = [bench.subject_of(space, form, setting) for form in asked(space, row)]
@@ -168,9 +180,9 @@ def growth(row: Row) -> dict[str, Any]:
     return {**about(setting), "points": points}
 
 
-def paths(row: Row) -> dict[str, Any]:
+def paths(row: Row, setting: bench.Setting) -> dict[str, Any]:
     """A pass of a supernet under one sampled path, and one of that network alone, in turns; a new path each time."""
-    space, setting = load(row), setting_of(row)
+    space = load(row)
     archs = space.sample(row.rounds + 1, seed=1)
     found = {}
     for form in asked(space, row):

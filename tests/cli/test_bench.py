@@ -18,7 +18,7 @@ input  image:  [3, H, 8]
 output logits: [2]
 net = conv(3, C) >> (relu | identity) >> global_pool >> linear(2)
 """
-QUICK = ("--size", "H=8", "--batch", "1", "--device", "cpu", "--rounds", "1")
+QUICK = ("--size", "H=8", "--batch", "1", "--device", "cpu", "--rounds", "1", "--tune", "0")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_table_page_and_picture(cli: Cli, file: Path, tmp_path: Path) -> None:
     (row,) = [line.split() for line in lines if line.startswith("plain")]
     assert row[3:5] == ["1.00", "1.00"]
     assert "not measured" not in " ".join(row)
-    assert lines[-1] == "on a GPU: not measured"
+    assert lines[-2:] == ["with generated code: not measured (--compile)", "on a GPU: not measured"]
     assert "| plain |" in (tmp_path / "t.md").read_text()
     assert (tmp_path / "t.svg").read_text().startswith("<svg")
     assert "memory" in done.err
@@ -73,6 +73,30 @@ def test_memory_of_one_form(cli: Cli, file: Path) -> None:
     found = json.loads(done.out)
     assert found["live"] > 0
     assert found["held"] == 4 * (4 * 27 + 4 * 2 + 2 + 3 * 64)
+
+
+def test_a_schedule_of_ones_own(cli: Cli, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is measured, told in the record, and taken back from there."""
+    from spacec.lower.schedule import Schedule
+
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps(Schedule(("canonicalise", "mixes"), "channels_last").to_json()))
+    done = cli("bench", file, *QUICK, "--json", "--form", "fast", "--schedule", own)
+    assert json.loads(done.out)["schedules"]["fast"] == json.loads(own.read_text())
+    for text in ("{", "[]", '{"version": 0}', '{"version": 1, "layout": "sideways"}'):
+        own.write_text(text)
+        done = cli("bench", file, *QUICK, "--schedule", own)
+        assert (done.code, "E0743" in done.err) == (1, True)
+
+
+def test_a_schedule_is_looked_for(cli: Cli, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = cli("bench", file, *QUICK[:-1], "1", "--json", "--form", "fast")
+    record = json.loads(done.out)
+    assert record["schedules"]["fast"]["measured"]
+    assert "schedule" in done.err
 
 
 @pytest.mark.parametrize(

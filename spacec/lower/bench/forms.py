@@ -136,6 +136,13 @@ def check_sizes(space: Measurable, given: Mapping[str, int]) -> None:
             raise SpacecError(Diagnostic("E0512", f"the network does not take this size: {needed}"))
 
 
+def tuned(space: Measurable, setting: Setting, seconds: float, told: Callable[[str], None], fresh: bool) -> Schedule:
+    """The schedule of goal ``fast`` by measuring, for about so long; not from the user's cache if ``fresh``."""
+    net = space.supernet(setting.seed).to(setting.device).train()
+    inputs, mask = example_inputs(space, setting), soft_masks(space, setting.device)
+    return net.tune(inputs, mask=mask, goal="fast", budget=seconds, fresh=fresh, told=told)
+
+
 def subject_of(space: Measurable, form: Form, setting: Setting) -> Subject:
     """A form of the space's supernet, with its inputs and masks."""
     net = supernet_of(space, form, setting)

@@ -61,6 +61,7 @@ def about(setting: Setting) -> Record:
     """What was measured on, and how; no name of the machine."""
     cuda = setting.device.type == "cuda"
     return {
+        "schedules": {goal: schedule.to_json() for goal, schedule in setting.schedules.items()},
         "batch": setting.batch,
         "sizes": dict(setting.sizes),
         "device": setting.device.type,
