@@ -1,7 +1,8 @@
 /* Depthwise convolution: what both memory formats share.
  *
  * Given by the generator: KH KW (kernel), SH SW (stride), DH DW (dilation), RELU (1: the convolution reads max(x, 0),
- * and the gradient of x is masked by x > 0). All other sizes are known at run time.
+ * and the gradient of x is masked by x > 0), NORM (1, in channels_last only: it reads the normalised input, see
+ * `normal`). All other sizes are known at run time.
  *
  *   out[o] = sum_k w[k] x[o S - P + k D]
  *   dx[i]  = sum_k w[k] dout[(i + P - k D) / S]   where S divides
@@ -26,6 +27,7 @@ typedef struct {
     long step;         /* rows of a weight gradient done at once */
     long groups, units;
     REAL *partial;
+    const REAL *mean, *scale, *bias; /* of the normalised input, by channel */
 } sizes;
 
 INLINE vec activated(vec v) { return RELU ? positive(v) : v; }

@@ -5,6 +5,11 @@
 
 INLINE long channel(const sizes *s, long block) { return MIN(block * V, s->C - V); }
 
+INLINE vec normal(const sizes *s, vec x, long c) {
+    if (!NORM) return x;
+    return (x - load(s->mean + c)) * load(s->scale + c) + load(s->bias + c);
+}
+
 /* weights as [block][tap][V], and after them the row of zeros */
 static void begin(const void *given, REAL *scratch) {
     const sizes *s = given;
@@ -26,12 +31,12 @@ typedef struct {
     long next; /* the first row not yet copied */
     const REAL *from;
     long rows, columns, offset; /* of the source; column c of it is column c + offset of the ring */
-    int relu;
+    int active; /* whether it is the input of the convolution, normalised and past its ReLU */
 } reader;
 
-INLINE reader reading(const sizes *s, REAL *scratch, const REAL *from, long rows, long columns, long offset, int relu) {
+INLINE reader reading(const sizes *s, REAL *scratch, const REAL *from, long rows, long columns, long offset, int active) {
     REAL *zeros = scratch + s->blocks * TAPS * V;
-    return (reader){zeros, zeros + s->width * V, 0, from, rows, columns, offset, relu};
+    return (reader){zeros, zeros + s->width * V, 0, from, rows, columns, offset, active};
 }
 
 /* copies rows up to and without `end` */
@@ -44,7 +49,7 @@ INLINE void read_to(reader *r, const sizes *s, long end) {
             REAL *to = r->ring + (((r->next & (s->slots - 1))) * s->blocks + b) * s->width * V + r->offset * V;
             for (long c = first; c < last; c++) {
                 vec v = load(from + c * s->C);
-                store(to + c * V, r->relu ? positive(v) : v);
+                store(to + c * V, r->active ? activated(normal(s, v, channel(s, b))) : v);
             }
         }
     }
@@ -82,7 +87,7 @@ INLINE void forward_tile(const REAL *const *rows, long column, const REAL *w, RE
 static void forward_strip(const void *given, long task, REAL *scratch) {
     const sizes *s = given;
     long n = task / s->strips, first = task % s->strips * s->rows, last = MIN(first + s->rows, s->OH);
-    reader r = reading(s, scratch, s->x + n * s->H * s->W * s->C, s->H, s->W, s->PW, RELU);
+    reader r = reading(s, scratch, s->x + n * s->H * s->W * s->C, s->H, s->W, s->PW, 1);
     r.next = first * SH - s->PH;
     for (long o = first; o < last; o++) {
         long base = o * SH - s->PH;
@@ -123,7 +128,7 @@ INLINE void input_tile(const REAL *const *rows, long column, const REAL *w, REAL
         }
     }
     UNROLL for (int t = 0; t < tile; t++) {
-        store(out + t * SW * C, RELU ? where_positive(load(x + t * SW * C), sum[t]) : sum[t]);
+        store(out + t * SW * C, x ? where_positive(load(x + t * SW * C), sum[t]) : sum[t]);
     }
 }
 
@@ -169,16 +174,16 @@ int input_gradient(const long *n, const REAL *g, const REAL *w, const REAL *x, R
 
 #define KERNEL_ROWS MAX(1, MIN(KH, ACCUMULATORS / KW)) /* rows of taps whose sums fit the registers */
 
-INLINE void weight_taps(const sizes *s, const reader *r, long base, long rows, long b, const REAL *g, REAL *sums,
-                        const int first, const int count) {
+INLINE void weight_taps(const sizes *s, const reader *r, long base, long rows, long b, const REAL *g, long apart,
+                        REAL *sums, const int first, const int count) {
     vec sum[KERNEL_ROWS * KW];
     UNROLL for (int t = 0; t < count * KW; t++) sum[t] = (vec){0};
     for (long o = 0; o < rows; o++) {
         const REAL *in[KERNEL_ROWS];
         for (int k = 0; k < count; k++) in[k] = row(r, s, base + o * SH + (first + k) * DH, b);
-        const REAL *at = g + o * s->OW * s->C;
+        const REAL *at = g + o * s->OW * apart;
         for (long c = 0; c < s->OW; c++) {
-            vec d = load(at + c * s->C);
+            vec d = load(at + c * apart);
             UNROLL for (int k = 0; k < count; k++) UNROLL for (int kx = 0; kx < KW; kx++)
                 sum[k * KW + kx] += d * load(in[k] + (c * SW + kx * DW) * V);
         }
@@ -191,7 +196,7 @@ INLINE void weight_taps(const sizes *s, const reader *r, long base, long rows, l
 
 static void weight_strip(const sizes *s, long unit, REAL *scratch, REAL *sums) {
     long n = unit / s->strips, first = unit % s->strips * s->rows, last = MIN(first + s->rows, s->OH);
-    reader r = reading(s, scratch, s->x + n * s->H * s->W * s->C, s->H, s->W, s->PW, RELU);
+    reader r = reading(s, scratch, s->x + n * s->H * s->W * s->C, s->H, s->W, s->PW, 1);
     r.next = first * SH - s->PH;
     for (long o = first; o < last; o += s->step) {
         long rows = MIN(s->step, last - o), base = o * SH - s->PH;
@@ -199,9 +204,9 @@ static void weight_strip(const sizes *s, long unit, REAL *scratch, REAL *sums) {
         for (long b = 0; b < s->blocks; b++) {
             const REAL *g = s->g + (n * s->OH + o) * s->OW * s->C + channel(s, b);
             UNROLL for (int k = 0; k + KERNEL_ROWS <= KH; k += KERNEL_ROWS)
-                weight_taps(s, &r, base, rows, b, g, sums + b * TAPS * V, k, KERNEL_ROWS);
+                weight_taps(s, &r, base, rows, b, g, s->C, sums + b * TAPS * V, k, KERNEL_ROWS);
             if (KH % KERNEL_ROWS)
-                weight_taps(s, &r, base, rows, b, g, sums + b * TAPS * V, KH - KH % KERNEL_ROWS, KH % KERNEL_ROWS);
+                weight_taps(s, &r, base, rows, b, g, s->C, sums + b * TAPS * V, KH - KH % KERNEL_ROWS, KH % KERNEL_ROWS);
         }
     }
 }
