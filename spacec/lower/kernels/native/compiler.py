@@ -24,6 +24,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fno-predictive-commoning", "-fPIC", "-shared", "-pthread")
 """Carrying loaded vectors from one turn of a loop to the next would take the registers that hold sums."""
@@ -185,3 +189,23 @@ if hasattr(os, "register_at_fork"):
 def threads(count: int) -> int:
     """``count``, or 1 in a forked child: the runtime's threads stayed with the parent."""
     return 1 if _forked else count
+
+
+def declared(built: ctypes.CDLL | None, pointers: Mapping[str, int]) -> ctypes.CDLL | None:
+    """The library with the arguments of its functions declared: sizes, so many pointers, the team and its size."""
+    if built is not None:
+        for name, count in pointers.items():
+            getattr(built, name).argtypes = [ctypes.c_void_p] * (count + 2) + [ctypes.c_int]
+    return built
+
+
+@functools.lru_cache(maxsize=4096)
+def _longs(numbers: tuple[int, ...]) -> Any:
+    return (ctypes.c_long * len(numbers))(*numbers)
+
+
+def call(function: Any, sizes: tuple[int, ...], *given: Tensor | ctypes.Array[Any] | None) -> None:
+    """Run a kernel on the threads that torch may use. Raises :class:`MemoryError` where it found none for its rows."""
+    pointers = (t.data_ptr() if isinstance(t, Tensor) else t for t in given)
+    if function(_longs(sizes), *pointers, team(), threads(torch.get_num_threads())):
+        raise MemoryError("a generated kernel found no memory for its scratch rows")

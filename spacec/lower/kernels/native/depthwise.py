@@ -50,14 +50,15 @@ def depthwise(
     where it is ``None``. Differentiable any number of times.
     """
     kernel = (weight.shape[2], weight.shape[3])
-    if not _runs(x, weight) or not supports(kernel, stride, dilation):
+    if not runs(x, weight) or not supports(kernel, stride, dilation):
         return F.conv2d(F.relu(x) if relu else x, weight, None, stride, padding, dilation, x.shape[1])
     if last is None:
         last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return _depthwise(x, weight, (*stride, *padding, *dilation), relu, last)
 
 
-def _runs(x: Tensor, weight: Tensor) -> bool:
+def runs(x: Tensor, weight: Tensor) -> bool:
+    """Whether tensors are such as kernels are generated for."""
     return (
         x.device.type == "cpu"
         and x.dtype in _REALS
@@ -150,14 +151,15 @@ def _format(last: bool) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def _output_size(x: Tensor, w: Tensor, window: Sequence[int]) -> tuple[Any, ...]:
+def output_size(x: Tensor, w: Tensor, window: Sequence[int]) -> tuple[Any, ...]:
+    """``(N, C, H', W')``."""
     n, c, height, width = x.shape
     (sh, sw, ph, pw, dh, dw), (kh, kw) = window, w.shape[2:]
     return n, c, (height + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (width + 2 * pw - dw * (kw - 1) - 1) // sw + 1
 
 
 def _forward_fake(x: Tensor, w: Tensor, window: Sequence[int], relu: bool, last: bool) -> Tensor:
-    return torch.empty(_output_size(x, w, window), dtype=x.dtype, device=x.device, memory_format=_format(last))
+    return torch.empty(output_size(x, w, window), dtype=x.dtype, device=x.device, memory_format=_format(last))
 
 
 def _input_fake(
@@ -171,13 +173,13 @@ def _weight_fake(g: Tensor, x: Tensor, kernel: Sequence[int], window: Sequence[i
 
 
 def _forward_cpu(x: Tensor, w: Tensor, window: Window, relu: bool, last: bool) -> Tensor:
-    shape = _output_size(x, w, window)
+    shape = output_size(x, w, window)
     built = _kernels(x, (w.shape[2], w.shape[3]), shape[2:], window, relu, last) if min(shape) > 0 else None
     if built is None:
         return _library_forward(x, w, window, relu)
     x, w = x.contiguous(memory_format=_format(last)), w.contiguous()
     out = torch.empty(shape, dtype=x.dtype, memory_format=_format(last))
-    return _call(built.forward, _sizes(*x.shape, *shape[2:], *window[2:4]), out, x, w, out)
+    return _call(built.forward, (*x.shape, *shape[2:], *window[2:4]), out, x, w, out)
 
 
 def _input_cpu(g: Tensor, w: Tensor, x: Tensor | None, size: Pair, window: Window, last: bool) -> Tensor:
@@ -188,7 +190,7 @@ def _input_cpu(g: Tensor, w: Tensor, x: Tensor | None, size: Pair, window: Windo
     g, w = g.contiguous(memory_format=_format(last)), w.contiguous()
     x = x if x is None else x.contiguous(memory_format=_format(last))
     dx = torch.empty((*g.shape[:2], *size), dtype=g.dtype, memory_format=_format(last))
-    return _call(built.input_gradient, _sizes(*dx.shape, *g.shape[2:], *window[2:4]), dx, g, w, x, dx)
+    return _call(built.input_gradient, (*dx.shape, *g.shape[2:], *window[2:4]), dx, g, w, x, dx)
 
 
 def _weight_cpu(g: Tensor, x: Tensor, kernel: Pair, window: Window, relu: bool, last: bool) -> Tensor:
@@ -199,7 +201,7 @@ def _weight_cpu(g: Tensor, x: Tensor, kernel: Pair, window: Window, relu: bool, 
         return dw
     g, x = g.contiguous(memory_format=_format(last)), x.contiguous(memory_format=_format(last))
     dw = torch.empty((x.shape[1], 1, *kernel), dtype=x.dtype)
-    return _call(built.weight_gradient, _sizes(*x.shape, *g.shape[2:], *window[2:4]), dw, g, x, dw)
+    return _call(built.weight_gradient, (*x.shape, *g.shape[2:], *window[2:4]), dw, g, x, dw)
 
 
 torch.library.register_fake("spacec::depthwise", _forward_fake, lib=_library)
@@ -224,45 +226,49 @@ def _library_gradients(g: Tensor, x: Tensor, w: Tensor, window: Window, wanted: 
 
 def _kernels(x: Tensor, kernel: Pair, across: Sequence[int], window: Window, relu: bool, last: bool) -> Any:
     """The library for tensors like ``x``; ``across``: the columns that a vector of a planar kernel runs along."""
-    widest = _BYTES // x.element_size()
-    lanes = 1
     if not x.numel():
         return None
-    if last:
-        while 2 * lanes <= min(widest, x.shape[1]):
-            lanes *= 2
-    else:
-        while lanes < min(widest, across[1]):
-            lanes *= 2
+    lanes = lanes_within(x.element_size(), x.shape[1] if last else 2 * across[1] - 1)
     return _build(x.dtype, lanes, (kernel[0], kernel[1]), tuple(window[:2]), tuple(window[4:]), relu, last)
+
+
+def lanes_within(size: int, most: int) -> int:
+    """The largest power of two up to ``most`` of numbers of ``size`` bytes that a vector holds."""
+    lanes = 1
+    while 2 * lanes <= min(_BYTES // size, most):
+        lanes *= 2
+    return lanes
+
+
+def constants(
+    dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair, relu: bool
+) -> dict[str, str | int]:
+    """What the C source of a kernel is compiled for."""
+    real, size = _REALS[dtype]
+    found: dict[str, str | int] = {"REAL": real, "REAL_BYTES": size, "V": lanes, "RELU": int(relu), "NORM": 0}
+    for letter, pair in (("K", kernel), ("S", stride), ("D", dilation)):
+        found |= {f"{letter}H": pair[0], f"{letter}W": pair[1]}
+    return found
+
+
+def described(dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair) -> str:
+    """The same for people: ``3x3 stride 1x1 dilation 1x1, float x 16``."""
+    sides = zip(("", "stride ", "dilation "), (kernel, stride, dilation), strict=True)
+    return f"{' '.join(f'{name}{a}x{b}' for name, (a, b) in sides)}, {_REALS[dtype][0]} x {lanes}"
 
 
 @functools.cache
 def _build(
     dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair, relu: bool, last: bool
 ) -> ctypes.CDLL | None:
-    real, size = _REALS[dtype]
-    constants: dict[str, str | int] = {"REAL": real, "REAL_BYTES": size, "V": lanes, "RELU": int(relu)}
-    for letter, pair in (("K", kernel), ("S", stride), ("D", dilation)):
-        constants |= {f"{letter}H": pair[0], f"{letter}W": pair[1]}
     layout = "last" if last else "planar"
-    text = compiler.source(("prelude.h", "depthwise.h", f"depthwise_{layout}.c"), constants)
-    sides = " ".join(f"{name} {a}x{b}" for name, (a, b) in (("stride", stride), ("dilation", dilation)))
-    name = f"{'relu-' if relu else ''}depthwise {kernel[0]}x{kernel[1]} {sides}, {real} x {lanes}, {layout}"
-    built = compiler.load(name, text)
-    if built is not None:
-        for function, tensors in ((built.forward, 3), (built.input_gradient, 4), (built.weight_gradient, 3)):
-            function.argtypes = [ctypes.c_void_p] * (tensors + 2) + [ctypes.c_int]
-    return built
+    known = constants(dtype, lanes, kernel, stride, dilation, relu)
+    text = compiler.source(("prelude.h", "depthwise.h", f"depthwise_{layout}.c"), known)
+    kind = f"{'relu-' if relu else ''}depthwise {described(dtype, lanes, kernel, stride, dilation)}, {layout}"
+    tensors = {"forward": 3, "input_gradient": 4, "weight_gradient": 3}
+    return compiler.declared(compiler.load(kind, text), tensors)
 
 
-@functools.lru_cache(maxsize=4096)
-def _sizes(*sizes: int) -> Any:
-    return (ctypes.c_long * len(sizes))(*sizes)
-
-
-def _call(function: Any, sizes: Any, result: Tensor, *tensors: Tensor | None) -> Tensor:
-    pointers = (None if t is None else t.data_ptr() for t in tensors)
-    if function(sizes, *pointers, compiler.team(), compiler.threads(torch.get_num_threads())):
-        raise MemoryError("a generated kernel found no memory for its scratch rows")
+def _call(function: Any, sizes: tuple[int, ...], result: Tensor, *tensors: Tensor | None) -> Tensor:
+    compiler.call(function, sizes, *tensors)
     return result
