@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from spacec.ir.flat import FlatOp
 from spacec.lower import errors
+from spacec.lower.kernels.native.joint import run_separable
 from spacec.lower.kernels.table import Window
 from spacec.lower.layers import Call, Layer
 from spacec.lower.modules import SameConv1d, SameConv2d, pad_same
@@ -40,6 +41,8 @@ def joined_function(op: FlatOp, layer: Layer | Call) -> Joined:
 
     Raises :class:`SpacecError` (E0901) for an op whose weights cannot be joined.
     """
+    if isinstance(layer, Call) and layer.fn is run_separable:
+        return lambda modules, x, convolve: run_separable(modules, x)
     if isinstance(layer, Layer):
         match op.spec.name:
             case "conv":

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spacec.lower import modules
+from spacec.lower.kernels.native.joint import run_separable
 from spacec.lower.kernels.subsample import subsample as subsampled
 from spacec.lower.layers import Axis, Call, Layer, Lowering, Site, Value, initial
 from spacec.lower.modules_graph import graph_pool
@@ -162,6 +163,11 @@ def interleave(site: Site) -> Call:
 def subsample(site: Site) -> Call:
     """Positions at multiples of a factor, for :mod:`spacec.passes.polyphase`."""
     return Call(subsampled, (site.per_axis("factor"),))
+
+
+def separable(site: Site) -> Call:
+    """The layers of a separable convolution in one pass, for :mod:`spacec.passes.separable`; they are given first."""
+    return Call(run_separable)
 
 
 def upsample(site: Site) -> Call:

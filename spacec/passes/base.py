@@ -36,6 +36,7 @@ PASSES: Mapping[str, str] = {
     "fold_norms": "spacec.passes.fold_norms:FoldNorms",
     "hoist": "spacec.passes.hoist:Hoist",
     "mixes": "spacec.passes.mixes:Mixes",
+    "separable": "spacec.passes.separable:Separable",
     "order": "spacec.passes.order:Order",
     "polyphase": "spacec.passes.polyphase:Polyphase",
     "share": "spacec.passes.share:Share",

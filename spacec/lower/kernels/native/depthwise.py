@@ -262,8 +262,9 @@ def _build(
     dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair, relu: bool, last: bool
 ) -> ctypes.CDLL | None:
     layout = "last" if last else "planar"
+    parts = ("depthwise_rows.h", "depthwise_last.c") if last else ("depthwise_planar.c",)
     known = constants(dtype, lanes, kernel, stride, dilation, relu)
-    text = compiler.source(("prelude.h", "depthwise.h", f"depthwise_{layout}.c"), known)
+    text = compiler.source(("prelude.h", "depthwise.h", *parts), known)
     kind = f"{'relu-' if relu else ''}depthwise {described(dtype, lanes, kernel, stride, dilation)}, {layout}"
     tensors = {"forward": 3, "input_gradient": 4, "weight_gradient": 3}
     return compiler.declared(compiler.load(kind, text), tensors)

@@ -266,7 +266,7 @@ def _build(
     lanes: int, dtype: torch.dtype, kernel: Pair, stride: Pair, dilation: Pair, norm: bool
 ) -> ctypes.CDLL | None:
     known = depthwise.constants(dtype, lanes, kernel, stride, dilation, relu=True) | {"NORM": int(norm)}
-    text = compiler.source(("prelude.h", "depthwise.h", "depthwise_last.c", "separable.c"), known)
+    text = compiler.source(("prelude.h", "depthwise.h", "depthwise_rows.h", "separable.c"), known)
     kind = "norm-relu-separable" if norm else "relu-separable"
     built = compiler.load(f"{kind} {depthwise.described(dtype, lanes, kernel, stride, dilation)}", text)
     return compiler.declared(built, {"separable_forward": 5, "separable_gradient": 9})
