@@ -174,6 +174,8 @@ class Pass:
             return self._mixed(mix) if node not in blueprint.stacked.mixes else self._stacked(node)
         if node in blueprint.stacked.splits:
             return self._split(node, inputs[0])
+        if node in blueprint.joined:
+            return self._joined(node, inputs[0])
         layer = blueprint.lowered[node]
         if node in self.machine.foreign:
             inputs = [x.contiguous() for x in inputs]
@@ -185,8 +187,6 @@ class Pass:
             return self.machine.functions[node](*given)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
-        if op.parts:
-            return self._joined(node, op, inputs[0])
         module = self.machine.modules[op.key]
         if sizes is not None:
             result = self.machine.elastic.run(node, module, given, sizes, spare)
@@ -308,9 +308,11 @@ class Pass:
         asked = [p for p, k in enumerate(selection.run) if k in candidates]
         return float(len(asked)) if selection.weights is None else sum((selection.weights[p] for p in asked), 0.0)
 
-    def _joined(self, node: int, op: FlatOp, x: Tensor) -> Tensor:
+    def _joined(self, node: int, x: Tensor) -> Tensor:
         """An op whose weights and state are those of several layers."""
         machine, kernels = self.machine, self.machine.kernels
+        op = machine.blueprint.flat.nodes[node]
+        assert isinstance(op, FlatOp), "only ops are joined"
         convolve = library_conv if kernels is None else partial(kernels.conv, node)
         modules = [machine.modules[key] for key in op.parts]
         return machine.blueprint.joined[node](modules, self._pooled.of(node), x, convolve)
