@@ -42,7 +42,7 @@ def joined_function(op: FlatOp, layer: Layer | Call) -> Joined:
     Raises :class:`SpacecError` (E0901) for an op whose weights cannot be joined.
     """
     if isinstance(layer, Call) and layer.fn is run_separable:
-        return lambda modules, x, convolve: run_separable(modules, x)
+        return lambda modules, tensors, x, convolve: run_separable(modules, x)
     if isinstance(layer, Layer):
         match op.spec.name:
             case "conv":

@@ -22,6 +22,7 @@ from spacec.lower.joined import block_sum, joined_norm, side_by_side
 from spacec.lower.masks import Selection
 from spacec.lower.pooled import Joint, Pooled, Pools
 from spacec.passes.levels import conditions
+from spacec.passes.separable import SEPARABLE
 from spacec.passes.shares import SHARE
 
 Activation = tuple[str, str]
@@ -142,7 +143,8 @@ class Stacked:
 
 
 def _joints(flat: FlatGraph, mixes: Mapping[int, Sequence[Strip]]) -> list[Joint]:
-    ops = [(i, n.parts) for i, n in enumerate(flat.nodes) if isinstance(n, FlatOp) and n.parts]
+    joined = [(i, n) for i, n in enumerate(flat.nodes) if isinstance(n, FlatOp) and n.parts]
+    ops = [(i, n.parts) for i, n in joined if n.spec.name != SEPARABLE.name]
     normed = [(i, k, s.norms) for i, found in mixes.items() for k, s in enumerate(found) if s.norms]
     if not ops and not normed:
         return []
