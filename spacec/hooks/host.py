@@ -66,6 +66,7 @@ def spacec_passes() -> list[PassDescriptor]:
         "canonicalise": "simplify by the ops' laws",
         "drop_dead": "leave out what no output needs",
         "drop_zeros": "leave zeros out of sums and choices",
+        "fold_norms": "make batch norms that only a mix reads part of its terms",
         "hoist": "move linear maps behind the sums whose terms end in them",
         "mixes": "make choices, and the sums that read them, weighted sums of their candidates",
         "order": "run in an order of low peak memory",

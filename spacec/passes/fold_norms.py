@@ -26,7 +26,7 @@ _NORM = PRIMITIVE_TABLE.ops["bn"]
 
 @dataclass(frozen=True)
 class FoldNorms:
-    """The pass; it has no options."""
+    """Make batch norms that only a mix reads part of its terms."""
 
     name: ClassVar[str] = "fold_norms"
 
