@@ -68,6 +68,7 @@ def reopen(
     from spacec.search.device import resolve_device
     from spacec.search.options import parse_options
     from spacec.search.record import NullRecorder
+    from spacec.search.schedules import Schedules
     from spacec.search.seeds import own_randomness
     from spacec.search.trainer import TrainConfig
     from spacec.search.wiring import input_types, output_types
@@ -88,7 +89,8 @@ def reopen(
     where = resolve_device(config.device)
     adapted = task.adapt(input_types(space.flat), output_types(space.flat))
     trial = parse_options(TrainConfig, found["trial"], owner="training")
-    context = SearchContext(space, adapted, config, trial, where, NullRecorder())
+    schedules = Schedules(config.optimise, NullRecorder(), path)
+    context = SearchContext(space, adapted, config, trial, where, NullRecorder(), schedules)
     with own_randomness(where):
         begin(context, strategy, path)
     return Reopened(space, strategy, context, _probabilities(path))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from spacec.cli.explain_schedule import Asked, schedule_options
+from spacec.cli.explain_schedule import explain_schedule as explain
 from spacec.cli.output import say
-from spacec.cli.spaces import arch_option, file_argument, named_architecture, open_space, space_options
+from spacec.cli.spaces import ARCH_HELP, file_argument, input_sizes, named_architecture, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.hooks import installed
 
@@ -20,33 +23,54 @@ if TYPE_CHECKING:
 @click.command("compile")
 @file_argument
 @space_options
-@arch_option
+@click.option("--arch", metavar="A", help=ARCH_HELP)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="FILE", help="network.py or network.pt."
+    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="network.py, network.pt; schedule.json."
 )
 @click.option("--weights", type=click.Path(), metavar="FILE", help="Weights of a trained network (weights.pt).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of fresh weights.")
 @click.option("--prune", is_flag=True, help="Leave out layers whose result nothing reads.")
+@schedule_options
+@click.pass_context
 def compile_(
+    ctx: click.Context,
+    /,
     file: str,
     params: tuple[str, ...],
     preset: str | None,
     ops: tuple[str, ...],
-    arch: str,
-    output: str,
+    arch: str | None,
+    output: str | None,
     weights: str | None,
     seed: int,
     prune: bool,
+    explain_schedule: bool,
+    sizes: tuple[str, ...],
+    **asked: Any,
 ) -> None:
     """Write one network of a space.
 
     network.py is stand-alone source that imports torch only; network.pt holds that source and the
     weights, for torch.load(FILE, weights_only=True). Plugins may add other suffixes.
 
+    With --explain-schedule no network is written: the supernet is timed on this machine in the ways in which it can
+    run, or the cache is asked, and what was chosen is told with its reasons. -o FILE.json stores the schedule.
+
     \b
     Example:
       spacec compile grammars/nas_bench_201.space --arch random:7 -o network.py
+      spacec compile grammars/darts.space --explain-schedule --batch 64
     """
+    if explain_schedule:
+        if arch is not None or weights is not None or prune:
+            raise click.UsageError("--explain-schedule is about the supernet: leave out --arch, --weights and --prune.")
+        space = open_space(file, params, preset, ops, constrained=False)
+        explain(space, Asked(sizes=input_sizes(space, sizes), output=output, **asked))
+        return
+    if arch is None or output is None:
+        missing = "arch" if arch is None else "output"
+        raise click.MissingParameter(ctx=ctx, param=next(p for p in ctx.command.params if p.name == missing))
+    _refuse(ctx, ("goal", "batch", "sizes", "device", "threads", "budget", "fresh", "as_json"))
     path = Path(output)
     exporter = installed().exporter(path.suffix)
     if path.suffix not in (".py", ".pt") and exporter is None:
@@ -71,6 +95,17 @@ def compile_(
 
             save_checkpoint(path, network, facts)
     say(f"wrote {path}: {chosen.text()}")
+
+
+def _refuse(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Raise where one of these options was given, which only ``--explain-schedule`` reads."""
+    given = [
+        p
+        for p in ctx.command.params
+        if p.name in names and ctx.get_parameter_source(p.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{given[0].opts[0]} is read with --explain-schedule only.")
 
 
 def load_weights(network: Network, path: str) -> None:

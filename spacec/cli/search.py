@@ -47,6 +47,13 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
     "-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of strategy or search."
 )
 @click.option(
+    "--optimise",
+    type=click.Choice(("off", "default", "fast", "launches")),
+    help="How the supernet runs. off (the default) is the plain form and the reference: it gives the numbers of the"
+    " space's networks, bit for bit. The others compute the same up to rounding: default by a guess, fast and launches"
+    " by what is measured here first, for least time or for fewest calls. DIR keeps the choice for --resume.",
+)
+@click.option(
     "--train", "retrain", is_flag=True, help="Retrain the pick, judge it on held-out data, export and report."
 )
 @click.option(
@@ -75,6 +82,7 @@ def search(
     task_options: tuple[str, ...],
     strategy_name: str,
     options: tuple[str, ...],
+    optimise: str | None,
     retrain: bool,
     train_options: tuple[str, ...],
     compare: bool,
@@ -113,6 +121,8 @@ def search(
         raise click.UsageError("--probe needs --task: over a benchmark nothing is trained that could be measured.")
     cls: Any = installed().find("spacec_strategies", strategy_name).load()
     texts = {"seed": str(seed), "device": device, **split_assignments(options)}
+    if optimise is not None:
+        texts["optimise"] = optimise
     if queries.queries is not None:
         texts["trials"] = str(queries.queries)
     if task_name is None:

@@ -23,12 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 file_argument = click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
-arch_option = click.option(
-    "--arch",
-    required=True,
-    metavar="A",
-    help="Architecture: its one-line text, a file with it or with its JSON, or random:SEED.",
-)
+ARCH_HELP = "Architecture: its one-line text, a file with it or with its JSON, or random:SEED."
+arch_option = click.option("--arch", required=True, metavar="A", help=ARCH_HELP)
 
 
 LIBRARIES = "spacec.libraries"

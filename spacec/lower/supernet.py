@@ -34,7 +34,7 @@ from spacec.lower.optimised import Optimised, make_machine, mixes_many
 from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
 from spacec.lower.regions import Compiler
-from spacec.lower.schedule import Goal, Schedule
+from spacec.lower.schedule import Goal, Schedule, named
 from spacec.lower.tuning.tune import SECONDS, Effort, Told, tuned
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable
@@ -247,11 +247,16 @@ class Supernet(nn.Module):
         """How masks that mix many candidates run; ``None``: plainly."""
         return None if self._optimised is None else self._optimised.schedule
 
-    def use(self, schedule: Schedule | None, compiler: Compiler | None = None) -> None:
+    def use(self, schedule: Schedule | Mapping[str, Any] | str | None, compiler: Compiler | None = None) -> None:
         """Run by ``schedule`` from now on: images take its memory layout; weights, state and their names stay.
 
+        It may be given by its name, or as its ``to_json`` (:class:`ValueError` for what is none).
         ``compiler`` compiles its regions, where it asks for that; by default one of inductor, of this supernet alone.
         """
+        if isinstance(schedule, str):
+            schedule = named(schedule)
+        elif isinstance(schedule, Mapping):
+            schedule = Schedule.from_json(schedule)
         self._optimised = None
         if schedule is not None:
             compiler = (compiler or Compiler()) if schedule.regions == "compiled" else None

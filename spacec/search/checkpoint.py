@@ -12,12 +12,14 @@ from spacec.search import files
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
 from spacec.search.seeds import reseed
+from spacec.search.soft import SoftStrategy
 from spacec.search.strategy import Strategy
 
 
 def begin(ctx: SearchContext, strategy: Strategy, run_dir: Path | None = None) -> None:
     """Build the supernet and set the strategy up; with ``run_dir``, both are then as its ``checkpoint.pt`` has them."""
     reseed(ctx.seed, "setup")
+    ctx.mixes = isinstance(strategy, SoftStrategy)
     if strategy.uses_supernet:
         ctx.add_supernet(MAIN, strategy.supernet_options())
     strategy.setup(ctx)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.optim import OptimOptions
@@ -31,6 +31,9 @@ class SearchConfig(OptimOptions):
     parallel: int = option(1, "trials asked for at once", low=1)
     trials: int | None = option(None, "most trials; none for as many as the strategy proposes", low=1)
     workers: int = option(0, "processes that load data", low=0)
+    optimise: Literal["off", "default", "fast", "launches"] = option(
+        "off", "how the supernet runs: plainly, or the same up to rounding by a schedule, guessed or measured here"
+    )
     device: str = option("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
     seed: int = option(0, "seed of weights, data order and architectures")
 

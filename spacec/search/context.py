@@ -24,6 +24,7 @@ from spacec.search.logits import Init, Logits, checked_rates, small_normal
 from spacec.search.nodes import summed_slots
 from spacec.search.optim import WeightHyper, weight_hypers
 from spacec.search.record import Recorder
+from spacec.search.schedules import Schedules
 from spacec.search.scope import Scope
 from spacec.search.seeds import generator, stable_seed
 from spacec.search.space_like import Mask, SpaceLike
@@ -39,7 +40,10 @@ DRAWS = 100
 
 
 class SearchContext(Course):
-    """See the module. ``epoch`` and ``step`` are zero-based; ``step`` counts weight steps over the run."""
+    """See the module. ``epoch`` and ``step`` are zero-based; ``step`` counts weight steps over the run.
+
+    ``mixes``: whether its strategy's masks run many candidates at once; supernets are measured accordingly.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class SearchContext(Course):
         train_config: TrainConfig,
         device: torch.device,
         recorder: Recorder,
+        schedules: Schedules | None = None,
     ) -> None:
         self.space = space
         self.task = task
@@ -56,6 +61,8 @@ class SearchContext(Course):
         self.train_config = train_config
         self.device = device
         self.recorder = recorder
+        self.schedules = schedules or Schedules(config.optimise, recorder)
+        self.mixes = True
         self.seed = config.seed
         self.batch_size = config.batch_size or task.batch_size
         self.eval_batch_size = config.eval_batch_size or self.batch_size
@@ -237,6 +244,19 @@ class SearchContext(Course):
     def wiring(self) -> Wiring:
         """Between the task's names and the space's."""
         return Wiring.of(self.task, self.space.flat)
+
+    def example(self) -> tuple[tuple[Tensor, ...], Mask | None]:
+        """Inputs of a weight step, and a mask that mixes where the strategy does (:attr:`mixes`), else one path."""
+        batch = self.stream("weights", "schedule", steps=1).batch(0, 0)
+        inputs = tuple(self.wiring.batch_arguments(batch.to(self.device)))
+        path = self.mask_of(self.space.sample(1, seed=0)[0])
+        if not self.mixes:
+            return inputs, path
+        uniform = {
+            s.id: path[s.id] if s.sized else torch.full((s.size,), 1.0 / s.size, device=self.device).requires_grad_()
+            for s in self.slots
+        }
+        return inputs, uniform
 
     @cached_property
     def steps(self) -> int:

@@ -12,11 +12,12 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spacec.search.config import SearchConfig
 from spacec.search.optim import make_optimizer
 from spacec.search.record import Recorder
+from spacec.search.schedules import Schedules
 from spacec.search.seeds import stable_seed
 from spacec.search.space_like import SpaceLike
 
@@ -39,8 +40,13 @@ class Course:
     optimizers: dict[str, torch.optim.Optimizer]
     forms: dict[str, dict[str, Any]]
     """How each supernet was built: keywords of ``space.supernet``."""
+    schedules: Schedules
     rng: random.Random
     generator: torch.Generator
+
+    def example(self) -> tuple[tuple[Tensor, ...], Mapping[str, Any] | None]:
+        """Inputs and a mask of the kind that the search will run, to measure supernets with."""
+        raise NotImplementedError
 
     def add_supernet(self, name: str, form: Mapping[str, Any] | None = None) -> nn.Module:
         """A further supernet of the space with weights and an optimiser of its own.
@@ -50,6 +56,7 @@ class Course:
         self.forms[name] = dict(form or {})
         net = self.space.supernet(seed=stable_seed(self.seed, "weights", name), **self.forms[name]).to(self.device)
         net.train()
+        self.schedules.apply(name, self.forms[name], net, self.example)
         self.supernets[name] = net
         self.optimizers[name] = make_optimizer(net, self.config)
         return net

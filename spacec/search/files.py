@@ -24,6 +24,7 @@ CHECK = "check.pt"
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
 REPORT = "report.html"
+SCHEDULES = "schedules.json"
 SPACE = "space.space"
 STORE = "run.sqlite"
 TRAINING = "training.pt"
@@ -134,7 +135,7 @@ def discard_parts(path: Path) -> None:
 def discard_run(path: Path) -> None:
     """Take back a run that was refused before its first step, so that the mended command meets no E0815."""
     with storage_errors(path, "remove"):
-        for name in (CONFIG, SPACE, STORE):
+        for name in (CONFIG, SCHEDULES, SPACE, STORE):
             (path / name).unlink(missing_ok=True)
         if not any(path.iterdir()):
             path.rmdir()

@@ -32,6 +32,7 @@ from spacec.search.probing import Probing, check_probes
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunStore
 from spacec.search.report.gather import record_labels
+from spacec.search.schedules import Schedules
 from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
 from spacec.search.space_like import SpaceLike
@@ -98,7 +99,8 @@ def search(
         with own_randomness(device), open_store(store, out_dir) as record:
             recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
             with recording(recorder):
-                context = SearchContext(space, task, config, train_config, device, recorder)
+                schedules = Schedules(config.optimise, recorder, out_dir, lambda text: progress(_timing(text)))
+                context = SearchContext(space, task, config, train_config, device, recorder, schedules)
                 begin(context, strategy, out_dir if resume else None)
                 run = _Run(strategy, context, out_dir, progress, probes)
                 return run.run(resume)
@@ -106,6 +108,10 @@ def search(
         if run is None and out_dir is not None and not resume:
             files.discard_run(out_dir)
         raise
+
+
+def _timing(text: str) -> Progress:
+    return Progress("search", message=f"choosing how the supernet runs: {text}")
 
 
 class _Run:

@@ -21,8 +21,11 @@ def settings_of(
     space: SpaceLike, strategy: Strategy, task: Task, config: SearchConfig, train_config: TrainConfig
 ) -> dict[str, Any]:
     """All that a search which resumes must share."""
+    told = asdict(config)
+    if config.optimise == "off":
+        del told["optimise"]  # runs of before the option are such
     return {
-        "search": asdict(config),
+        "search": told,
         "trial": asdict(train_config),
         "strategy": strategy.describe(),
         "task": task.describe(),

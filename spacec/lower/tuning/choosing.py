@@ -15,7 +15,7 @@ MARGIN = 0.03
 """An alternative must take less than this share of the time off to be taken: below is noise."""
 NOISE = 0.05
 """What is slower than the plain form by more than this is never chosen."""
-BEHIND = 1.5
+BEHIND = 2.0
 """Times the best: such an alternative is not run again. Other processes can make one timing of a whole pass no more
 than that longer."""
 

@@ -37,6 +37,8 @@ SECONDS = 120.0
 LEAST = 1e-3
 """Seconds of one timing: what takes less runs several times in it, and the least counts."""
 ROUNDS = 4
+CACHED = "from the cache"
+"""What is told where nothing need be measured."""
 NETWORK = "network"
 GUARD = "network, against the plain form"
 _OPTIONAL = ("stack", "superkernels", "fold_norms", "polyphase")
@@ -67,7 +69,7 @@ def tuned(net: Supernet, inputs: Sequence[Any], mask: Mask | None, goal: Goal, e
     question = question_of(net, inputs, mask, goal, effort.known)
     found = None if effort.fresh else store.load(question)
     if found is not None:
-        effort.told("from the cache")
+        effort.told(CACHED)
         return found
     device = _device(inputs)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
@@ -174,7 +176,7 @@ class _Tuner:
             label = f"{name}, without {step}"
             runs = {name: self._step(found), label: self._step(other)}
             self.effort.told(f"the network: {label}")
-            trials = in_turns(runs, self.clock, 2, lambda: self.budget.spent(0.8))
+            trials = in_turns(runs, self.clock, ROUNDS, lambda: self.budget.spent(0.8))
             best = choose(trials, name, MARGIN)
             self.measured.append(Measurement(f"pass {step}", 1, trials, best.name, best.reason))
             if best.name == label:
