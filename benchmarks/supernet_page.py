@@ -59,13 +59,13 @@ def pictures(records: Records) -> dict[str, str]:
 
 def times_of(records: Records, case: Case) -> Record | None:
     """Of generated code where there are no others; ``None`` without either."""
-    _, times, compiled, _ = case.rows()
+    times, compiled, _ = case.rows()
     return records.get(times.key, records.get(compiled.key))
 
 
 def rows_in(records: Records, case: Case) -> list[Row]:
     """Of all forms with their memory: generated code was timed beside the plain forms in a process of its own."""
-    _, times, compiled, memory = (records.get(row.key) for row in case.rows())
+    times, compiled, memory = (records.get(row.key) for row in case.rows())
     known = memory["forms"] if memory else {}
     found: dict[str, Row] = {}
     for record in filter(None, (times, compiled)):

@@ -52,14 +52,19 @@ class Case:
     peer: bool = False
     budget: int = 40
     """Seconds in which the schedule of the optimised form is found."""
+    tuned: str = ""
+    """The case whose schedule it takes instead; kernels are those of the nearest batch."""
 
-    def rows(self) -> tuple[Row, Row, Row, Row]:
-        """The schedule, times, times of generated code, memory."""
-        key = f"{self.name}.tune"
-        tune = Row(key, "tune", self.space, self.parameters, self.sizes, self.batch, self.budget, ("fast",))
-        times = replace(tune, key=f"{self.name}.times", kind="times", rounds=self.rounds, forms=FORMS, tuned=key)
+    def tune(self) -> Row | None:
+        """The schedule, unless it is another case's."""
+        shared = (self.space, self.parameters, self.sizes, self.batch, self.budget, ("fast",))
+        return None if self.tuned else Row(f"{self.name}.tune", "tune", *shared)
+
+    def rows(self) -> tuple[Row, Row, Row]:
+        """Times, times of generated code, memory."""
+        shared = (self.space, self.parameters, self.sizes, self.batch, self.rounds)
+        times = Row(f"{self.name}.times", "times", *shared, tuned=f"{self.tuned or self.name}.tune")
         return (
-            tune,
             replace(times, peer=self.peer),
             replace(times, key=f"{self.name}.compiled", forms=COMPILED),
             replace(times, key=f"{self.name}.memory", kind="memory", forms=(*FORMS, COMPILED[-1]), peer=self.peer),
@@ -67,7 +72,7 @@ class Case:
 
 
 CASES = (
-    Case("darts.64", "DARTS, C = 16, 8 cells, batch 64", "darts", 64, 3, budget=120),
+    Case("darts.64", "DARTS, C = 16, 8 cells, batch 64", "darts", 64, 3, tuned="darts.16"),
     Case("darts.16", "DARTS, C = 16, 8 cells, batch 16", "darts", 16, 5, peer=True, budget=90),
     Case("nas_bench_201.16", "NAS-Bench-201, C = 16, 5 cells a stage, batch 16", "nas_bench_201", 16, 5),
     Case("clearer.2", "CLEARER, width 32, images of 64 x 64, batch 2", "clearer", 2, 5, sizes={"H": 8, "W": 8}),
@@ -84,8 +89,8 @@ GROWTH = (
 def stages() -> list[list[Row]]:
     """All rows, in an order in which each finds what it needs: schedules, then what wants a quiet machine, the longest
     first, and memory."""
-    tune, times, compiled, memory = (list(some) for some in zip(*(case.rows() for case in CASES), strict=True))
-    return [tune, [*times, SECOND, PATHS, *GROWTH, *compiled], memory]
+    times, compiled, memory = (list(some) for some in zip(*(case.rows() for case in CASES), strict=True))
+    return [[row for case in CASES if (row := case.tune())], [*times, SECOND, PATHS, *GROWTH, *compiled], memory]
 
 
 def rows() -> list[Row]:
