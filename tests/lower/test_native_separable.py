@@ -27,8 +27,6 @@ from tests.grammars.record import GRAMMARS
 pytestmark = pytest.mark.skipif(compiler.compiler() is None, reason="no C compiler on this machine")
 
 LAST = torch.channels_last
-AT = FAST.passes.index("polyphase")
-FUSED = replace(FAST, passes=(*FAST.passes[:AT], "separable", *FAST.passes[AT:]))
 
 
 TOY = """
@@ -145,14 +143,14 @@ def test_chains_become_one_op() -> None:
     flat = spacec.load(GRAMMARS / "darts.space", preset="tiny").flat
     chooses = [n for n in flat.nodes if isinstance(n, FlatChoose)]
     whole = Specialise(tuple(tuple(range(len(c.alternatives))) for c in chooses)).apply(flat)
-    found = run(whole, map(parse, FUSED.passes))
+    found = run(whole, map(parse, FAST.passes))
     assert not violations(found)
     fused = [n for n in found.nodes if isinstance(n, FlatOp) and n.spec.name == "separable"]
     grouped = [n for n in whole.nodes if isinstance(n, FlatOp) and n.spec.name == "conv" and n.attrs["groups"] != 1]
     assert {n.parts[-2] for n in fused} == {n.key for n in grouped}
     assert {len(n.parts) for n in fused} == {2, 3}
     key = fused[0].parts[-1]
-    kept = run(whole, map(parse, FUSED.passes), frozenset({key}))
+    kept = run(whole, map(parse, FAST.passes), frozenset({key}))
     assert any(isinstance(n, FlatOp) and n.key == key for n in kept.nodes)
     assert run(found, [parse("separable")]) == found
 
@@ -161,6 +159,6 @@ def test_chains_become_one_op() -> None:
 def test_a_supernet_of_separable_ops_is_the_plain_one(training: bool) -> None:
     space = spacec.loads(TOY)
     plain, other = (space.supernet(0).double() for _ in range(2))
-    other.use(replace(FUSED, otherwise="library"))
+    other.use(replace(FAST, otherwise="library"))
     inputs = {k: v.double() for k, v in example_inputs(space).items()}
     check_forms(plain, other, inputs, mask_form("soft", plain, 1), training=training, gates=False)
