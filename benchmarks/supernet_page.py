@@ -40,6 +40,8 @@ def page(records: Records) -> str:
     lines = ["# What a supernet costs, form by form", "", HOW, *_machines(records)]
     lines += [f"Commits: {', '.join(commits)}. Made by `python -m benchmarks.supernet`.", ""]
     lines += ["## What was to be shown", "", *_claims(records), ""]
+    if any(times_of(records, case) for case in CASES):
+        lines += ["![the forms side by side](supernet.svg)", ""]
     for case in CASES:
         lines += [f"## {case.title}", "", *_case(records, case), ""]
     lines += ["## Beside a supernet written by hand", "", *_by_hand(records), ""]
@@ -159,7 +161,18 @@ def _case(records: Records, case: Case) -> list[str]:
         return ["Not measured."]
     lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * (len(HEAD) - 1)]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows_in(records, case)]
-    return [*(f"{line}." for line in facts(record)[1:]), "", *lines, "", f"On a GPU: {NOT}."]
+    return [*(f"{line}." for line in facts(record)[1:]), "", *lines, "", _schedule(record), "", f"On a GPU: {NOT}."]
+
+
+def _schedule(record: Record) -> str:
+    found = record["schedules"].get("fast")
+    if found is None:
+        return "The optimised form runs by the usual schedule, without measuring."
+    passes = f"the passes {', '.join(found['passes'])}" if found["passes"] else "no pass"
+    return (
+        f"The optimised form runs by a schedule that was chosen by measuring: {passes}; layout {found['layout']}; "
+        f"kernels of {len(found['kernels'])} sites."
+    )
 
 
 def _by_hand(records: Records) -> list[str]:
