@@ -29,6 +29,7 @@ from spacec.lower.masks import SlotInfo
 from spacec.lower.plan import Plan, Planner
 from spacec.lower.stacked import Stacked
 from spacec.lower.switches import Switches
+from spacec.passes.superkernels import SUPERKERNEL, gates_of
 from spacec.space.decisions import DecisionTable
 
 PLANS_KEPT = 64
@@ -115,8 +116,10 @@ class Blueprint:
 
     @cached_property
     def gated(self) -> tuple[tuple[str, str], ...]:
-        """The activations, as slot and instance, whose mask weights choices, their edges and mixes read."""
+        """The activations, as slot and instance, whose mask weights choices, edges, mixes and kernels read."""
         found = {(g.slot, g.instance): None for mix in self.mixes.values() for t in mix.terms for g in t.gates}
+        summed = (n for n in self.flat.nodes if isinstance(n, FlatOp) and n.spec == SUPERKERNEL)
+        found.update(((g.slot, g.instance), None) for op in summed for gates in gates_of(op) for g in gates)
         for choice in self.chooses.values():
             found[choice.slot, choice.instance] = None
             if choice.edge is not None:

@@ -15,7 +15,7 @@ from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, so
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
-from spacec.lower.joined import library_conv
+from spacec.lower.joined import JoinedConv, library_conv
 from spacec.lower.kernels.dispatch import Kernels, Moved, moved
 from spacec.lower.kernels.norm import Whitened
 from spacec.lower.layers import Layer
@@ -30,7 +30,9 @@ from spacec.lower.regions import Regions, form_of, mix_text
 from spacec.lower.schedule import Layout
 from spacec.lower.sizes import number
 from spacec.lower.stacked import run_mix
+from spacec.lower.superkernels import superkernel
 from spacec.lower.switches import fitted
+from spacec.passes.superkernels import SUPERKERNEL, gates_of
 
 
 @dataclass(frozen=True)
@@ -315,7 +317,11 @@ class Pass:
         assert isinstance(op, FlatOp), "only ops are joined"
         convolve = library_conv if kernels is None else partial(kernels.conv, node)
         modules = [machine.modules[key] for key in op.parts]
-        return machine.blueprint.joined[node](modules, self._pooled.of(node), x, convolve)
+        joined = machine.blueprint.joined[node]
+        if op.spec == SUPERKERNEL and isinstance(joined, JoinedConv):
+            factors = [self.coefficient(Term(node, gates)) for gates in gates_of(op)]
+            return joined.run(x, *superkernel(op, modules, factors, joined.places), convolve)
+        return joined(modules, self._pooled.of(node), x, convolve)
 
     def _split(self, node: int, x: Tensor) -> Tensor:
         """A share of the channels of ``x``; its siblings are taken by the same call."""

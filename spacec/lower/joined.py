@@ -45,7 +45,7 @@ def joined_function(op: FlatOp, layer: Layer | Call) -> Joined:
         return lambda modules, tensors, x, convolve: run_separable(modules, x)
     if isinstance(layer, Layer):
         match op.spec.name:
-            case "conv":
+            case "conv" | "superkernel":
                 return JoinedConv.of(layer)
             case "linear":
                 return lambda modules, tensors, x, convolve: joined_linear(modules, tensors, x)
@@ -188,7 +188,10 @@ class JoinedConv:
             step = self.window.stride[0]  # a pass that divided the stride of a module has divided its dilation alike
             places = [Places(m.kernel_size[0], m.dilation[0] * step // m.stride[0]) for m in modules]
             weight = embedded([m.weight for m in modules], places, self.places)
-        bias = None if modules[0].bias is None else tensors("bias")
+        return self.run(x, weight, None if modules[0].bias is None else tensors("bias"), convolve)
+
+    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, convolve: Convolve) -> Tensor:
+        """The convolution with these weights."""
         if self.uneven:
             x = pad_same(x, self.places.size, self.window.stride, self.places.dilation)
         return convolve(self.window, x, weight, bias)

@@ -24,6 +24,7 @@ from spacec.lower.pooled import Joint, Pooled, Pools
 from spacec.passes.levels import conditions
 from spacec.passes.separable import SEPARABLE
 from spacec.passes.shares import SHARE
+from spacec.passes.superkernels import SUPERKERNEL
 
 Activation = tuple[str, str]
 """A slot and an instance."""
@@ -144,7 +145,7 @@ class Stacked:
 
 def _joints(flat: FlatGraph, mixes: Mapping[int, Sequence[Strip]]) -> list[Joint]:
     joined = [(i, n) for i, n in enumerate(flat.nodes) if isinstance(n, FlatOp) and n.parts]
-    ops = [(i, n.parts) for i, n in joined if n.spec.name != SEPARABLE.name]
+    ops = [(i, n.parts) for i, n in joined if n.spec.name not in (SEPARABLE.name, SUPERKERNEL.name)]
     normed = [(i, k, s.norms) for i, found in mixes.items() for k, s in enumerate(found) if s.norms]
     if not ops and not normed:
         return []

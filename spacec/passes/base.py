@@ -41,6 +41,7 @@ PASSES: Mapping[str, str] = {
     "polyphase": "spacec.passes.polyphase:Polyphase",
     "share": "spacec.passes.share:Share",
     "stack": "spacec.passes.stack:Stack",
+    "superkernels": "spacec.passes.superkernels:Superkernels",
 }
 """The classes of the passes by name, as ``"module:Class"``; :mod:`spacec.hooks.host` has a line on each."""
 
