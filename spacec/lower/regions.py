@@ -10,6 +10,9 @@ What has no text (:mod:`spacec.lower.region_text`), is tapped, watched by hooks,
 are themselves a function of others (an unrolled step), runs eagerly. So does what cannot be compiled: ``refused`` says
 why. Compiled code cannot be differentiated twice: pause it (:meth:`Compiler.paused`) around a pass whose gradient is
 asked for with ``create_graph=True``.
+
+Gradients of gates run a graph's gradient twice, which torch allows where compiled gradients do not take over the memory
+of saved tensors: the first compilation switches that off for the process (``donated_buffer`` of torch's functorch).
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,20 +35,27 @@ from spacec.lower.pieces import OpStep, Piece
 from spacec.lower.region_text import SCOPE, Setting, Written, call_text, written
 
 Form = tuple[object, ...]
-"""What functions of one text differ in: whether gradients are recorded, and of each input its shape and whether it has
-one."""
+"""What functions of one text differ in: whether gradients are recorded and types cast, which inputs are one
+tensor, and what each is like."""
 
 Function = Callable[..., Tensor]
 
 
 def form_of(values: Sequence[Tensor]) -> Form:
     """The form in which a function is asked for ``values``."""
-    return (torch.is_grad_enabled(), *[(v.shape, v.requires_grad) for v in values])
+    first: dict[int, int] = {}
+    same = [first.setdefault(id(v), k) for k, v in enumerate(values)]
+    alike = () if len(first) == len(values) else tuple(same)
+    cast = torch.is_autocast_enabled(values[0].device.type)
+    told = [(v.shape, v.stride(), v.dtype, v.requires_grad) for v in values]
+    return (torch.is_grad_enabled(), cast, alike, *told)
 
 
-GRAD_READ = r"The \.grad attribute of a Tensor that is not a leaf"
-"""What torch's tracer makes torch warn of when it looks at an input that is no leaf: nobody asked for that gradient."""
+TURNS = 3
+"""How often a compiled region and the eager one take turns before one is chosen."""
 
+WORTH = 1.05
+"""Compiled code is kept from this gain on: less is noise."""
 
 GRAPHED = ("reduce-overhead", "max-autotune")
 """Modes of ``torch.compile`` that replay recorded launches."""
@@ -57,14 +66,18 @@ class Compiler:
     """Compiled functions by text and form, shared by all forms and copies of a supernet.
 
     ``backend`` and ``mode`` are those of ``torch.compile``; the modes that record CUDA graphs
-    (``"reduce-overhead"``) raise :class:`ValueError` where there is no GPU. ``seconds``: what the first call of each
-    took, most of it compilation; ``refused``: texts that could not be compiled, each with the first line of why.
+    (``"reduce-overhead"``) raise :class:`ValueError` where there is no GPU. With ``measure`` a region that is
+    compiled is timed once, forward and backward on copies, and left eager where compiled code is not faster.
+    ``seconds``: what each took to compile; ``gains``: eager over compiled time, where measured; ``refused``: texts
+    that could not be compiled, each with the first line of why.
     """
 
-    backend: str = "inductor"
+    backend: str | Callable[..., Any] = "inductor"
     mode: str | None = None
-    functions: dict[tuple[str, Form], Function] = field(default_factory=dict)
+    measure: bool = True
+    functions: dict[tuple[str, Form], Function | None] = field(default_factory=dict)
     seconds: dict[tuple[str, Form], float] = field(default_factory=dict)
+    gains: dict[tuple[str, Form], float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     _pauses: int = 0
 
@@ -90,33 +103,67 @@ class Compiler:
             self._pauses -= 1
 
     def run(self, text: str, tensors: Sequence[Tensor], form: Form) -> Tensor | None:
-        """The value of ``text`` on ``tensors``, compiled once for a form; ``None`` where it is refused."""
-        if text in self.refused:
-            return None
+        """The value of ``text`` on ``tensors``, compiled once for a form; ``None`` where it is to run eagerly."""
         key = text, form
-        function = self.functions.get(key)
-        try:
-            if function is not None:
-                return function(*tensors)
-            start = time.perf_counter()
-            function = torch.compile(
-                _function(text), fullgraph=True, dynamic=False, backend=self.backend, mode=self.mode
-            )
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=GRAD_READ)
-                value = function(*tensors)
-        except _failures() as error:
-            self.refused[text] = str(error).strip().partition("\n")[0]
+        if key not in self.functions:
+            self.functions[key] = None if text in self.refused else self._compiled(text, form, tensors)
+        function = self.functions[key]
+        if function is None:
             return None
-        self.functions[key] = function
-        self.seconds[key] = time.perf_counter() - start
-        return value
+        try:
+            return function(*tensors)
+        except _failures() as error:
+            self._refuse(text, error)
+            self.functions[key] = None
+            return None
+
+    def _compiled(self, text: str, form: Form, tensors: Sequence[Tensor]) -> Function | None:
+        """Compiles and runs copies: what is asked for afterwards finds warm code, and nothing real has changed."""
+        torch._functorch.config.donated_buffer = False
+        eager = _function(text)
+        function: Function = torch.compile(
+            _function(text), fullgraph=True, dynamic=False, backend=self.backend, mode=self.mode
+        )
+        try:
+            self.seconds[text, form] = _timed(function, tensors)
+        except _failures() as error:
+            self._refuse(text, error)
+            return None
+        if not self.measure:
+            return function
+        times = [(_timed(eager, tensors), _timed(function, tensors)) for _ in range(TURNS)]
+        gain = self.gains[text, form] = min(t for t, _ in times) / min(t for _, t in times)
+        return function if gain > WORTH else None
+
+    def _refuse(self, text: str, error: Exception) -> None:
+        self.refused[text] = str(error).strip().partition("\n")[0]
 
     def told(self) -> str:
         """How much was compiled, in words."""
-        total = sum(self.seconds.values())
-        text = f"{len(self.functions)} distinct regions compiled in {total:.1f} s"
-        return text + (f", {len(self.refused)} left eager" if self.refused else "")
+        slower = sum(gain <= WORTH for gain in self.gains.values())
+        text = f"{len(self.seconds)} distinct regions compiled in {sum(self.seconds.values()):.1f} s"
+        text += f", {slower} of them no faster and left eager" if slower else ""
+        return text + (f", {len(self.refused)} refused" if self.refused else "")
+
+
+def _timed(function: Function, tensors: Sequence[Tensor]) -> float:
+    """Seconds of a function and its gradients, on copies of ``tensors``."""
+    known = {id(t): _copy(t) for t in tensors}
+    copies = [known[id(t)] for t in tensors]
+    start = time.perf_counter()
+    value = function(*copies)
+    if value.requires_grad:
+        torch.autograd.backward(value, torch.ones_like(value))
+    if value.is_cuda:
+        torch.cuda.synchronize(value.device)
+    return time.perf_counter() - start
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    copied = tensor.detach().clone()
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(copied, tensor.requires_grad)
+    return copied.requires_grad_(tensor.requires_grad)
 
 
 def _failures() -> tuple[type[Exception], ...]:
