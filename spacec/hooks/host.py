@@ -74,6 +74,7 @@ def spacec_passes() -> list[PassDescriptor]:
         "separable": "one op for norm, ReLU, depthwise and pointwise convolution in a row",
         "share": "compute equal pure expressions once",
         "stack": "join layers that can run together into one",
+        "superkernels": "make one kernel of parallel linear kernels and their weighted sum",
     }
     return [PassDescriptor(name, help, PASSES[name]) for name, help in helps.items()]
 

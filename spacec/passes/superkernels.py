@@ -55,7 +55,10 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Superkernels:
-    """The pass. Kernels that reach over more than ``window`` places an axis stay apart."""
+    """Make one kernel of parallel linear kernels and their weighted sum.
+
+    Kernels that reach over more than ``window`` places an axis stay apart.
+    """
 
     name: ClassVar[str] = "superkernels"
     window: int = 9
