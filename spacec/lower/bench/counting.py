@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-MULTIPLIES = ("conv", "_conv", "mkldnn_conv", "cudnn_conv", "thnn_conv", "depthwise")
-"""Begin the names of convolutions, their backward passes among them."""
+MULTIPLIES = ("conv", "_conv", "mkldnn_conv", "cudnn_conv", "thnn_conv", "depthwise", "separable")
+"""Begin the names of convolutions, our own generated ones and their backward passes among them."""
 PRODUCTS = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "linear", "linear_backward"})
 ATTENTION = "scaled_dot_product"
 
