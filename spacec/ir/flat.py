@@ -38,6 +38,8 @@ class FlatOp:
     parts: tuple[str, ...] = ()
     """Of a joined op (without a key): the keys of the layers whose weights and state, side by side along the output
     channels in this order, are its own."""
+    recompute: bool = False
+    """Its result is not kept for the backward pass, which makes it again from the op's input."""
 
 
 @dataclass(frozen=True)

@@ -146,8 +146,9 @@ class _Reading:
             at.expect("=")
             at.expect("(")
             parts = tuple(at.several(at.name, ")"))
-        frozen = at.accept("frozen")
-        return FlatOp(spec, attrs, inputs, type_, key, self.values.guard(at), frozen=frozen, parts=parts)
+        frozen, again = at.accept("frozen"), at.accept("recompute")
+        guard = self.values.guard(at)
+        return FlatOp(spec, attrs, inputs, type_, key, guard, frozen=frozen, parts=parts, recompute=again)
 
     def choose(self, at: Cursor) -> FlatChoose:
         at.expect("(")

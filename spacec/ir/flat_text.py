@@ -11,7 +11,8 @@
     output y = %3
 
 Left of the colon stands what a node computes, right of it its type, then the key of its weights (``frozen`` where they
-are not trained, ``parts`` where other layers' weights are joined), and after ``when`` its guard. A term of a mix is
+are not trained, ``parts`` where other layers' weights are joined, ``recompute`` where the backward pass makes the
+result again), and after ``when`` its guard. A term of a mix is
 read ``from`` a channel on, normalised and weighed ``by`` gates, each a candidate of an activation of a slot (``*`` is
 the sum of all).
 Parameters that have their op's default are left out. Sizes that decisions settle are declared at the head (``size``),
@@ -196,6 +197,7 @@ class Writer:
         what += f" key={name_text(op.key)}" if op.key else ""
         what += f" parts=({', '.join(map(name_text, op.parts))})" if op.parts else ""
         what += " frozen" if op.frozen else ""
+        what += " recompute" if op.recompute else ""
         return what + _when(op.guard)
 
     def type(self, type_: TensorType) -> str:

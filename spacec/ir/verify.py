@@ -81,6 +81,8 @@ def _of_term(term: Term, whole: TensorType, mixed: TensorType) -> Iterator[str]:
 
 
 def _of_op(op: FlatOp, types: tuple[TensorType, ...]) -> Iterator[str]:
+    if op.recompute and (len(op.inputs) != 1 or op.parts or (op.spec.state and op.spec.name != "bn")):
+        yield f"`{op.spec.name}` cannot be made again from one input"
     if op.spec.state and not op.key and not op.parts:
         yield f"`{op.spec.name}` has weights and no key"
     if op.parts and op.key:

@@ -127,6 +127,13 @@ class Blueprint:
         return tuple(found)
 
     @cached_property
+    def recomputed(self) -> frozenset[int]:
+        """The ops whose results the backward pass makes again, and the nodes that read them."""
+        marked = {i for i, n in enumerate(self.flat.nodes) if isinstance(n, FlatOp) and n.recompute}
+        reading = (i for i, n in enumerate(self.flat.nodes) if not marked.isdisjoint(sources_of(n)))
+        return frozenset((*marked, *reading)) if marked else frozenset()
+
+    @cached_property
     def often_normed(self) -> frozenset[tuple[int, int]]:
         """The nodes, with the first of their channels, that several terms read through a norm."""
         read = Counter((t.source, t.first) for mix in self.mixes.values() for t in mix.terms if t.norm)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spacec.ir.entries import reaches
 from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, sources_of
@@ -16,8 +17,11 @@ from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.joined import JoinedConv, library_conv
-from spacec.lower.kernels.dispatch import Kernels, Moved, moved
+from spacec.lower.kernels.dispatch import Kernels, Moved, hooked, moved
+from spacec.lower.kernels.mix import Normed
 from spacec.lower.kernels.norm import Whitened
+from spacec.lower.kernels.recompute import Recomputed
+from spacec.lower.kernels.statistics import read_norm
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Selection
 from spacec.lower.mixing import mixed
@@ -102,6 +106,8 @@ class Pass:
     losses: dict[str, Tensor] = field(default_factory=dict)
     graph: Graph | None = None
     """The graph whose nodes the graph-typed values describe."""
+    recomputed: Recomputed = field(default_factory=Recomputed)
+    """Results that the backward pass makes again."""
     whitened: dict[int, dict[float, Whitened]] = field(default_factory=dict)
     """Values that several norms read, normalised: by node and eps, as long as the value is there."""
     _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
@@ -153,11 +159,17 @@ class Pass:
 
     def _steps(self, steps: Sequence[Step], releases: Sequence[tuple[int, ...]], keep: bool) -> None:
         values, direct, taps, whitened = self.values, self.machine.direct, self.taps, self.whitened
+        again = self.machine.blueprint.recomputed if torch.is_grad_enabled() else None
+        if torch.compiler.is_compiling():
+            again = None
         for step, dead in zip(steps, releases, strict=True):
             node = step.node
             if isinstance(step, OpStep):
                 inputs = [values[i] for i in step.inputs]
-                value = direct[node](*inputs) if node in direct else self.apply(node, inputs)
+                if again and node in again:
+                    value = self._recomputing(node, inputs)
+                else:
+                    value = direct[node](*inputs) if node in direct else self.apply(node, inputs)
             else:
                 value = self._choose(step)
             values[node] = value
@@ -168,6 +180,21 @@ class Pass:
                     del values[unread]
                     if whitened:
                         whitened.pop(unread, None)
+
+    def _recomputing(self, node: int, inputs: list[Tensor]) -> Tensor:
+        """An op whose result is made again in the backward pass, or one that reads such a result."""
+        blueprint, direct = self.machine.blueprint, self.machine.direct
+        run = direct[node] if node in direct else lambda *tensors: self.apply(node, list(tensors))
+        op = blueprint.flat.nodes[node]
+        if not isinstance(op, FlatOp) or not op.recompute or node in blueprint.elastic.symbols:
+            return self.recomputed.reading(run, inputs)
+        if not op.key:
+            return self.recomputed.making(run, inputs)
+        module = self.machine.modules[op.key]
+        if not isinstance(module, _BatchNorm) or hooked(module):
+            return self.recomputed.reading(run, inputs)
+        norm = Normed(read_norm(module))
+        return self.recomputed.making(norm, inputs, norm.again)
 
     def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""

@@ -131,6 +131,7 @@ PLAIN = Schedule()
 """The plain form, by the library's kernels."""
 FAST = Schedule(
     ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "separable", "polyphase", "fold_norms", "order"),
+    ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "polyphase", "fold_norms", "recompute", "order"),
     "channels_last",
     otherwise="expected",
 )

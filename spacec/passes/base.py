@@ -39,6 +39,7 @@ PASSES: Mapping[str, str] = {
     "separable": "spacec.passes.separable:Separable",
     "order": "spacec.passes.order:Order",
     "polyphase": "spacec.passes.polyphase:Polyphase",
+    "recompute": "spacec.passes.recompute:Recompute",
     "share": "spacec.passes.share:Share",
     "stack": "spacec.passes.stack:Stack",
     "superkernels": "spacec.passes.superkernels:Superkernels",

@@ -72,6 +72,34 @@ def normed_mix(parts: Sequence[Addend], channels: int) -> Tensor:
     return out
 
 
+@dataclass
+class Normed:
+    """A batch norm as a function of its input that can be made again: :meth:`again` is what it was when it ran."""
+
+    norm: NormState
+    slope: Tensor | None = None
+    shift: Tensor | None = None
+
+    def __call__(self, z: Tensor) -> Tensor:
+        channels = z.shape[1]
+        site = _Site(channels, ((0, 0),), (), (self.norm.batch,), (self.norm.eps,), ())
+        terms = [Addend(z, None, self.norm)]
+        scale, shift = _affine(terms, channels)
+        mean, var = _moments(site, terms, [z])
+        with torch.no_grad():
+            self.slope = scale[0] * (var[0] + self.norm.eps).rsqrt()
+            self.shift = -self.slope * mean[0] if shift is None else shift - self.slope * mean[0]
+        out: Tensor = _Mix.apply(site, mean, var, scale, shift, None, z)  # type: ignore[no-untyped-call]  # torch
+        return out
+
+    def again(self, z: Tensor) -> Tensor:
+        """The result for the same input."""
+        assert self.slope is not None, "it has run"
+        assert self.shift is not None, "it has run"
+        wide = z.to(self.slope.dtype)
+        return torch.addcmul(column(self.shift, z), wide, column(self.slope, z)).to(z.dtype)
+
+
 @dataclass(frozen=True)
 class _Site:
     """What a mix does: pairs of a tensor and a first channel, by norm and without; the rest by normed or raw term."""
