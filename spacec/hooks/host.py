@@ -71,6 +71,7 @@ def spacec_passes() -> list[PassDescriptor]:
         "mixes": "make choices, and the sums that read them, weighted sums of their candidates",
         "order": "run in an order of low peak memory",
         "polyphase": "run convolutions whose stride and dilation have a common factor on subsampled inputs",
+        "recompute": "make cheap activations again in the backward pass",
         "separable": "one op for norm, ReLU, depthwise and pointwise convolution in a row",
         "share": "compute equal pure expressions once",
         "stack": "join layers that can run together into one",

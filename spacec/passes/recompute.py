@@ -25,7 +25,7 @@ CHEAP = frozenset(
 
 @dataclass(frozen=True)
 class Recompute:
-    """The pass; it has no options."""
+    """Make cheap activations again in the backward pass."""
 
     name: ClassVar[str] = "recompute"
 

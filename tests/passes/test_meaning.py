@@ -15,7 +15,7 @@ from spacec.testing.generate import random_space
 from tests.grammars.record import GRAMMARS
 from tests.passes.graphs import all_running, same_meaning
 
-PASSES = ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "fold_norms", "drop_dead", "order")
+PASSES = ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "fold_norms", "recompute", "drop_dead", "order")
 """What the meaning without torch can judge: layers that are joined need their weights for that."""
 
 
