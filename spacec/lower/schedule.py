@@ -130,8 +130,18 @@ def _measurement(value: Mapping[str, Any]) -> Measurement:
 PLAIN = Schedule()
 """The plain form, by the library's kernels."""
 FAST = Schedule(
-    ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "separable", "polyphase", "fold_norms", "order"),
-    ("drop_zeros", "canonicalise", "mixes", "share", "hoist", "polyphase", "fold_norms", "recompute", "order"),
+    (
+        "drop_zeros",
+        "canonicalise",
+        "mixes",
+        "share",
+        "hoist",
+        "separable",
+        "polyphase",
+        "fold_norms",
+        "recompute",
+        "order",
+    ),
     "channels_last",
     otherwise="expected",
 )
