@@ -116,10 +116,14 @@ class Pass:
     """Shares of channels that were taken with another and have not run yet."""
     _coefficients: dict[int, list[Tensor | None]] | None = None
 
-    @cached_property
+    _joint: Pooled | None = None
+
+    @property
     def _pooled(self) -> Pooled:
-        """The joined tensors of this pass."""
-        return Pooled(self.machine.blueprint.stacked.pools, self.machine.modules)
+        """The joined tensors of this pass. (A cached property takes a lock, which torch.compile cannot trace.)"""
+        if self._joint is None:
+            self._joint = Pooled(self.machine.blueprint.stacked.pools, self.machine.modules)
+        return self._joint
 
     def run(self, plan: Plan, keep: bool) -> None:
         """Run every step; ``keep`` holds on to values that nothing in the plan reads any more."""

@@ -111,7 +111,7 @@ def track(norms: Sequence[NormState], means: Sequence[Tensor], variances: Sequen
                 turn = seen[id(norm.mean)] = seen.get(id(norm.mean), -1) + 1
                 rounds.setdefault((turn, norm.momentum), []).append(k)
         for (_, momentum), members in rounds.items():
-            counts = [c for k in members if (c := norms[k].count) is not None]
+            counts = [count for count in [norms[k].count for k in members] if count is not None]
             if counts:
                 torch._foreach_add_(counts, 1)
             factors = [momentum] if momentum is not None else [1.0 / float(c) for c in counts]
