@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from spacec.lower.bench.processor import processor
+from spacec.lower.processor import processor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

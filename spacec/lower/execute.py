@@ -16,8 +16,9 @@ from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, so
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticLayers, ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
-from spacec.lower.joined import JoinedConv, library_conv
+from spacec.lower.joined import JoinedConv
 from spacec.lower.kernels.dispatch import Kernels, Moved, hooked, moved
+from spacec.lower.kernels.library import library_conv
 from spacec.lower.kernels.mix import Normed
 from spacec.lower.kernels.norm import Whitened
 from spacec.lower.kernels.recompute import Recomputed
@@ -106,8 +107,8 @@ class Pass:
     losses: dict[str, Tensor] = field(default_factory=dict)
     graph: Graph | None = None
     """The graph whose nodes the graph-typed values describe."""
-    recomputed: Recomputed = field(default_factory=Recomputed)
-    """Results that the backward pass makes again."""
+    recomputed: Recomputed | None = None
+    """Results that the backward pass makes again; made when there is one, which ``torch.compile`` never meets."""
     whitened: dict[int, dict[float, Whitened]] = field(default_factory=dict)
     """Values that several norms read, normalised: by node and eps, as long as the value is there."""
     _scalars: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
@@ -115,7 +116,6 @@ class Pass:
     _pieces: dict[int, Tensor] = field(default_factory=dict)
     """Shares of channels that were taken with another and have not run yet."""
     _coefficients: dict[int, list[Tensor | None]] | None = None
-
     _joint: Pooled | None = None
 
     @property
@@ -188,17 +188,18 @@ class Pass:
     def _recomputing(self, node: int, inputs: list[Tensor]) -> Tensor:
         """An op whose result is made again in the backward pass, or one that reads such a result."""
         blueprint, direct = self.machine.blueprint, self.machine.direct
+        self.recomputed = recomputed = self.recomputed or Recomputed()
         run = direct[node] if node in direct else lambda *tensors: self.apply(node, list(tensors))
         op = blueprint.flat.nodes[node]
         if not isinstance(op, FlatOp) or not op.recompute or node in blueprint.elastic.symbols:
-            return self.recomputed.reading(run, inputs)
+            return recomputed.reading(run, inputs)
         if not op.key:
-            return self.recomputed.making(run, inputs)
+            return recomputed.making(run, inputs)
         module = self.machine.modules[op.key]
         if not isinstance(module, _BatchNorm) or hooked(module):
-            return self.recomputed.reading(run, inputs)
+            return recomputed.reading(run, inputs)
         norm = Normed(read_norm(module))
-        return self.recomputed.making(norm, inputs, norm.again)
+        return recomputed.making(norm, inputs, norm.again)
 
     def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:
         """An op on its present inputs; ``spare`` leaves buffers (running statistics) and losses as they are."""

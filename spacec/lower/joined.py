@@ -54,12 +54,6 @@ def joined_function(op: FlatOp, layer: Layer | Call) -> Joined:
     raise errors.lowering_error(errors.LOWERING, f"`{op.spec.name}` cannot be joined", op.span)
 
 
-def library_conv(window: Window, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """PyTorch's own convolution."""
-    function: Callable[..., Tensor] = (F.conv1d, F.conv2d)[len(window.kernel) - 1]
-    return function(x, weight, bias, window.stride, window.padding, window.dilation, window.groups)
-
-
 class SideBySide(torch.autograd.Function):
     """``torch.cat`` whose backward is one ``split``, where that of ``cat`` is a slice for each tensor."""
 

@@ -18,7 +18,7 @@ TABULAR = ("compile", "grammars/tabular.space", "--preset", "tiny", "--explain-s
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(store, "cache_folder", lambda name: tmp_path / "cache")
 
 
 def test_it_tells_alternatives_choice_and_reason_and_then_knows_them(spacec: Run, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from spacec.lower.kernels.mix import Addend, normed_mix
 from spacec.lower.kernels.norm import whitened
-from spacec.lower.kernels.statistics import layout, read_norm
+from spacec.lower.kernels.statistics import read_norm
+from spacec.lower.kernels.table import format_of
 
 C = 3
 
@@ -39,7 +40,7 @@ Mix = Callable[[Sequence[nn.Module], Sequence[Tensor]], Tensor]
 
 def plain(norms: Sequence[nn.Module], given: Sequence[Tensor]) -> Tensor:
     a, b, stack, w = given
-    first, second = (half.contiguous(memory_format=layout(stack)) for half in stack.split(C, 1))
+    first, second = (half.contiguous(memory_format=format_of(stack)) for half in stack.split(C, 1))
     return (
         w[0] * norms[0](a)
         + norms[1](b)
@@ -125,8 +126,8 @@ def test_channels_last_stays_and_rounds_no_worse(train: bool) -> None:
         t.detach().contiguous(memory_format=torch.channels_last).requires_grad_() if t.dim() == 4 else t for t in single
     ]
     forms = [measured(mix, norms(train, 2, torch.float32), inputs) for mix in (plain, kernel)]
-    assert layout(forms[1]["out"]) == layout(forms[1]["gradient 0"]) == layout(forms[1]["gradient 2"])
-    assert layout(forms[1]["out"]) == torch.channels_last
+    assert format_of(forms[1]["out"]) == format_of(forms[1]["gradient 0"]) == format_of(forms[1]["gradient 2"])
+    assert format_of(forms[1]["out"]) == torch.channels_last
     truths = {name: truth for name, truth in exact.items() if truth.is_floating_point()}
     near, far = (
         sum(float((form[name] - truth).norm() / truth.norm()) ** 2 for name, truth in truths.items()) for form in forms

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from spacec.lower.cache import cache_folder
 from spacec.lower.kernels.dispatch import Kernels
 from spacec.lower.kernels.native import compiler
 from spacec.lower.kernels.native.depthwise import depthwise
@@ -172,7 +173,7 @@ def test_a_library_is_built_once_and_rebuilt_when_it_is_damaged(own_cache: Path)
     mine = compiler.builds()[before:]
     assert mine[0].seconds > 0
     assert mine[-1].seconds == 0
-    folder = compiler.cache_folder()
+    folder = cache_folder("native")
     assert folder.is_relative_to(own_cache)
     known = set(folder.iterdir())
     assert compiler.load("answer", ANSWER % 42).answer() == 42

@@ -29,7 +29,7 @@ from tests.lower.spaces import cell_space, pick_space
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of schedules alone: generated kernels stay where other tests have built them."""
     folder = tmp_path / "schedules"
-    monkeypatch.setattr(store, "cache_folder", lambda: folder)
+    monkeypatch.setattr(store, "cache_folder", lambda name: folder)
     return folder
 
 

@@ -33,13 +33,14 @@ from spacec.ir.sizes import evaluate
 from spacec.ir.verify import violations
 from spacec.passes.base import parse, roots
 from spacec.passes.polyphase import SUBSAMPLE
+from spacec.passes.separable import SEPARABLE
 from spacec.passes.shares import INTERLEAVE, SHARE
 from spacec.passes.specialise import Specialise
 from spacec.source import NOWHERE
 
 Vector = NDArray[np.float64]
 
-OPS = OpTable({**installed().ops().ops, **{spec.name: spec for spec in (SHARE, INTERLEAVE, SUBSAMPLE)}})
+OPS = OpTable({**installed().ops().ops, **{spec.name: spec for spec in (SHARE, INTERLEAVE, SUBSAMPLE, SEPARABLE)}})
 
 
 def graph(text: str) -> FlatGraph:

@@ -29,7 +29,7 @@ CONFIG = SearchConfig(epochs=3, steps=3)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(store, "cache_folder", lambda name: tmp_path / "cache")
 
 
 def weights(found: SearchResult) -> dict[str, torch.Tensor]:

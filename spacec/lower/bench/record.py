@@ -13,9 +13,9 @@ from spacec.lower.bench import memory
 from spacec.lower.bench.counting import count_calls
 from spacec.lower.bench.forms import Form, Measurable, Setting, Subject, subject_of
 from spacec.lower.bench.machine import measure_rates
-from spacec.lower.bench.processor import processor
 from spacec.lower.bench.roofline import work
 from spacec.lower.bench.timing import Told, measure_times
+from spacec.lower.processor import processor
 
 Record = dict[str, Any]
 

@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spacec.lower.kernels.parts import library_forward, library_gradients
+from spacec.lower.kernels.library import library_forward, library_gradients
 from spacec.lower.kernels.subsample import empty_like, spread, subsampled
 from spacec.lower.kernels.table import Window, layout_of
 

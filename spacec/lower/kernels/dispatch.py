@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spacec.lower.kernels.library import library_conv
 from spacec.lower.kernels.parts import Trio, convolve
 from spacec.lower.kernels.registry import IMPLEMENTATIONS
 from spacec.lower.kernels.table import LIBRARY, PARTS, Implementation, Norm, OpSite, Window, layout_of
@@ -126,7 +127,7 @@ class Kernels:
         if key not in self._found:
             self._found[key] = self._bound(_site("conv", window, x, weight.shape[0]))
         found = self._found[key]
-        return (_library_conv if found is None else found[0])(window, x, weight, bias)
+        return (library_conv if found is None else found[0])(window, x, weight, bias)
 
     def _of_layer(self, module: Any, x: Tensor) -> tuple[Kernel, Window | None] | None:
         kind: type[nn.Module] = type(module)
@@ -192,7 +193,7 @@ class Moved:
     def __call__(self, x: Tensor) -> Tensor:
         weight, bias = self.module.weight, self.module.bias
         if self.kernels is None:
-            return _library_conv(self.window, x, weight, bias)
+            return library_conv(self.window, x, weight, bias)
         return self.kernels.conv(self.node, self.window, x, weight, bias)
 
 
@@ -235,9 +236,3 @@ def _normalised(kernel: Kernel, module: Any, x: Tensor) -> Tensor:
 def hooked(module: nn.Module) -> bool:
     """Whether someone listens to calls of this module."""
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
-
-
-def _library_conv(window: Window, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return (F.conv1d, F.conv2d)[len(window.kernel) - 1](
-        x, weight, bias, window.stride, window.padding, window.dilation, window.groups
-    )

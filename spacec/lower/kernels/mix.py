@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spacec.lower.kernels.statistics import NormState, column, layout, over, statistics, track
+from spacec.lower.kernels.statistics import NormState, column, over, statistics, track
+from spacec.lower.kernels.table import format_of
 
 _HALVES = (torch.float16, torch.bfloat16)
 
@@ -260,7 +261,7 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     mean, _, rstd, scale, _shift, weights, *zs = ctx.saved_tensors
     _, _, _, need_scale, need_shift, need_weights, *need = ctx.needs_input_grad
     like = next((z for z in zs if z is not None), gradient)
-    gradient = gradient.contiguous(memory_format=layout(like))
+    gradient = gradient.contiguous(memory_format=format_of(like))
     gradient = gradient.float() if gradient.dtype in _HALVES else gradient
     found: list[list[tuple[int, Tensor]]] = [[] for _ in zs]
     total = gradient.sum(over(gradient)) if need_shift or any(site.batch) else None
@@ -332,7 +333,7 @@ def _joined(pieces: Sequence[tuple[int, Tensor]], shape: torch.Size) -> Tensor |
     if all(piece.shape == shape for _, piece in pieces):
         return reduce(torch.add, (piece for _, piece in pieces))
     whole = torch.empty(shape, dtype=pieces[0][1].dtype, device=pieces[0][1].device)
-    whole = whole.contiguous(memory_format=layout(pieces[0][1])).zero_()
+    whole = whole.contiguous(memory_format=format_of(pieces[0][1])).zero_()
     for first, piece in pieces:
         whole.narrow(1, first, piece.shape[1]).add_(piece)
     return whole

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spacec.lower.kernels.statistics import column, layout, over, statistics
+from spacec.lower.kernels.statistics import column, over, statistics
+from spacec.lower.kernels.table import format_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Whiten(torch.autograd.Function):
         dims, values = over(x), x.numel() // x.shape[1]
         dz = None
         if gradient is not None:
-            gradient = gradient.to(rstd.dtype).contiguous(memory_format=layout(x))
+            gradient = gradient.to(rstd.dtype).contiguous(memory_format=format_of(x))
             wide = x.to(rstd.dtype)
             slope = (gradient * wide).sum(dims).mul(rstd / -values)
             constant = gradient.sum(dims).mul(rstd / -values)

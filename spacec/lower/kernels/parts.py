@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spacec.lower.kernels.table import Window, layout_of
+from spacec.lower.kernels.library import library_forward, library_gradients
+from spacec.lower.kernels.table import Window, format_of
 
 PartKernel = Callable[..., Tensor]
 
@@ -47,33 +48,6 @@ def convolve(window: Window, trio: Trio, x: Tensor, weight: Tensor, bias: Tensor
     return y
 
 
-def library_forward(window: Window, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The library's forward part."""
-    return torch.convolution(
-        x, weight, bias, window.stride, window.padding, window.dilation, False, (0,) * len(window.kernel), window.groups
-    )
-
-
-def library_gradients(
-    window: Window, gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """The library's gradients of input and weight, those that are ``wanted``; differentiable."""
-    into, weigh, _ = torch.ops.aten.convolution_backward(
-        gradient,
-        x,
-        weight,
-        None,
-        window.stride,
-        window.padding,
-        window.dilation,
-        False,
-        (0,) * len(window.kernel),
-        window.groups,
-        (*wanted, False),
-    )
-    return into, weigh
-
-
 def _forward(window: Window, trio: Trio, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return (trio.forward or library_forward)(window, x, weight, bias)
 
@@ -95,7 +69,7 @@ class _ByParts(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
-        gradient = gradient.contiguous(memory_format=_format(x))
+        gradient = gradient.contiguous(memory_format=format_of(x))
         into, weigh = _gradients(ctx.window, ctx.trio, gradient, x, weight, wanted[:2])
         bias = gradient.sum((0, *range(2, gradient.dim()))) if wanted[2] else None
         return into, weigh, bias, None, None
@@ -112,7 +86,7 @@ def _gradients(
     shared = wanted[0] and trio.input is None, wanted[1] and trio.weight is None
     into, weigh = library_gradients(window, gradient, x, weight, shared) if any(shared) else (None, None)
     if wanted[0] and trio.input is not None:
-        into = trio.input(window, gradient, weight, tuple(x.shape)).contiguous(memory_format=_format(x))
+        into = trio.input(window, gradient, weight, tuple(x.shape)).contiguous(memory_format=format_of(x))
     if wanted[1] and trio.weight is not None:
         weigh = trio.weight(window, gradient, x, tuple(weight.shape))
     return into, weigh
@@ -136,7 +110,7 @@ class _Input(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         (v,) = gradients
         gradient, weight = ctx.saved_tensors
-        v = v.contiguous(memory_format=_format(gradient))
+        v = v.contiguous(memory_format=format_of(gradient))
         _, weigh = _gradients(ctx.window, ctx.trio, gradient, v, weight, (False, ctx.needs_input_grad[1]))
         return _again(ctx, v, weight), weigh, None, None, None
 
@@ -169,7 +143,3 @@ def _again(ctx: Any, x: Tensor, weight: Tensor) -> Tensor | None:
         return None
     y: Tensor = _ByParts.apply(x, weight, None, ctx.window, ctx.trio)  # type: ignore[no-untyped-call]  # torch's
     return y
-
-
-def _format(x: Tensor) -> torch.memory_format:
-    return torch.channels_last if layout_of(x) == "channels_last" else torch.contiguous_format

@@ -9,8 +9,3 @@ from spacec.lower.kernels.steady_norm import STEADY
 from spacec.lower.kernels.table import Implementation
 
 IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *CONVOLUTIONS, *POOLS, *STEADY)
-
-
-def implementations(op: str, known: tuple[Implementation, ...] = IMPLEMENTATIONS) -> tuple[Implementation, ...]:
-    """Those of an op."""
-    return tuple(i for i in known if i.op == op)

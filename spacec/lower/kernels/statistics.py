@@ -71,13 +71,6 @@ def column(x: Tensor, like: Tensor) -> Tensor:
     return x.view(*x.shape, *[1] * (like.dim() - 2))
 
 
-def layout(z: Tensor) -> torch.memory_format:
-    """The layout of images whose channels lie next to each other in memory, or the default one."""
-    if z.dim() == 4 and z.is_contiguous(memory_format=torch.channels_last) and not z.is_contiguous():
-        return torch.channels_last
-    return torch.contiguous_format
-
-
 def statistics(z: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance ``[C]`` of ``[N, C, …]``; single precision of half precision numbers. Without gradients.
 

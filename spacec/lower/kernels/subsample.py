@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spacec.lower.kernels.table import layout_of
+from spacec.lower.kernels.table import format_of
 
 
 def subsample(x: Tensor, factors: Sequence[int]) -> Tensor:
@@ -22,7 +22,7 @@ def subsample(x: Tensor, factors: Sequence[int]) -> Tensor:
 
 def subsampled(x: Tensor, factors: Sequence[int]) -> Tensor:
     """:func:`subsample`, without a graph."""
-    return _every(x, factors).contiguous(memory_format=_format(x))
+    return _every(x, factors).contiguous(memory_format=format_of(x))
 
 
 def spread(x: Tensor, factors: Sequence[int], size: Sequence[int]) -> Tensor:
@@ -34,16 +34,12 @@ def spread(x: Tensor, factors: Sequence[int], size: Sequence[int]) -> Tensor:
 
 def empty_like(x: Tensor, shape: Sequence[int]) -> Tensor:
     """A tensor of that shape in the layout of ``x``."""
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=_format(x))
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=format_of(x))
 
 
 def _every(x: Tensor, factors: Sequence[int]) -> Tensor:
     steps: tuple[Any, ...] = tuple(slice(None, None, f) for f in factors)
     return x[(..., *steps)]
-
-
-def _format(x: Tensor) -> torch.memory_format:
-    return torch.channels_last if layout_of(x) == "channels_last" else torch.contiguous_format
 
 
 class _Subsample(torch.autograd.Function):
@@ -54,7 +50,7 @@ class _Subsample(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, ctx.factors = inputs
-        ctx.size, ctx.format = tuple(x.shape[2:]), _format(x)
+        ctx.size, ctx.format = tuple(x.shape[2:]), format_of(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

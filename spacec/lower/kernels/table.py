@@ -139,5 +139,10 @@ def layout_of(x: Tensor) -> Layout:
     return "strided"
 
 
+def format_of(x: Tensor) -> torch.memory_format:
+    """The memory format of :func:`layout_of`; what is strided counts as contiguous."""
+    return torch.channels_last if layout_of(x) == "channels_last" else torch.contiguous_format
+
+
 def _short(values: tuple[int, ...]) -> str:
     return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))

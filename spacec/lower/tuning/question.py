@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import json
-import platform
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +15,7 @@ from spacec.ir.flat import FlatOp
 from spacec.lower.kernels.table import Implementation
 from spacec.lower.layers import Layer
 from spacec.lower.masks import Mask
+from spacec.lower.processor import processor
 from spacec.lower.schedule import FAST, LAUNCHES, VERSION, Goal
 from spacec.lower.tuning.store import Question
 
@@ -55,18 +53,6 @@ def place_of(device: torch.device) -> dict[str, str | int]:
         "torch": str(torch.__version__),
         "spacec": _version(),
     }
-
-
-@functools.cache
-def processor() -> str:
-    """The name of the machine's processor, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() in ("model name", "CPU part"):
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def _version() -> str:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from spacec.lower.kernels import library
 from spacec.lower.kernels.dispatch import bind, joined
-from spacec.lower.kernels.parts import library_forward, library_gradients
 from spacec.lower.kernels.table import LIBRARY, PARTS, Implementation, Norm, OpSite, Part
 from spacec.lower.schedule import Measurement, Trial
 from spacec.lower.tuning.choosing import Clock, Run, choose, in_turns
@@ -62,15 +61,15 @@ def _part_runs(site: OpSite, part: Part, found: dict[str, Callable[..., Tensor]]
     window = site.window
     x, weight = _image(site), _weight(site)
     with torch.no_grad():
-        gradient = torch.randn_like(library_forward(window, x, weight, None))
+        gradient = torch.randn_like(library.library_forward(window, x, weight, None))
 
     def run(own: Callable[..., Tensor] | None) -> Run:
         def once() -> object:
             with torch.no_grad():
                 if part == "forward":
-                    return (own or library_forward)(window, x, weight, None)
+                    return (own or library.library_forward)(window, x, weight, None)
                 if own is None:
-                    return library_gradients(window, gradient, x, weight, (part == "input", part == "weight"))
+                    return library.library_gradients(window, gradient, x, weight, (part == "input", part == "weight"))
                 if part == "input":
                     return own(window, gradient, weight, tuple(x.shape))
                 return own(window, gradient, x, tuple(weight.shape))
@@ -81,7 +80,7 @@ def _part_runs(site: OpSite, part: Part, found: dict[str, Callable[..., Tensor]]
 
 
 def _whole_run(site: OpSite, choice: str, known: tuple[Implementation, ...]) -> Run:
-    kernel = bind(site, choice, known) or _LIBRARY[site.op]
+    kernel = bind(site, choice, known) or library.OPS[site.op]
     given, asked = _arguments(site)
     with torch.no_grad():
         like = kernel(*given)
@@ -123,32 +122,3 @@ def _weight(site: OpSite) -> Tensor:
     window, (into, out) = site.window, site.channels
     shape = (out, into // window.groups, *window.kernel)
     return torch.randn(shape, device=site.device).to(getattr(torch, site.dtype))
-
-
-def _conv(window: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    run = (F.conv1d, F.conv2d)[len(window.kernel) - 1]
-    return run(x, weight, bias, window.stride, window.padding, window.dilation, window.groups)
-
-
-def _max_pool(window: Any, x: Tensor) -> Tensor:
-    found: Tensor = (F.max_pool1d, F.max_pool2d)[len(window.kernel) - 1](
-        x, window.kernel, window.stride, window.padding
-    )
-    return found
-
-
-def _avg_pool(window: Any, x: Tensor) -> Tensor:
-    run = (F.avg_pool1d, F.avg_pool2d)[len(window.kernel) - 1]
-    return run(x, window.kernel, window.stride, window.padding, count_include_pad=False)
-
-
-def _norm(norm: Norm, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
-    return F.batch_norm(x, mean, var, weight, bias, norm.training, norm.momentum, norm.eps)
-
-
-_LIBRARY: dict[str, Callable[..., Tensor]] = {
-    "conv": _conv,
-    "max_pool": _max_pool,
-    "avg_pool": _avg_pool,
-    "bn": _norm,
-}

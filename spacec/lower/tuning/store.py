@@ -13,22 +13,17 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 
+from spacec.lower.cache import cache_folder
 from spacec.lower.schedule import Schedule
 
 Question = Mapping[str, object]
 """All that the answer depends on, as JSON has it."""
 
 
-def cache_folder() -> Path:
-    """Under ``XDG_CACHE_HOME``, else ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "spacec" / "schedules"
-
-
 def path_of(question: Question) -> Path:
     """The file of a question's answer."""
     name = blake2b(json.dumps(question, sort_keys=True).encode(), digest_size=16).hexdigest()
-    return cache_folder() / f"{name}.json"
+    return cache_folder("schedules") / f"{name}.json"
 
 
 def load(question: Question) -> Schedule | None:

@@ -29,6 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spacec.lower.cache import cache_folder
+
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fno-predictive-commoning", "-fPIC", "-shared", "-pthread")
 """Carrying loaded vectors from one turn of a loop to the next would take the registers that hold sums."""
 _DIGEST = 32
@@ -52,12 +54,6 @@ _lock = threading.Lock()
 def builds() -> tuple[Build, ...]:
     """The libraries that this process has loaded, in order."""
     return tuple(_builds)
-
-
-def cache_folder() -> Path:
-    """Where libraries are kept: under ``XDG_CACHE_HOME``, else ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "spacec" / "native"
 
 
 def compiler() -> str | None:
@@ -86,7 +82,7 @@ def load(name: str, text: str) -> ctypes.CDLL | None:
         _tell("no C compiler was found: generated kernels are not used")
         return None
     key = _key(text, program)
-    folder = cache_folder()
+    folder = cache_folder("native")
     path = folder / f"{key}.so"
     started = time.perf_counter()
     seconds = 0.0
@@ -131,12 +127,12 @@ def _sound(path: Path) -> bool:
 def _key(text: str, program: str) -> str:
     real = Path(program).resolve()
     stat = real.stat()
-    parts = (text, " ".join(FLAGS), str(real), str(stat.st_size), str(stat.st_mtime_ns), processor())
+    parts = (text, " ".join(FLAGS), str(real), str(stat.st_size), str(stat.st_mtime_ns), features())
     return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
 @functools.cache
-def processor() -> str:
+def features() -> str:
     """The machine and its features, as far as the system tells: what ``-march=native`` depends on."""
     known = [platform.system(), platform.machine(), platform.processor()]
     info = Path("/proc/cpuinfo")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spacec.lower.kernels.dispatch import hooked
 from spacec.lower.kernels.native.separable import Norm, applies, separable
+from spacec.lower.kernels.statistics import read_norm, track
 
 
 def run_separable(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
@@ -30,11 +30,7 @@ def run_separable(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     kind = Norm(norm.eps, norm.training, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     z, mean, var = separable(x, w, m, window, kind)
     if mean is not None and var is not None:
-        count = x.numel() // x.shape[1]
-        with torch.no_grad():
-            norm.num_batches_tracked.add_(1)
-            norm.running_mean.lerp_(mean, norm.momentum)
-            norm.running_var.lerp_(var * (count / (count - 1)), norm.momentum)
+        track([read_norm(norm)], [mean], [var], x.numel() // x.shape[1])
     return z
 
 
