@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"spacec-tests-{os.getuid()}")
+"""Kernels that tests build stay out of the user's cache, and are built once for all workers and runs."""
 
 
 @pytest.fixture

@@ -150,6 +150,7 @@ def _measured(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves backward untyped
     for name, parameter in net.named_parameters():
         found[f"gradient of {name}"] = _gradient(parameter)
+        found[f"whether {name} has a gradient"] = torch.tensor(float(parameter.grad is not None))
     for k, leaf in enumerate(form.leaves):
         found[f"gradient of mask {k}"] = _gradient(leaf)
     return found
