@@ -19,7 +19,8 @@ from torch import Tensor
 from spacec.lower.cache import cache_folder
 from spacec.lower.kernels.dispatch import Kernels
 from spacec.lower.kernels.native import compiler
-from spacec.lower.kernels.native.depthwise import depthwise
+from spacec.lower.kernels.native.implementations import NATIVE
+from spacec.lower.kernels.parts import Trio, convolve
 from spacec.lower.kernels.table import Window
 
 needs_compiler = pytest.mark.skipif(compiler.compiler() is None, reason="no C compiler on this machine")
@@ -33,25 +34,27 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+TRIO = Trio(*(i.run for i in NATIVE))
+
 SHAPES = (
-    # kernel, stride, dilation, relu, last: few, for each is compiled
-    ((3, 3), (1, 1), (1, 1), True, True),
-    ((5, 5), (2, 2), (1, 1), False, True),
-    ((3, 3), (1, 1), (2, 2), True, False),
-    ((2, 3), (2, 1), (1, 2), True, True),
-    ((5, 3), (1, 2), (1, 1), False, False),
+    # kernel, stride, dilation, last: few, for each is compiled
+    ((3, 3), (1, 1), (1, 1), True),
+    ((5, 5), (2, 2), (1, 1), True),
+    ((3, 3), (1, 1), (2, 2), False),
+    ((2, 3), (2, 1), (1, 2), True),
+    ((5, 3), (1, 2), (1, 1), False),
 )
 
 
 def _pair(
     shape: tuple[object, ...], n: int, c: int, size: tuple[int, int], padding: tuple[int, int], dtype: torch.dtype
 ):
-    kernel, stride, dilation, relu, last = shape
+    kernel, stride, dilation, last = shape
     x = torch.randn(n, c, *size, dtype=dtype)
     x = x.contiguous(memory_format=torch.channels_last) if last else x
     x, w = x.requires_grad_(), torch.randn(c, 1, *kernel, dtype=dtype, requires_grad=True)
-    plain = F.conv2d(F.relu(x) if relu else x, w, None, stride, padding, dilation, c)
-    return x, w, plain, depthwise(x, w, stride, padding, dilation, relu, last)
+    plain = F.conv2d(x, w, None, stride, padding, dilation, c)
+    return x, w, plain, convolve(Window(kernel, stride, padding, dilation, c), TRIO, x, w, None)
 
 
 def _all_orders(out: Tensor, x: Tensor, w: Tensor, seed: int) -> list[Tensor]:
@@ -71,7 +74,7 @@ def _all_orders(out: Tensor, x: Tensor, w: Tensor, seed: int) -> list[Tensor]:
 )
 def test_values_and_derivatives_are_the_librarys(shape, count, size, padding):
     x, w, plain, native = _pair(shape, *count, size, padding, torch.float64)
-    assert native.is_contiguous(memory_format=torch.channels_last if shape[4] else torch.contiguous_format)
+    assert native.is_contiguous(memory_format=torch.channels_last if shape[3] else torch.contiguous_format)
     for a, b in zip(_all_orders(plain, x, w, 0), _all_orders(native, x, w, 0), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
@@ -82,8 +85,8 @@ def test_single_precision_is_no_further_from_double_than_the_library(shape):
     torch.manual_seed(3)
     x, w, plain, native = _pair(shape, 16, 16, (33, 32), (1, 1), torch.float32)
     exact_x, exact_w = x.detach().double().requires_grad_(), w.detach().double().requires_grad_()
-    _, stride, dilation, relu, _ = shape
-    exact = F.conv2d(F.relu(exact_x) if relu else exact_x, exact_w, None, stride, (1, 1), dilation, 16)
+    _, stride, dilation, _ = shape
+    exact = F.conv2d(exact_x, exact_w, None, stride, (1, 1), dilation, 16)
     g = torch.randn_like(plain)
     true = torch.autograd.grad(exact, (exact_x, exact_w), g.double())
     for i, t in enumerate(true):
@@ -112,7 +115,7 @@ def test_compiles_without_a_graph_break():
     x, w, _, native = _pair(SHAPES[0], 2, 9, (7, 12), (1, 1), torch.float64)
 
     def double(x: Tensor, w: Tensor) -> Tensor:
-        return depthwise(x, w, (1, 1), (1, 1), (1, 1), True) * 2
+        return convolve(Window((3, 3), (1, 1), (1, 1), (1, 1), 9), TRIO, x, w, None) * 2
 
     compiled = torch.compile(double, backend="aot_eager", fullgraph=True)
     out = compiled(x, w)
@@ -141,22 +144,17 @@ def test_the_table_runs_each_part(last: bool):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
 
-@needs_compiler
-def test_only_wanted_gradients_are_computed():
-    x, w, _, _ = _pair(SHAPES[0], 2, 9, (7, 12), (1, 1), torch.float64)
-    frozen = depthwise(x, w.detach(), (1, 1), (1, 1), (1, 1))
-    assert frozen.grad_fn is not None
-    assert [None if t is None else tuple(t.shape) for t in frozen.grad_fn.saved_tensors] == [None, (9, 1, 3, 3)]
-
-
 def test_other_tensors_take_the_library():
-    x, w = torch.randn(2, 4, 5, 5, dtype=torch.bfloat16), torch.randn(4, 1, 3, 3, dtype=torch.bfloat16)
-    assert torch.equal(depthwise(x, w, (1, 1), (1, 1), (1, 1)), F.conv2d(x, w, None, 1, 1, 1, 4))
-    x, w = x.float(), w.float()
+    x, w = torch.randn(2, 4, 5, 5), torch.randn(4, 1, 3, 3)
+    kernels = Kernels(lambda site: "native|native|native")
+    halves = x.bfloat16(), w.bfloat16()
+    given = Window((3, 3), (1, 1), (1, 1), (1, 1), 4)
+    assert torch.equal(kernels.conv(0, given, *halves, None), F.conv2d(*halves, None, 1, 1, 1, 4))
     with torch.autocast("cpu", torch.bfloat16):
-        assert depthwise(x, w, (1, 1), (1, 1), (1, 1)).dtype == torch.bfloat16
+        assert kernels.conv(0, given, x, w, None).dtype == torch.bfloat16
+    assert len(kernels.missing) == 1
     with pytest.raises(RuntimeError):
-        depthwise(torch.randn(2, 4, 2, 2), w, (1, 1), (0, 0), (1, 1))
+        convolve(Window((3, 3), (1, 1), (0, 0), (1, 1), 4), TRIO, x[:, :, :2, :2], w, None)
 
 
 ANSWER = "int answer(void) { return %d; }"
@@ -197,14 +195,15 @@ def test_a_failed_build_is_told_once():
 WITHOUT = """
 import warnings, torch
 import torch.nn.functional as F
-from spacec.lower.kernels.native.depthwise import depthwise
+from spacec.lower.kernels.native.depthwise import forward, input_gradient, weight_gradient
 x, w = torch.randn(2, 3, 7, 6, requires_grad=True), torch.randn(3, 1, 3, 3, requires_grad=True)
-with warnings.catch_warnings(record=True) as told:
+g, window = torch.randn(2, 3, 4, 3), (2, 2, 1, 1, 1, 1)
+with warnings.catch_warnings(record=True) as told, torch.no_grad():
     warnings.simplefilter("always")
-    out = depthwise(x, w, (1, 1), (1, 1), (1, 1), True)
-    found = [out, *torch.autograd.grad(out.sum(), (x, w))]
-plain = F.conv2d(F.relu(x), w, None, 1, 1, 1, 3)
-same = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, [plain, *torch.autograd.grad(plain.sum(), (x, w))]))
+    found = forward(x, w, window, False), input_gradient(g, w, (7, 6), window, False)
+    found = *found, weight_gradient(g, x, (3, 3), window, False)
+plain = F.conv2d(x, w, None, 2, 1, 1, 3)
+same = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, [plain, *torch.autograd.grad(plain, (x, w), g)]))
 print(same, [str(w.message) for w in told])
 """
 

@@ -80,8 +80,8 @@ def _gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     """The wanted parts; the library makes both at once. With ``create_graph``, each is a node of its own."""
     if torch.is_grad_enabled():
-        into = _Input.apply(gradient, weight, x, window, trio) if wanted[0] else None  # type: ignore[no-untyped-call]
-        weigh = _Weight.apply(gradient, x, weight, window, trio) if wanted[1] else None  # type: ignore[no-untyped-call]
+        into = _Input.apply(gradient, weight, x, window, trio) if wanted[0] else None  # type: ignore[no-untyped-call]  # torch
+        weigh = _Weight.apply(gradient, x, weight, window, trio) if wanted[1] else None  # type: ignore[no-untyped-call]  # torch
         return into, weigh
     shared = wanted[0] and trio.input is None, wanted[1] and trio.weight is None
     into, weigh = library_gradients(window, gradient, x, weight, shared) if any(shared) else (None, None)

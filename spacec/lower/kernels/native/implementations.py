@@ -26,16 +26,16 @@ def _applies(site: OpSite) -> bool:
 
 
 def _forward(window: Window, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    out = depthwise.forward(x, weight, _ints(window), False, _last(x))
+    out = depthwise.forward(x, weight, _ints(window), _last(x))
     return out if bias is None else out.add_(bias[:, None, None])
 
 
 def _input(window: Window, gradient: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return depthwise.input_gradient(gradient, weight, None, shape[2:], _ints(window), _last(gradient))
+    return depthwise.input_gradient(gradient, weight, shape[2:], _ints(window), _last(gradient))
 
 
 def _weight(window: Window, gradient: Tensor, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return depthwise.weight_gradient(gradient, x, shape[2:], _ints(window), False, _last(x))
+    return depthwise.weight_gradient(gradient, x, shape[2:], _ints(window), _last(x))
 
 
 def _ints(window: Window) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 /* Depthwise convolution: what both memory formats share.
  *
- * Given by the generator: KH KW (kernel), SH SW (stride), DH DW (dilation), RELU (1: the convolution reads max(x, 0),
- * and the gradient of x is masked by x > 0), NORM (1, in channels_last only: it reads the normalised input, see
- * `normal`). All other sizes are known at run time.
+ * Given by the generator: KH KW (kernel), SH SW (stride), DH DW (dilation), and for the
+ * rows in channels_last RELU (1: the convolution reads max(x, 0)) and NORM (1: of the normalised input, see `normal`).
+ * All other sizes are known at run time.
  *
  *   out[o] = sum_k w[k] x[o S - P + k D]
  *   dx[i]  = sum_k w[k] dout[(i + P - k D) / S]   where S divides
@@ -29,8 +29,6 @@ typedef struct {
     REAL *partial;
     const REAL *mean, *scale, *bias; /* of the normalised input, by channel */
 } sizes;
-
-INLINE vec activated(vec v) { return RELU ? positive(v) : v; }
 
 /* dw from the partial sums of all groups, in their order */
 INLINE void reduce(const sizes *s, long length, REAL *into) {

@@ -37,9 +37,7 @@ INLINE void input_row(const sizes *s, const reader *r, long n, long i, long base
             long start = floor_mod(phase - s->PW, SW), skip = (start + s->PW) / SW - s->PW / SW;
             if (start >= s->W) continue;
             long at_pixel = ((n * s->H + i) * s->W + start) * s->C + channel(s, b);
-#define CALL(at, tile)                                                                                              \
-    input_tile(rows, skip + (at), w, s->out + at_pixel + (at) * SW * s->C,                                          \
-               RELU ? s->x + at_pixel + (at) * SW * s->C : 0, s->C, q, phase, tile)
+#define CALL(at, tile) input_tile(rows, skip + (at), w, s->out + at_pixel + (at) * SW * s->C, s->C, q, phase, tile)
             TILES(up(s->W - start, SW), CALL);
 #undef CALL
         }
@@ -59,8 +57,8 @@ static void input_strip(const void *given, long task, REAL *scratch) {
     }
 }
 
-int input_gradient(const long *n, const REAL *g, const REAL *w, const REAL *x, REAL *dx, fork_join team, int threads) {
-    sizes s = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], x, w, g, dx};
+int input_gradient(const long *n, const REAL *g, const REAL *w, REAL *dx, fork_join team, int threads) {
+    sizes s = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], 0, w, g, dx};
     split(&s, s.N, s.H);
     s.blocks = up(s.C, V);
     s.width = (s.W - 1 + s.PW) / SW - s.PW / SW + BACK_W + 1;

@@ -7,7 +7,7 @@
 
 /* plane[row + up][(column + left) % step][(column + left) / step], where it has room */
 INLINE void pad(REAL *plane, const REAL *from, long rows, long columns, long above, long left, long height, long width,
-                const int step, const int relu) {
+                const int step) {
     for (long i = MAX(0, -above); i < MIN(rows, height - above); i++) {
         const REAL *in = from + i * columns;
         REAL *to = plane + (i + above) * step * width;
@@ -17,10 +17,7 @@ INLINE void pad(REAL *plane, const REAL *from, long rows, long columns, long abo
             REAL *at = to + phase * width + (start + left + skip * step) / step;
             const REAL *source = in + start + skip * step;
             long count = MIN(up(MAX(0, columns - start - skip * step), step), width - (at - to - phase * width));
-            for (long c = 0; c < count; c++) {
-                REAL v = source[c * step];
-                at[c] = relu && v < 0 ? 0 : v;
-            }
+            for (long c = 0; c < count; c++) at[c] = source[c * step];
         }
     }
 }
@@ -59,7 +56,7 @@ static void forward_planes(const void *given, long task, REAL *plane) {
     for (long p = task * s->units; p < MIN((task + 1) * s->units, s->N * s->C); p++) {
         const REAL *w = s->w + p % s->C * TAPS;
         REAL *out = s->out + p * s->OH * s->OW;
-        pad(plane, s->x + p * s->H * s->W, s->H, s->W, s->PH, s->PW, s->slots, s->width, SW, RELU);
+        pad(plane, s->x + p * s->H * s->W, s->H, s->W, s->PH, s->PW, s->slots, s->width, SW);
         long o = 0;
         for (; o + ROWS <= s->OH; o += ROWS) forward_rows(s, plane, w, out, o, ROWS);
         for (; o < s->OH; o++) forward_rows(s, plane, w, out, o, 1);
@@ -99,15 +96,12 @@ INLINE void input_rows(const sizes *s, const REAL *plane, const REAL *w, REAL *s
     }
 }
 
-INLINE void gather(const sizes *s, const REAL *spread, REAL *out, const REAL *x, long columns, const int rows, int m) {
+INLINE void gather(const sizes *s, const REAL *spread, REAL *out, long columns, const int rows, int m) {
     UNROLL for (int phase = 0; phase < SW; phase++) {
         long start = floor_mod(phase - s->PW, SW);
         const REAL *from = spread + (phase * rows + m) * columns;
         long count = start < s->W ? up(s->W - start, SW) : 0;
-        for (long c = 0; c < count; c++) {
-            long at = start + c * SW;
-            out[at] = RELU && x[at] <= 0 ? 0 : from[c];
-        }
+        for (long c = 0; c < count; c++) out[start + c * SW] = from[c];
     }
 }
 
@@ -116,7 +110,7 @@ INLINE void input_group(const sizes *s, const REAL *plane, const REAL *w, REAL *
     input_rows(s, plane, w, spread, (i + s->PH) / SH - s->PH / SH, columns, q, rows);
     for (int m = 0; m < rows; m++) {
         long at = (p * s->H + i + m * SH) * s->W;
-        gather(s, spread, s->out + at, RELU ? s->x + at : 0, columns, rows, m);
+        gather(s, spread, s->out + at, columns, rows, m);
     }
 }
 
@@ -127,7 +121,7 @@ static void input_planes(const void *given, long task, REAL *plane) {
     for (long p = task * s->units; p < MIN((task + 1) * s->units, s->N * s->C); p++) {
         const REAL *w = s->w + p % s->C * TAPS;
         pad(plane, s->g + p * s->OH * s->OW, s->OH, s->OW, BACK_H - s->PH / SH, BACK_W - s->PW / SW, s->slots,
-            s->width, 1, 0);
+            s->width, 1);
         UNROLL for (int q = 0; q < SH; q++) {
             long i = floor_mod(q - s->PH, SH);
             for (; i + (ROWS - 1) * SH < s->H; i += ROWS * SH) input_group(s, plane, w, spread, p, i, columns, q, ROWS);
@@ -136,8 +130,8 @@ static void input_planes(const void *given, long task, REAL *plane) {
     }
 }
 
-int input_gradient(const long *n, const REAL *g, const REAL *w, const REAL *x, REAL *dx, fork_join team, int threads) {
-    sizes s = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], x, w, g, dx};
+int input_gradient(const long *n, const REAL *g, const REAL *w, REAL *dx, fork_join team, int threads) {
+    sizes s = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], 0, w, g, dx};
     s.units = up(s.N * s.C, 64);
     s.slots = (s.H - 1 + s.PH) / SH - s.PH / SH + BACK_H + 1;
     s.width = up(up(s.W, SW), V) * V + BACK_W + 1;
@@ -175,8 +169,8 @@ static void weight_planes(const void *given, long task, REAL *scratch) {
     memset(sums, 0, TAPS * V * sizeof(REAL));
     for (long n = group * s->units; n < MIN((group + 1) * s->units, s->N); n++) {
         long p = n * s->C + channel;
-        pad(plane, s->x + p * s->H * s->W, s->H, s->W, s->PH, s->PW, s->slots, s->width, SW, RELU);
-        pad(g, s->g + p * s->OH * s->OW, s->OH, s->OW, 0, 0, s->OH, columns, 1, 0);
+        pad(plane, s->x + p * s->H * s->W, s->H, s->W, s->PH, s->PW, s->slots, s->width, SW);
+        pad(g, s->g + p * s->OH * s->OW, s->OH, s->OW, 0, 0, s->OH, columns, 1);
         for (long o = 0; o < s->OH; o += s->step) {
             long rows = MIN(s->step, s->OH - o);
             UNROLL for (int k = 0; k + KERNEL_ROWS <= KH; k += KERNEL_ROWS)

@@ -10,6 +10,8 @@ INLINE vec normal(const sizes *s, vec x, long c) {
     return (x - load(s->mean + c)) * load(s->scale + c) + load(s->bias + c);
 }
 
+INLINE vec activated(vec v) { return RELU ? positive(v) : v; }
+
 /* weights as [block][tap][V], and after them the row of zeros */
 static void begin(const void *given, REAL *scratch) {
     const sizes *s = given;
@@ -85,8 +87,8 @@ INLINE void forward_tile(const REAL *const *rows, long column, const REAL *w, RE
     } while (0)
 
 /* positions whose row is q and whose column is r modulo the stride, counted from -P */
-INLINE void input_tile(const REAL *const *rows, long column, const REAL *w, REAL *out, const REAL *x, long C,
-                       const int q, const int r, const int tile) {
+INLINE void input_tile(const REAL *const *rows, long column, const REAL *w, REAL *out, long C, const int q,
+                       const int r, const int tile) {
     vec sum[8];
     UNROLL for (int t = 0; t < tile; t++) sum[t] = (vec){0};
     UNROLL for (int ky = 0; ky < KH; ky++) {
@@ -98,9 +100,7 @@ INLINE void input_tile(const REAL *const *rows, long column, const REAL *w, REAL
             UNROLL for (int t = 0; t < tile; t++) sum[t] += k * load(in + (t + BACK_W - (kx * DW - r) / SW) * V);
         }
     }
-    UNROLL for (int t = 0; t < tile; t++) {
-        store(out + t * SW * C, x ? where_positive(load(x + t * SW * C), sum[t]) : sum[t]);
-    }
+    UNROLL for (int t = 0; t < tile; t++) store(out + t * SW * C, sum[t]);
 }
 
 #define KERNEL_ROWS MAX(1, MIN(KH, ACCUMULATORS / KW)) /* rows of taps whose sums fit the registers */

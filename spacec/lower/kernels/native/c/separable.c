@@ -109,7 +109,7 @@ INLINE void separable_input_row(const plan *p, const reader *r, long n, long i, 
         UNROLL for (int phase = 0; phase < SW; phase++) {
             long start = floor_mod(phase - s->PW, SW), skip = (start + s->PW) / SW - s->PW / SW;
             if (start >= s->W) continue;
-#define CALL(at, tile) input_tile(rows, skip + (at), w, s->out + at_row + (start + (at) * SW) * s->C, 0, s->C, q, phase, tile)
+#define CALL(at, tile) input_tile(rows, skip + (at), w, s->out + at_row + (start + (at) * SW) * s->C, s->C, q, phase, tile)
             TILES(up(s->W - start, SW), CALL);
 #undef CALL
         }
