@@ -10,7 +10,7 @@ Kind = Literal["tune", "times", "memory", "second", "growth", "paths"]
 BY_HAND = "by-hand"
 """The hand-written peer, beside the forms of spacec.lower.bench.forms; and ``by-hand-last``."""
 CELLS, CANDIDATES = (4, 8, 16, 32, 64), (2, 4, 8, 16)
-FORMS = ("plain", "plain-last", "fast", "launches")
+FORMS = ("plain", "plain-last", "eager", "fast", "launches")
 COMPILED = ("plain", "plain-last", "compiled")
 """Apart from the others: a row that takes minutes to compile."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import blake2b
 from typing import Any, Literal, get_args
 
@@ -17,7 +17,7 @@ from spacec.passes.base import Pass, parse
 Goal = Literal["fast", "launches"]
 Layout = Literal["contiguous", "channels_last"]
 Regions = Literal["eager", "compiled"]
-Otherwise = Literal["library", "expected"]
+Otherwise = Literal["library", "rewritten", "expected"]
 
 VERSION = 1
 """Of the JSON form."""
@@ -51,8 +51,8 @@ class Schedule:
     """``passes`` are written as for ``spacec opt --pass``; ``kernels`` names the implementation of each op site.
 
     A site without an entry takes that of the same site at the nearest batch, else what ``otherwise`` says: the
-    library's, or what implementations expect of themselves. ``goal`` and ``measured`` say how it came about, ``place``
-    where: device, threads, versions.
+    library's, or what implementations expect of themselves (``rewritten``: those that are no generated code). ``goal``
+    and ``measured`` say how it came about, ``place`` where: device, threads, versions.
     """
 
     passes: tuple[str, ...] = ()
@@ -146,15 +146,20 @@ FAST = Schedule(
     otherwise="expected",
 )
 """Without measuring: what was never slower on the machines that were tried."""
+EAGER = replace(FAST, passes=tuple(p for p in FAST.passes if p != "separable"), otherwise="rewritten")
+"""The same by calls of the library alone: no generated code, so no compiler."""
 LAUNCHES = Schedule(("drop_zeros", "canonicalise", "mixes", "share", "hoist", "stack", "canonicalise"), goal="launches")
 """Few large calls, for devices on which starting a call is what takes the time."""
 NAMED: Mapping[str, Schedule] = {"fast": FAST, "launches": LAUNCHES}
 """Where measuring for each goal begins (``net.tune(*inputs)``); good guesses without it."""
-_ALSO: Mapping[str, Schedule] = {"default": FAST, "plain": PLAIN}
+_ALSO: Mapping[str, Schedule] = {"default": FAST, "eager": EAGER, "plain": PLAIN}
 
 
 def named(name: str) -> Schedule:
-    """The schedule of a name: a goal, ``default`` or ``plain``. Raises :class:`ValueError` for an unknown one."""
+    """The schedule of a name: a goal, ``default``, ``eager`` or ``plain``.
+
+    Raises :class:`ValueError` for an unknown one.
+    """
     known = {**NAMED, **_ALSO}
     if name not in known:
         raise ValueError(f"no schedule is called '{name}'; there are {', '.join(known)}")

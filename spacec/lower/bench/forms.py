@@ -64,6 +64,7 @@ class Form:
 FORMS = (
     Form("plain", "plain"),
     Form("plain-last", "plain, channels last", last=True),
+    Form("eager", "optimised, library calls", goal="eager"),
     Form("fast", "optimised", goal="fast"),
     Form("compiled", "optimised, compiled", goal="fast", compiled=True),
     Form("launches", "fewest launches", goal="launches"),

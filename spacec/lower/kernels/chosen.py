@@ -31,7 +31,9 @@ class Chosen:
         near = self._batches.get(site.kind)
         if near:
             return near[min(near, key=lambda batch: (abs(batch - site.batch), batch))]
-        return expected(site) if self.schedule.otherwise == "expected" else LIBRARY
+        if self.schedule.otherwise == "library":
+            return LIBRARY
+        return expected(site, generated=self.schedule.otherwise == "expected")
 
     @cached_property
     def _batches(self) -> Mapping[str, Mapping[int, str]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from spacec.lower.kernels.library import library_conv
 from spacec.lower.kernels.parts import Trio, convolve
-from spacec.lower.kernels.registry import IMPLEMENTATIONS
+from spacec.lower.kernels.registry import IMPLEMENTATIONS, REWRITTEN
 from spacec.lower.kernels.table import LIBRARY, PARTS, Implementation, Norm, OpSite, Window, layout_of
 from spacec.lower.layers import Call, Layer
 
@@ -41,9 +41,9 @@ def library(site: OpSite) -> str:
     return LIBRARY
 
 
-def expected(site: OpSite) -> str:
-    """The choice by what implementations expect of themselves, without measuring."""
-    return heuristic(site, IMPLEMENTATIONS)
+def expected(site: OpSite, generated: bool = True) -> str:
+    """The choice by what implementations expect of themselves, without measuring; ``generated``: code, too."""
+    return heuristic(site, IMPLEMENTATIONS if generated else REWRITTEN)
 
 
 def heuristic(site: OpSite, known: tuple[Implementation, ...]) -> str:

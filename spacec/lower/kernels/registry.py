@@ -8,4 +8,6 @@ from spacec.lower.kernels.pool import POOLS
 from spacec.lower.kernels.steady_norm import STEADY
 from spacec.lower.kernels.table import Implementation
 
-IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *CONVOLUTIONS, *POOLS, *STEADY)
+REWRITTEN: tuple[Implementation, ...] = (*CONVOLUTIONS, *POOLS, *STEADY)
+"""Those that are calls of the library."""
+IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *REWRITTEN)
