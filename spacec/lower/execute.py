@@ -24,6 +24,7 @@ from spacec.lower.kernels.norm import Whitened
 from spacec.lower.kernels.recompute import Recomputed
 from spacec.lower.kernels.statistics import read_norm
 from spacec.lower.layers import Layer
+from spacec.lower.layout import Foreign
 from spacec.lower.masks import Selection
 from spacec.lower.mixing import mixed
 from spacec.lower.modules import add_losses, interleaved
@@ -51,7 +52,7 @@ class Machine:
     kernels: Kernels | None = None
     """What computes ops in the place of ``functions`` and ``modules``, where it can."""
     layout: Layout = "contiguous"
-    """Of images, but for those that ``foreign`` ops are given: users' code may count on the default."""
+    """Of images, but for those that ``foreign`` ops are given: see :mod:`spacec.lower.layout`."""
     foreign: frozenset[int] = frozenset()
     regions: Regions | None = None
     """What computes whole pieces and sums by compiled code, where it can."""
@@ -76,17 +77,6 @@ class Machine:
             bound = None if self.kernels is None else self.kernels.bound(node, layer, own)
             found[node] = Foreign(own, self.layout) if node in self.foreign else bound or own
         return found
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """Users' code among images of another layout than the default."""
-
-    run: Callable[..., Tensor]
-    layout: Layout
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        return laid_out(self.run(*(x.contiguous() for x in inputs)), self.layout)
 
 
 @dataclass
@@ -210,9 +200,14 @@ class Pass:
             return self._split(node, inputs[0])
         if node in blueprint.joined:
             return self._joined(node, inputs[0])
-        layer = blueprint.lowered[node]
         if node in self.machine.foreign:
-            inputs = [x.contiguous() for x in inputs]
+            return Foreign(lambda *tensors: self._lowered(node, tensors, spare), self.machine.layout)(*inputs)
+        return self._lowered(node, inputs, spare)
+
+    def _lowered(self, node: int, inputs: Sequence[Tensor], spare: bool) -> Tensor:
+        """An op by its own code."""
+        blueprint = self.machine.blueprint
+        layer = blueprint.lowered[node]
         given: list[Any] = [*inputs, self.graph] if layer.graph else [*inputs]
         sizes = self.elastic if node in blueprint.elastic.symbols else None
         if not isinstance(layer, Layer):
@@ -439,13 +434,6 @@ class Pass:
 
 def _weighed(bypass: Tensor, selection: Selection) -> Tensor:
     return bypass if selection.weights is None else selection.weights.sum() * bypass
-
-
-def laid_out(x: Tensor, layout: Layout) -> Tensor:
-    """An image in a memory layout; other tensors as they are."""
-    if layout == "contiguous" or x.dim() != 4:
-        return x
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def run_spared(run: Pass) -> None:

@@ -20,6 +20,7 @@ from spacec.lower.execute import Machine
 from spacec.lower.joined import channels_joined
 from spacec.lower.kernels.chosen import kernels_of
 from spacec.lower.layers import Call
+from spacec.lower.layout import foreign_ops
 from spacec.lower.masks import Selection
 from spacec.lower.regions import Compiler, Regions
 from spacec.lower.schedule import PLAIN, Schedule
@@ -42,7 +43,7 @@ def make_machine(
     if schedule.passes:
         concats = (i for i in calls if isinstance(c := blueprint.lowered[i], Call) and c.style == "concat")
         calls.update(dict.fromkeys(concats, channels_joined))
-    foreign = frozenset() if schedule.layout == "contiguous" else _foreign(blueprint)
+    foreign = frozenset() if schedule.layout == "contiguous" else foreign_ops(blueprint)
     kernels = kernels_of(schedule)
     return Machine(
         blueprint,
@@ -54,19 +55,6 @@ def make_machine(
         foreign,
         None if compiler is None else Regions(blueprint, modules, compiler, kernels is not None),
     )
-
-
-def _foreign(blueprint: Blueprint) -> frozenset[int]:
-    """Ops whose code is neither torch's nor ours."""
-
-    def known(code: object) -> bool:
-        return getattr(code, "__module__", None) is None or str(code.__module__).partition(".")[0] in (
-            "torch",
-            "spacec",
-        )
-
-    found = blueprint.lowered.items()
-    return frozenset(i for i, made in found if not known(made.fn if isinstance(made, Call) else made.cls))
 
 
 @dataclass

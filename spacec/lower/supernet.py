@@ -23,10 +23,11 @@ from spacec.ir.flat import FlatGraph
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import Blueprint, check_untraced, make_blueprint
 from spacec.lower.elastic import read_elastic
-from spacec.lower.execute import Machine, Pass, laid_out, run_spared
+from spacec.lower.execute import Machine, Pass, run_spared
 from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
 from spacec.lower.kernels.table import OpSite
 from spacec.lower.layers import build_layers
+from spacec.lower.layout import laid_out
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.modules_graph import Graph

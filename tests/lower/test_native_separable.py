@@ -99,6 +99,17 @@ def test_second_derivatives_are_the_librarys(kind: str) -> None:
     _compare(*found, tolerance=1e-9)
 
 
+def test_second_derivatives_of_layers_that_read_their_own_result() -> None:
+    torch.manual_seed(9)
+    layers = _layers(9, 9, (3, 1, 1), 1, True, True)
+    x = torch.randn(2, 9, 7, 6, dtype=torch.float64).contiguous(memory_format=LAST)
+    found = []
+    for f in (lambda y: run_separable(tuple(layers), y), lambda y: _plain(layers, y)):
+        first = torch.autograd.grad(f(f(x)).sin().sum(), list(layers.parameters()), create_graph=True)
+        found.append([*first, *torch.autograd.grad(sum(t.square().sum() for t in first), list(layers.parameters()))])
+    _compare(*found, tolerance=1e-9)
+
+
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own tracing does so
 def test_compiles_without_a_graph_break() -> None:
     torch.manual_seed(6)

@@ -135,9 +135,11 @@ class _Separable(Function):
 
 def _again(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients as functions that can be differentiated: by the library."""
-    x, w, m, weight, bias, mean, var = ctx.saved_tensors
+    *saved, mean, var = ctx.saved_tensors
+    # Views: x may be made by these very weights, where a family is tied, and only what they do here counts.
+    given = [t.view_as(t) if t is not None and t.requires_grad else t for t in saved]
+    x, w, m, weight, bias = given
     norm = None if mean is None else Norm(ctx.eps, ctx.training, mean, var, weight, bias)
-    given = (x, w, m, weight, bias)
     wanted = [i for i, t in enumerate(given) if t is not None and ctx.needs_input_grad[i]]
     out = _plain(x, w, m, ctx.window, norm)
     found = torch.autograd.grad(out, [given[i] for i in wanted], gradient, create_graph=True)
