@@ -92,6 +92,8 @@ class Blueprint:
     names: dict[str, tuple[int, ...]]
     """Nodes that a tap may name: by parameter key, instance, output or input name."""
     plans: OrderedDict[tuple[tuple[int, ...], ...], Plan]
+    keep: frozenset[str] = frozenset()
+    """Names of an optimised graph that are tapped."""
 
     @cached_property
     def planner(self) -> Planner:
@@ -107,7 +109,7 @@ class Blueprint:
     @cached_property
     def stacked(self) -> Stacked:
         """How mixes read blocks of stacks."""
-        return Stacked.of(self.flat)
+        return Stacked.of(self.flat, self.keep)
 
     @cached_property
     def heads(self) -> frozenset[str]:
@@ -214,10 +216,15 @@ def head_keys(flat: FlatGraph, lowered: dict[int, Layer | Call]) -> frozenset[st
     return frozenset(found)
 
 
-def make_blueprint(flat: FlatGraph, table: DecisionTable, slots: dict[str, SlotInfo] | None = None) -> Blueprint:
+def make_blueprint(
+    flat: FlatGraph,
+    table: DecisionTable,
+    slots: dict[str, SlotInfo] | None = None,
+    keep: frozenset[str] = frozenset(),
+) -> Blueprint:
     """Lower every op at the largest sizes. Raises :class:`SpacecError` where one cannot be.
 
-    ``slots`` are given for an optimised graph, which has lost choices.
+    ``slots`` are given for an optimised graph, which has lost choices, and what it keeps by name.
     """
     widest = sizes.largest(table)
     elastic = sizes.ElasticSites(flat, frozenset(widest))
@@ -240,7 +247,7 @@ def make_blueprint(flat: FlatGraph, table: DecisionTable, slots: dict[str, SlotI
     slots = _slots(table, chooses) if slots is None else slots
     switches, names = Switches.of(flat, table), _names(flat)
     return Blueprint(
-        flat, table, lowered, layers, slots, chooses, mixes, joined, switches, elastic, names, OrderedDict()
+        flat, table, lowered, layers, slots, chooses, mixes, joined, switches, elastic, names, OrderedDict(), keep
     )
 
 

@@ -90,7 +90,7 @@ class Optimised:
         except UnfitError:
             return self.plain
         flat = run(flat, self.schedule.pipeline(), keep)
-        made = make_blueprint(flat, blueprint.table, blueprint.slots)
+        made = make_blueprint(flat, blueprint.table, blueprint.slots, keep)
         return make_machine(made, self.plain.modules, self.schedule, self.compiler)
 
 

@@ -105,11 +105,11 @@ class Stacked:
     _indices: dict[tuple[Any, ...], tuple[Tensor, ...]] = field(default_factory=dict)
 
     @staticmethod
-    def of(flat: FlatGraph) -> Stacked:
-        """Of an optimised graph."""
+    def of(flat: FlatGraph, keep: frozenset[str]) -> Stacked:
+        """Of an optimised graph, of which the names in ``keep`` may be tapped."""
         mixes = {i: strips(n) for i, n in enumerate(flat.nodes) if isinstance(n, FlatMix) and _reads_blocks(n, flat)}
         widths = {i: w for i in mixes if isinstance(w := flat.nodes[i].type.channels, int)}
-        return Stacked(mixes, widths, split_shares(flat), Pools(_joints(flat, mixes)))
+        return Stacked(mixes, widths, split_shares(flat), Pools(_joints(flat, mixes, keep)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stacked:
         return self
@@ -143,13 +143,13 @@ class Stacked:
         return self._indices[key]
 
 
-def _joints(flat: FlatGraph, mixes: Mapping[int, Sequence[Strip]]) -> list[Joint]:
+def _joints(flat: FlatGraph, mixes: Mapping[int, Sequence[Strip]], keep: frozenset[str]) -> list[Joint]:
     joined = [(i, n) for i, n in enumerate(flat.nodes) if isinstance(n, FlatOp) and n.parts]
     ops = [(i, n.parts) for i, n in joined if n.spec.name not in (SEPARABLE.name, SUPERKERNEL.name)]
     normed = [(i, k, s.norms) for i, found in mixes.items() for k, s in enumerate(found) if s.norms]
     if not ops and not normed:
         return []
-    together = conditions(flat)
+    together = conditions(flat, keep)
     strips = (Joint((i, k), norms, together[i]) for i, k, norms in normed)
     return [*(Joint(i, parts, together[i]) for i, parts in ops), *strips]
 

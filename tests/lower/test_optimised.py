@@ -129,3 +129,18 @@ def test_copies_are_independent() -> None:
             parameter.zero_()
     assert torch.equal(net(**inputs, mask=mask).prediction, before)
     assert not torch.equal(twin(**inputs, mask=mask).prediction, before)
+
+
+@pytest.mark.parametrize("schedule", NAMED)
+def test_what_a_tap_does_not_need_gets_no_gradient(schedule: str) -> None:
+    space, plain = plain_of("darts")
+    other = space.supernet(0, optimise=schedule).double()
+    tap = next(n.instance for n in plain.blueprint.chooses.values())
+    reached = []
+    for net in (plain, other):
+        net.zero_grad(set_to_none=True)
+        mask = mask_form("soft", net, 0).mask
+        net(**example_inputs(space), mask=mask, taps=(tap,)).taps[tap].square().sum().backward()
+        reached.append([name for name, p in net.named_parameters() if p.grad is not None])
+    assert reached[0] == reached[1]
+    assert 0 < len(reached[0]) < len(list(plain.parameters()))
