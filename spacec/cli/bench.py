@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; torch's default without it.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Their median counts.")
 @click.option("--form", "wanted", multiple=True, metavar="NAME", help="Measure only this form. Repeatable.")
-@click.option("--compile", "compiled", is_flag=True, help="Also the form of generated code, which takes minutes.")
+@click.option("--compile", "compiled", is_flag=True, help="Also the form with compiled regions, which takes minutes.")
 @click.option("--tune", type=click.IntRange(min=0), default=60, show_default=True, metavar="SECONDS",
               help="How long to look for the schedule of the optimised form; 0 takes the usual one.")  # fmt: skip
 @click.option("--schedule", type=click.Path(dir_okay=False), metavar="FILE.json", help="The schedule to take instead.")
@@ -98,7 +98,7 @@ def bench(
 
 
 def _forms(space: Space, wanted: tuple[str, ...], compiled: bool = False) -> tuple[Form, ...]:
-    """Those that are named; if none is, all, with that of generated code where it is asked for."""
+    """Those that are named; if none is, all, with that of compiled regions where it is asked for."""
     from spacec.lower.bench.forms import forms_for
 
     forms = forms_for(space)

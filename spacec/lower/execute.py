@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spacec.ir.entries import reaches
-from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term, sources_of
-from spacec.lower.blueprint import Blueprint
-from spacec.lower.elastic import ElasticLayers, ElasticMask
+from spacec.ir.flat import FlatChoose, FlatMeet, FlatMix, FlatOp, Gate, Term
+from spacec.lower.elastic import ElasticMask
 from spacec.lower.gates import GateRecord, MeetRecord, Trace, shares, watch
 from spacec.lower.joined import JoinedConv
-from spacec.lower.kernels.dispatch import Kernels, Moved, hooked, moved
+from spacec.lower.kernels.dispatch import hooked
 from spacec.lower.kernels.library import library_conv
 from spacec.lower.kernels.mix import Normed
 from spacec.lower.kernels.norm import Whitened
@@ -25,58 +24,20 @@ from spacec.lower.kernels.recompute import Recomputed
 from spacec.lower.kernels.statistics import read_norm
 from spacec.lower.layers import Layer
 from spacec.lower.layout import Foreign
+from spacec.lower.machine import Machine
 from spacec.lower.masks import Selection
 from spacec.lower.mixing import mixed
 from spacec.lower.modules import add_losses, interleaved
 from spacec.lower.modules_graph import Graph
 from spacec.lower.pieces import OpStep
-from spacec.lower.plan import ChooseStep, Plan, Step, has_value
+from spacec.lower.plan import ChooseStep, Plan, Step
 from spacec.lower.pooled import Pooled
 from spacec.lower.regions import Regions, form_of, mix_text
-from spacec.lower.schedule import Layout
 from spacec.lower.sizes import number
 from spacec.lower.stacked import run_mix
 from spacec.lower.superkernels import superkernel
 from spacec.lower.switches import fitted
 from spacec.passes.superkernels import SUPERKERNEL, gates_of
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What runs nodes: ``functions`` by op index, ``modules`` by parameter key."""
-
-    blueprint: Blueprint
-    functions: Mapping[int, Callable[..., Tensor]]
-    modules: Mapping[str, nn.Module]
-    elastic: ElasticLayers
-    kernels: Kernels | None = None
-    """What computes ops in the place of ``functions`` and ``modules``, where it can."""
-    layout: Layout = "contiguous"
-    """Of images, but for those that ``foreign`` ops are given: see :mod:`spacec.lower.layout`."""
-    foreign: frozenset[int] = frozenset()
-    regions: Regions | None = None
-    """What computes whole pieces and sums by compiled code, where it can."""
-
-    @cached_property
-    def direct(self) -> dict[int, Callable[..., Tensor]]:
-        """What computes an op from its present inputs alone, by node: most ops, and all that a step need look up."""
-        blueprint = self.blueprint
-        found: dict[int, Callable[..., Tensor]] = {}
-        together = {*blueprint.joined, *blueprint.stacked.splits}
-        for node, layer in blueprint.lowered.items():
-            if node in together:
-                continue
-            if layer.graph or node in blueprint.elastic.symbols or (isinstance(layer, Layer) and layer.emits):
-                continue
-            op = blueprint.flat.nodes[node]
-            assert isinstance(op, FlatOp), "only ops are lowered"
-            if isinstance(layer, Layer) and (changed := moved(layer, self.modules[op.key])) is not None:
-                found[node] = Moved(node, *changed, self.kernels)
-                continue
-            own = self.modules[op.key] if isinstance(layer, Layer) else self.functions[node]
-            bound = None if self.kernels is None else self.kernels.bound(node, layer, own)
-            found[node] = Foreign(own, self.layout) if node in self.foreign else bound or own
-        return found
 
 
 @dataclass
@@ -285,7 +246,7 @@ class Pass:
         """The channels that the candidates leave out, times the sum of their weights."""
         assert choice.bypass is not None, "only a narrowed choice has one"
         alone = self.values[choice.bypass]
-        value = _weighed(alone, selection)
+        value = bypass_value(alone, selection)
         if (trace := self.recorder) is not None:
             value = watch(value, selection.weights is not None)
             every = dict.fromkeys(selection.run, alone)
@@ -367,7 +328,7 @@ class Pass:
         return run_mix(node, strips, stacked.widths[node], self.values, self._pooled, self._coefficients[node])
 
     def _mixed(self, mix: FlatMix) -> Tensor:
-        """The sum of its terms, each normalised and weighed: by generated code where no norm is among them."""
+        """The sum of its terms, each normalised and weighed: by compiled code where no norm is among them."""
         regions = self.machine.regions
         if regions is None or not regions.compiler.running or any(t.norm for t in mix.terms):
             return mixed(self, mix)
@@ -432,76 +393,6 @@ class Pass:
         return value if selection.added is None else value + selection.added
 
 
-def _weighed(bypass: Tensor, selection: Selection) -> Tensor:
+def bypass_value(bypass: Tensor, selection: Selection) -> Tensor:
+    """What bypasses a choice, times the sum of the weights of its candidates."""
     return bypass if selection.weights is None else selection.weights.sum() * bypass
-
-
-def run_spared(run: Pass) -> None:
-    """Add to the trace the candidates that did not run, for the choices that did.
-
-    Their values have no graph, running statistics stay as they are, and random numbers drawn here
-    (dropout) are not missed afterwards.
-    """
-    assert run.trace is not None, "only a traced pass has gates"
-    wanted: list[tuple[GateRecord | MeetRecord, int, int]] = []
-    for record in run.trace.records:
-        for k, source in enumerate(run.machine.blueprint.chooses[record.node].alternatives):
-            if source is not None and k not in record.candidates:
-                wanted.append((record, k, source))
-    for meeting in run.trace.meetings:
-        sources = sources_of(run.machine.blueprint.flat.nodes[meeting.node])
-        wanted += [(meeting, k, s) for k, s in enumerate(sources) if k not in meeting.candidates]
-    missing: set[int] = set()
-    stack = [source for _, _, source in wanted]
-    while stack:
-        node = stack.pop()
-        if node not in run.values and node not in missing:
-            missing.add(node)
-            stack.extend(_sources(run, node))
-    devices = {v.device for v in run.values.values() if v.is_cuda}
-    with torch.no_grad(), torch.random.fork_rng(devices=sorted(devices, key=str)):
-        for node in sorted(missing):
-            value = _spared_value(run, node)
-            if value is not None:
-                run.values[node] = value
-    for owner, k, source in wanted:
-        if source in run.values:
-            owner.candidates[k] = run.values[source]
-    for bypassed in run.trace.bypasses:
-        bypassed.candidates = dict.fromkeys(range(bypassed.size), next(iter(bypassed.candidates.values())))
-
-
-def _sources(run: Pass, node: int) -> list[int]:
-    found = run.machine.blueprint.flat.nodes[node]
-    if isinstance(found, FlatOp | FlatMeet):
-        return list(sources_of(found))
-    alternatives = run.alternatives(node)
-    bypass = [found.bypass] if isinstance(found, FlatChoose) and found.bypass is not None else []
-    return [s for k in run.selection(node).run if (s := alternatives[k]) is not None] + bypass
-
-
-def _spared_value(run: Pass, node: int) -> Tensor | None:
-    """The value of a node that the plan left out, or ``None`` where it is absent."""
-    found = run.machine.blueprint.flat.nodes[node]
-    if isinstance(found, FlatOp):
-        if not has_value(found, [i in run.values for i in found.inputs]):
-            return None
-        return run.apply(node, [run.values[i] for i in found.inputs if i in run.values], spare=True)
-    if isinstance(found, FlatMeet):
-        given = {k: run.values[s] for k, s in enumerate(found.sources) if s in run.values}
-        return run.meet(found.entry, given) if given else None
-    selection, alternatives = run.selection(node), run.alternatives(node)
-    options = [
-        (position, run.values[source])
-        for position, k in enumerate(selection.run)
-        if (source := alternatives[k]) is not None and source in run.values
-    ]
-    if not options:
-        return None
-    if node in run.switched:
-        return run.switch(node, selection, options)
-    value, choice = run.mix(selection, options), run.machine.blueprint.chooses[node]
-    if choice.bypass is not None:
-        value = interleaved(value, _weighed(run.values[choice.bypass], selection))
-    weight = run.edge_weight(choice, value)
-    return value if weight is None else weight * value

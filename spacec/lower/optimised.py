@@ -16,11 +16,11 @@ from torch import nn
 
 from spacec.lower.blueprint import Blueprint, check_untraced, make_blueprint
 from spacec.lower.elastic import ElasticLayers
-from spacec.lower.execute import Machine
 from spacec.lower.joined import channels_joined
 from spacec.lower.kernels.chosen import kernels_of
 from spacec.lower.layers import Call
 from spacec.lower.layout import foreign_ops
+from spacec.lower.machine import Machine
 from spacec.lower.masks import Selection
 from spacec.lower.regions import Compiler, Regions
 from spacec.lower.schedule import PLAIN, Schedule

@@ -23,11 +23,12 @@ from spacec.ir.flat import FlatGraph
 from spacec.lower import errors, helpers, sizes
 from spacec.lower.blueprint import Blueprint, check_untraced, make_blueprint
 from spacec.lower.elastic import read_elastic
-from spacec.lower.execute import Machine, Pass, run_spared
+from spacec.lower.execute import Pass
 from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
 from spacec.lower.kernels.table import OpSite
 from spacec.lower.layers import build_layers
 from spacec.lower.layout import laid_out
+from spacec.lower.machine import Machine
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach, keep_frozen
 from spacec.lower.modules_graph import Graph
@@ -36,6 +37,7 @@ from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
 from spacec.lower.regions import Compiler
 from spacec.lower.schedule import Goal, Schedule, named
+from spacec.lower.spared import run_spared
 from spacec.lower.tuning.tune import SECONDS, Effort, Told, tuned
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import DecisionTable

@@ -49,7 +49,7 @@ def test_table_page_and_picture(cli: Cli, file: Path, tmp_path: Path) -> None:
     (row,) = [line.split() for line in lines if line.startswith("plain")]
     assert row[3:5] == ["1.00", "1.00"]
     assert "not measured" not in " ".join(row)
-    assert lines[-2:] == ["with generated code: not measured (--compile)", "on a GPU: not measured"]
+    assert lines[-2:] == ["with compiled regions: not measured (--compile)", "on a GPU: not measured"]
     assert "| plain |" in (tmp_path / "t.md").read_text()
     assert (tmp_path / "t.svg").read_text().startswith("<svg")
     assert "memory" in done.err

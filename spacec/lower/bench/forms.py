@@ -51,7 +51,7 @@ class Form:
     """``title`` says what it is; ``last``: tensors and weights of images have their channels innermost.
 
     ``goal`` names the schedule that optimises it, whose layout then decides about ``last``; with ``compiled`` its first
-    pass generates code.
+    pass compiles regions.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Subject:
     held: int = 0
     """Bytes of weights, buffers and inputs."""
     compiled: bool = False
-    """Whether its first pass generates code."""
+    """Whether its first pass compiles regions."""
 
     def step(self) -> None:
         """Forward and backward; the gradients are dropped."""

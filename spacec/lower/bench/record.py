@@ -39,7 +39,7 @@ def measured(
             "first": one.first,
             "seconds": list(one.rounds),
             "compiled": subject.compiled,
-            "calls": None if subject.compiled else calls(subject),  # counting would keep generated code from running
+            "calls": None if subject.compiled else calls(subject),  # counting would keep compiled code from running
         }
     return {
         **about(setting),

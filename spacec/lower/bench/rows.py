@@ -150,7 +150,7 @@ def _header(record: Mapping[str, Any]) -> str:
 def left_out(record: Mapping[str, Any]) -> list[str]:
     """What is said of forms and devices that were not measured."""
     generated = any(form["compiled"] for form in record["forms"].values())
-    lines = [] if generated else [f"with generated code: {NOT} (--compile)"]
+    lines = [] if generated else [f"with compiled regions: {NOT} (--compile)"]
     return [*lines, f"on a {'GPU' if record['device'] == 'cpu' else 'CPU'}: {NOT}"]
 
 

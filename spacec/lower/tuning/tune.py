@@ -41,7 +41,7 @@ CACHED = "from the cache"
 """What is told where nothing need be measured."""
 NETWORK = "network"
 GUARD = "network, against the plain form"
-_OPTIONAL = ("stack", "superkernels", "fold_norms", "polyphase")
+_OPTIONAL = ("stack", "separable", "fold_norms", "polyphase")
 """Passes that may cost more than they save; each is tried to be left out."""
 
 Told = Callable[[str], None]
