@@ -118,7 +118,8 @@ def _show(schedule: Schedule, title: str, cached: bool) -> None:
         if _is_site(found) and found.subject not in schedule.kernels:
             aside += 1
             continue
-        tell(f"{found.subject}{f', {found.count} times a pass' if _is_site(found) else ''}")
+        often = "once a pass" if found.count == 1 else f"{found.count} times a pass"
+        tell(f"{found.subject}{f', {often}' if _is_site(found) else ''}")
         for trial in found.trials:
             tell(f"  {trial.seconds * 1e3:10.3f} ms  {trial.name}")
         tell(f"  {'chosen':>13}  {found.chosen}: {found.reason}\n")

@@ -154,15 +154,17 @@ def specialised(space: Space, running: str) -> FlatGraph:
 
 
 def summarised(before: FlatGraph, stages: list[tuple[str, FlatGraph]]) -> Iterator[str]:
-    """What each pass did: the nodes, and which kinds of nodes became more or fewer."""
+    """What each pass did: the nodes, which kinds of nodes became more or fewer, and how many are made again."""
     rows = []
-    last = counted(before)
+    last, marked = counted(before), again(before)
     for name, flat in stages:
-        now = counted(flat)
+        now, also = counted(flat), again(flat)
         kinds = (kind for kind in sorted({*last, *now}) if last[kind] != now[kind])
-        changed = (f"{kind} {last[kind]:,} to {now[kind]:,}" for kind in kinds)
+        changed = [f"{kind} {last[kind]:,} to {now[kind]:,}" for kind in kinds]
+        if also != marked:
+            changed.append(f"marked recompute {marked:,} to {also:,}")
         rows.append((name, f"{now.total():,} nodes", ", ".join(changed)))
-        last = now
+        last, marked = now, also
     yield from table([("plain", f"{len(before.nodes):,} nodes", ""), *rows], indent="").splitlines()
     left = ", ".join(f"{count:,} {kind}" for kind, count in sorted(last.items(), key=lambda item: (-item[1], item[0])))
     yield f"left: {left}"
@@ -171,6 +173,13 @@ def summarised(before: FlatGraph, stages: list[tuple[str, FlatGraph]]) -> Iterat
 def counted(flat: FlatGraph) -> Counter[str]:
     """How many nodes there are of each kind: ops by name, others by what they are."""
     return Counter(map(_kind, flat.nodes))
+
+
+def again(flat: FlatGraph) -> int:
+    """How many nodes are made again in the backward pass."""
+    from spacec.ir.flat import FlatOp
+
+    return sum(isinstance(node, FlatOp) and node.recompute for node in flat.nodes)
 
 
 def _kind(node: FlatNode) -> str:

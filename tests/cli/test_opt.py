@@ -110,6 +110,13 @@ def test_the_summary_counts_nodes_by_kind(spacec: Run, file: Path) -> None:
     )
 
 
+def test_the_summary_counts_what_is_made_again(spacec: Run) -> None:
+    done = spacec("opt", "grammars/nas_bench_201.space", "--preset", "tiny", "--pass", "mixes", "--pass", "recompute")
+    marked = sum(line.startswith("%") and " recompute" in line for line in done.out.splitlines())
+    assert marked > 0
+    assert f"marked recompute 0 to {marked}\n" in done.out
+
+
 def test_graphs_are_printed_after_the_passes_asked_for(spacec: Run, file: Path) -> None:
     passes = ("--pass", "canonicalise", "--pass", "mixes")
     every = graphs(spacec("opt", file, *passes, "--print-after", "all"))

@@ -18,7 +18,7 @@ from spacec.lower.masks import OneHot
 from spacec.lower.schedule import PLAIN, Schedule, Trial
 from spacec.lower.supernet import Supernet
 from spacec.lower.tuning import store
-from spacec.lower.tuning.choosing import Budget, choose, guarded, in_turns
+from spacec.lower.tuning.choosing import Budget, choose, guarded, in_pairs, in_turns
 from spacec.lower.tuning.sites import measure_site
 from spacec.lower.tuning.tune import GUARD, Effort, tuned
 from tests.lower.helpers import inputs_of, supernet_of
@@ -53,6 +53,27 @@ def test_alternatives_take_turns_and_who_is_far_behind_is_not_run_again() -> Non
     assert found == (Trial("a", 2.5), Trial("b", 9.0), Trial("c", 1.0))
     times.update({name: iter([1.0]) for name in times})
     assert len(in_turns({name: run(name) for name in times}, clock, 3, lambda: True)) == 3
+
+
+def test_networks_are_compared_round_by_round_so_that_a_slow_spell_decides_nothing() -> None:
+    """What takes 0.8 of the first stays so while all runs at half its speed, with one lucky moment of the first."""
+    times = {"plain": iter([1.0, 2.0, 2.0, 0.5, 2.0]), "fast": iter([0.8, 1.6, 1.6, 1.6, 1.6]), "slow": iter([9.0])}
+
+    def run(name: str) -> Callable[[], str]:
+        return lambda: name
+
+    def clock(run: Callable[[], object]) -> float:
+        return next(times[str(run())])
+
+    found = {t.name: t.seconds for t in in_pairs({name: run(name) for name in times}, clock, 5, never)}
+    assert found == pytest.approx({"plain": 0.5, "fast": 0.4, "slow": 4.5})
+
+
+@pytest.mark.parametrize(("took", "turns"), [(0.25, 8), (5.0, 3)])
+def test_short_runs_take_more_turns(took: float, turns: int) -> None:
+    runs: list[str] = []
+    in_pairs({"a": lambda: runs.append("a")}, lambda run: took if run() is None else 0.0, 3, never, lasting=2.0)
+    assert len(runs) == 1 + turns, "one before that is not timed"
 
 
 def test_what_is_faster_by_noise_only_is_not_chosen() -> None:

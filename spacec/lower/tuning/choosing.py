@@ -1,13 +1,16 @@
 """Which of several timed alternatives is chosen, and how they are timed.
 
-Alternatives take turns, round by round, so that what the machine does besides slows all of them alike; the least time
-of each counts. Whoever is far behind after a round is not run again.
+Alternatives take turns, round by round, so that what the machine does besides slows all of them alike. Of ops the least
+time of each counts. Of whole networks, which run long enough to meet other processes, it is what each takes of the time
+of the first in the same round. Whoever is far behind after a round is not run again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 from spacec.lower.schedule import Trial
 
@@ -64,6 +67,35 @@ def in_turns(
             if least[name] <= behind * best:
                 least[name] = min(least[name], clock(run))
     return tuple(Trial(name, found) for name, found in least.items())
+
+
+def in_pairs(
+    runs: Mapping[str, Run], clock: Clock, rounds: int, enough: Callable[[], bool], lasting: float = 0.0
+) -> tuple[Trial, ...]:
+    """The least time of the first, and of the others that times the median, over rounds, of what they take of its time.
+
+    A slow spell of the machine then counts for neither of two, and no lucky moment decides. There are ``rounds``, more
+    where the fastest would not run for ``lasting`` seconds in them, and fewer where it is ``enough``; each runs once
+    before.
+    """
+    first = next(iter(runs))
+    for run in runs.values():
+        run()
+    times = {name: [clock(run)] for name, run in runs.items()}
+    shortest = min(found[0] for found in times.values())
+
+    def share(name: str) -> float:
+        return median(own / base for own, base in zip(times[name], times[first], strict=False))
+
+    still = list(runs)
+    for _ in range(max(rounds, math.ceil(lasting / shortest)) - 1):
+        if enough():
+            break
+        best = min(map(share, still))
+        still = [name for name in still if name == first or share(name) <= BEHIND * best]
+        for name in still:
+            times[name].append(clock(runs[name]))
+    return tuple(Trial(name, min(times[first]) * share(name)) for name in runs)
 
 
 def choose(trials: tuple[Trial, ...], reference: str, margin: float = MARGIN) -> Choice:

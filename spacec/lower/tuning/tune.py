@@ -25,7 +25,7 @@ from spacec.lower.kernels.table import Implementation, OpSite
 from spacec.lower.masks import Mask, OneHot, Paths, PerInstance
 from spacec.lower.schedule import FAST, LAUNCHES, PLAIN, Goal, Layout, Measurement, Schedule
 from spacec.lower.tuning import store
-from spacec.lower.tuning.choosing import MARGIN, Budget, Choice, Clock, Run, choose, guarded, in_turns
+from spacec.lower.tuning.choosing import MARGIN, Budget, Choice, Clock, Run, choose, guarded, in_pairs
 from spacec.lower.tuning.question import place_of, question_of
 from spacec.lower.tuning.sites import alternatives, measure_site
 
@@ -37,6 +37,8 @@ SECONDS = 120.0
 LEAST = 1e-3
 """Seconds of one timing: what takes less runs several times in it, and the least counts."""
 ROUNDS = 4
+LASTING = 0.6
+"""Seconds for which a network runs by each alternative that is not far behind, where its rounds are short."""
 CACHED = "from the cache"
 """What is told where nothing need be measured."""
 NETWORK = "network"
@@ -162,7 +164,7 @@ class _Tuner:
             note = f"; {fewest:,} framework calls a pass, the plain form makes {self._calls(PLAIN):,}"
         self.effort.told(f"the network: {', '.join(candidates)}")
         runs = {name: self._step(schedule) for name, schedule in candidates.items()}
-        trials = in_turns(runs, self.clock, ROUNDS, lambda: self.budget.spent(0.8))
+        trials = in_pairs(runs, self.clock, ROUNDS, lambda: self.budget.spent(0.8), LASTING)
         best = choose(trials, "plain", 0.0)
         self.measured.append(Measurement(NETWORK, 1, trials, best.name, best.reason + note))
         return best.name, candidates[best.name]
@@ -176,7 +178,7 @@ class _Tuner:
             label = f"{name}, without {step}"
             runs = {name: self._step(found), label: self._step(other)}
             self.effort.told(f"the network: {label}")
-            trials = in_turns(runs, self.clock, ROUNDS, lambda: self.budget.spent(0.8))
+            trials = in_pairs(runs, self.clock, ROUNDS, lambda: self.budget.spent(0.8), LASTING)
             best = choose(trials, name, MARGIN)
             self.measured.append(Measurement(f"pass {step}", 1, trials, best.name, best.reason))
             if best.name == label:
@@ -189,7 +191,7 @@ class _Tuner:
             return found
         self.effort.told("the network, against the plain form")
         runs = {"plain": self._step(PLAIN), "chosen": self._step(found)}
-        trials = in_turns(runs, self.clock, ROUNDS, lambda: self.budget.spent())
+        trials = in_pairs(runs, self.clock, ROUNDS, lambda: self.budget.spent(), LASTING)
         best = guarded(trials, "chosen", "plain")
         if self.goal == "launches" and best.name == "plain":
             best = Choice("chosen", f"{best.reason}; few calls were asked for, not least time here")
