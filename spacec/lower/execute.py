@@ -149,7 +149,7 @@ class Pass:
         module = self.machine.modules[op.key]
         if not isinstance(module, _BatchNorm) or hooked(module):
             return recomputed.reading(run, inputs)
-        norm = Normed(read_norm(module))
+        norm = Normed(read_norm(module), self.machine.generated)
         return recomputed.making(norm, inputs, norm.again)
 
     def apply(self, node: int, inputs: list[Tensor], spare: bool = False) -> Tensor:

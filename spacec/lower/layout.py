@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from spacec.lower.blueprint import Blueprint
 from spacec.lower.layers import Call
 from spacec.lower.schedule import Layout
 
+_OURS = ("torch", "spacec")
 _DEFAULT = (nn.Dropout, nn.InstanceNorm2d)
 """Dropout draws in the order of memory. The gradient of an instance norm is wrong for a single sample (torch 2.13)
 where what comes back lies otherwise than what it was given."""
@@ -22,7 +23,21 @@ def laid_out(x: Tensor, layout: Layout) -> Tensor:
     """An image in a memory layout; other tensors as they are."""
     if layout == "contiguous" or x.dim() != 4:
         return x
+    if x.shape[1] == 1:
+        # Both layouts at once; the strides say which is meant, and what is made of it follows them.
+        return x.reshape(x.shape[0], *x.shape[2:], 1).permute(0, 3, 1, 2)
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def lay_weights(modules: Iterable[nn.Module], layout: Layout) -> None:
+    """Put the weights of dense convolutions into a memory layout, in place: else the library would in every call.
+
+    Modules of users' code are left as they are.
+    """
+    wanted = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    for module in modules:
+        if isinstance(module, nn.Conv2d) and type(module).__module__.partition(".")[0] in _OURS:
+            module.weight.data = module.weight.data.contiguous(memory_format=wanted)
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,7 @@ def foreign_ops(blueprint: Blueprint) -> frozenset[int]:
 
     def known(code: object) -> bool:
         return code not in _DEFAULT and (
-            getattr(code, "__module__", None) is None
-            or str(getattr(code, "__module__", "")).partition(".")[0] in ("torch", "spacec")
+            getattr(code, "__module__", None) is None or str(getattr(code, "__module__", "")).partition(".")[0] in _OURS
         )
 
     found = blueprint.lowered.items()

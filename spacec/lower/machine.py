@@ -31,6 +31,8 @@ class Machine:
     layout: Layout = "contiguous"
     """Of images, but for those that ``foreign`` ops are given: see :mod:`spacec.lower.layout`."""
     foreign: frozenset[int] = frozenset()
+    generated: bool = False
+    """Whether mixes may run as generated code."""
     regions: Regions | None = None
     """What computes whole pieces and sums by compiled code, where it can."""
 

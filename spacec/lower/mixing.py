@@ -25,7 +25,7 @@ def mixed(run: Pass, mix: FlatMix) -> Tensor:
     """The sum of the terms of ``mix``, each normalised and weighed."""
     first = run.values[mix.terms[0].source]
     channels = mix.type.channels if isinstance(mix.type.channels, int) else first.shape[1]
-    return normed_mix([_addend(run, term) for term in mix.terms], channels)
+    return normed_mix([_addend(run, term) for term in mix.terms], channels, run.machine.generated)
 
 
 def _addend(run: Pass, term: Term) -> Addend:

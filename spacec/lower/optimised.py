@@ -53,6 +53,7 @@ def make_machine(
         kernels,
         schedule.layout,
         foreign,
+        schedule.generated,
         None if compiler is None else Regions(blueprint, modules, compiler, kernels is not None),
     )
 

@@ -74,6 +74,12 @@ class Schedule:
         return self.digest == PLAIN.digest
 
     @property
+    def generated(self) -> bool:
+        """Whether any of it is generated code."""
+        chosen = any("native" in name.split("|") for name in self.kernels.values())
+        return chosen or self.otherwise == "expected" or "separable" in self.passes
+
+    @property
     def digest(self) -> str:
         """Of what decides the computation; equal for schedules that run alike."""
         told = [self.passes, self.layout, sorted(self.kernels.items()), self.regions, self.otherwise]

@@ -27,7 +27,7 @@ from spacec.lower.execute import Pass
 from spacec.lower.gates import Trace, gate_gradients, watch_masks, watch_weights
 from spacec.lower.kernels.table import OpSite
 from spacec.lower.layers import build_layers
-from spacec.lower.layout import laid_out
+from spacec.lower.layout import laid_out, lay_weights
 from spacec.lower.machine import Machine
 from spacec.lower.masks import Mask, Out, Selection, architecture_mask, read_mask
 from spacec.lower.modules import attach, keep_frozen
@@ -36,7 +36,7 @@ from spacec.lower.optimised import Optimised, make_machine, mixes_many
 from spacec.lower.plan import Plan
 from spacec.lower.program import entry_function
 from spacec.lower.regions import Compiler
-from spacec.lower.schedule import Goal, Schedule, named
+from spacec.lower.schedule import PLAIN, Goal, Schedule, named
 from spacec.lower.spared import run_spared
 from spacec.lower.tuning.tune import SECONDS, Effort, Told, tuned
 from spacec.space.architecture import Architecture
@@ -260,6 +260,8 @@ class Supernet(nn.Module):
             schedule = named(schedule)
         elif isinstance(schedule, Mapping):
             schedule = Schedule.from_json(schedule)
+        if "channels_last" in {known.layout for known in (self.schedule, schedule) if known is not None}:
+            lay_weights(self._machine.modules.values(), PLAIN.layout if schedule is None else schedule.layout)
         self._optimised = None
         if schedule is not None:
             compiler = (compiler or Compiler()) if schedule.regions == "compiled" else None

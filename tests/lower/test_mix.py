@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -53,7 +54,7 @@ def plain(norms: Sequence[nn.Module], given: Sequence[Tensor]) -> Tensor:
     )
 
 
-def kernel(norms: Sequence[nn.Module], given: Sequence[Tensor]) -> Tensor:
+def kernel(norms: Sequence[nn.Module], given: Sequence[Tensor], native: bool = False) -> Tensor:
     a, b, stack, w = given
     read = [read_norm(norm) for norm in norms]  # type: ignore[arg-type]  # all are batch norms
     terms = [
@@ -66,7 +67,7 @@ def kernel(norms: Sequence[nn.Module], given: Sequence[Tensor]) -> Tensor:
         Addend(b),
         Addend(stack, w[5], None, C),
     ]
-    return normed_mix(terms, C)
+    return normed_mix(terms, C, native)
 
 
 def given(*space: int, dtype: torch.dtype = torch.float64, batch: int = 4) -> list[Tensor]:
@@ -133,6 +134,15 @@ def test_channels_last_stays_and_rounds_no_worse(train: bool) -> None:
         sum(float((form[name] - truth).norm() / truth.norm()) ** 2 for name, truth in truths.items()) for form in forms
     )
     assert far <= 4 * near
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_generated_code_is_the_same(train: bool) -> None:
+    images = [t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t for t in given(8, 8)]
+    inputs = [t.detach().requires_grad_() for t in images]
+    forms = [measured(mix, norms(train, 2), inputs) for mix in (kernel, partial(kernel, native=True))]
+    for name, value in forms[0].items():
+        torch.testing.assert_close(forms[1][name], value, rtol=1e-10, atol=1e-10)
 
 
 def test_half_precision() -> None:

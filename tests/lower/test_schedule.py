@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spacec.lower import optimised
 from spacec.lower.kernels.chosen import Chosen, kernels_of
 from spacec.lower.kernels.table import OpSite, Window
+from spacec.lower.layout import laid_out
 from spacec.lower.schedule import NAMED, Measurement, Schedule, Trial, named
 from tests.lower.helpers import inputs_of, supernet_of
 from tests.lower.spaces import pick_space
@@ -87,7 +88,7 @@ def test_layout_reaches_every_layer_but_users_own(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(net._modules["stem_1"]._modules, "conv_0", Flattening())
     node = net.blueprint.names["stem_1.conv_0"][0]
     net._machine = dataclasses.replace(net._machine, modules={**net._machine.modules, "stem_1.conv_0": Flattening()})
-    monkeypatch.setattr(optimised, "_foreign", lambda blueprint: frozenset({node}))
+    monkeypatch.setattr(optimised, "foreign_ops", lambda blueprint: frozenset({node}))
     net.use(Schedule(layout="channels_last"))
     sampled = {s.id: 2 for s in toy.table.slots}
     for mask in (None, sampled):
@@ -102,3 +103,20 @@ def test_layout_reaches_every_layer_but_users_own(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(contiguous, out.prediction, rtol=1e-10, atol=1e-10)
     assert plain.schedule is None
     assert supernet_of(toy).state_dict().keys() == plain.state_dict().keys()
+
+
+def test_weights_take_the_layout_and_leave_it() -> None:
+    net = supernet_of(pick_space())
+    dense = [m.weight for m in net.modules() if isinstance(m, torch.nn.Conv2d) and min(m.weight.shape[1:]) > 1]
+    before = [w.clone() for w in dense]
+    for schedule, layout in ((Schedule(layout="channels_last"), torch.channels_last), (None, torch.contiguous_format)):
+        net.use(schedule)
+        assert dense
+        assert all(w.is_contiguous(memory_format=layout) for w in dense)
+    assert all(torch.equal(w, known) for w, known in zip(dense, before, strict=True))
+
+
+def test_one_channel_says_the_layout_by_its_strides() -> None:
+    x = laid_out(torch.randn(2, 1, 4, 6), "channels_last")
+    y = torch.nn.functional.conv2d(x, torch.randn(8, 1, 3, 3))
+    assert y.is_contiguous(memory_format=torch.channels_last)

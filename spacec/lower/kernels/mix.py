@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spacec.lower.kernels.native import affine
 from spacec.lower.kernels.statistics import NormState, column, over, statistics, track
 from spacec.lower.kernels.table import format_of
 
@@ -43,10 +44,11 @@ class Addend:
     first: int = 0
 
 
-def normed_mix(parts: Sequence[Addend], channels: int) -> Tensor:
+def normed_mix(parts: Sequence[Addend], channels: int, native: bool = False) -> Tensor:
     """The sum of ``parts`` ``[N, channels, …]``, in the memory layout of the first normed one.
 
-    The running statistics of norms in training take the batch in, in place. Differentiable twice.
+    The running statistics of norms in training take the batch in, in place. Differentiable twice. ``native``: by
+    generated code, where there is some for such tensors.
     Raises :class:`ValueError` for a batch of one number in a channel.
     """
     zs: dict[int, Tensor] = {id(p.z): p.z for p in parts}
@@ -60,6 +62,7 @@ def normed_mix(parts: Sequence[Addend], channels: int) -> Tensor:
         tuple(p.norm.batch for p in normed if p.norm is not None),
         tuple(p.norm.eps for p in normed if p.norm is not None),
         tuple(p.weight is not None for p in raw),
+        native,
     )
     weights = [p.weight for p in raw if p.weight is not None]
     scale = shift = mean = var = None
@@ -78,12 +81,13 @@ class Normed:
     """A batch norm as a function of its input that can be made again: :meth:`again` is what it was when it ran."""
 
     norm: NormState
+    native: bool = False
     slope: Tensor | None = None
     shift: Tensor | None = None
 
     def __call__(self, z: Tensor) -> Tensor:
         channels = z.shape[1]
-        site = _Site(channels, ((0, 0),), (), (self.norm.batch,), (self.norm.eps,), ())
+        site = _Site(channels, ((0, 0),), (), (self.norm.batch,), (self.norm.eps,), (), self.native)
         terms = [Addend(z, None, self.norm)]
         scale, shift = _affine(terms, channels)
         mean, var = _moments(site, terms, [z])
@@ -97,6 +101,8 @@ class Normed:
         """The result for the same input."""
         assert self.slope is not None, "it has run"
         assert self.shift is not None, "it has run"
+        if self.native and affine.ready([z], z.shape[1]):
+            return affine.affine_sum([z], self.slope.unsqueeze(0), self.shift)
         wide = z.to(self.slope.dtype)
         return torch.addcmul(column(self.shift, z), wide, column(self.slope, z)).to(z.dtype)
 
@@ -111,6 +117,7 @@ class _Site:
     batch: tuple[bool, ...]
     eps: tuple[float, ...]
     weighed: tuple[bool, ...]
+    native: bool
 
 
 def _affine(parts: Sequence[Addend], channels: int) -> tuple[Tensor, Tensor | None]:
@@ -140,7 +147,7 @@ def _moments(site: _Site, parts: Sequence[Addend], zs: Sequence[Tensor]) -> tupl
             mean, var = norm.running
         else:
             if k not in found:
-                found[k] = statistics(zs[k])
+                found[k] = statistics(zs[k], site.native)
             mean, var = (s.narrow(0, first, site.channels) for s in found[k])
         means.append(mean)
         variances.append(var)
@@ -229,6 +236,9 @@ def _sum(
     zs: Sequence[Tensor],
 ) -> Tensor:
     """The sum of A_t z_t, and b; in single precision where the tensors have half of it."""
+    blocks = [_block(zs[k], first, site.channels) for k, first in (*site.normed, *site.raw)]
+    if site.native and affine.ready(blocks, site.channels):
+        return _native_sum(site, mean, rstd, scale, shift, weights, blocks)
     out_dtype = reduce(torch.promote_types, (z.dtype for z in zs))
     dtype = torch.float32 if out_dtype in _HALVES else out_dtype
     out = None
@@ -255,6 +265,38 @@ def _sum(
     return out.to(out_dtype)
 
 
+def _native_sum(
+    site: _Site,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    weights: Tensor | None,
+    blocks: Sequence[Tensor],
+) -> Tensor:
+    """:func:`_sum` of the terms' own channels, in one pass over them."""
+    rows: list[Tensor] = []
+    constant = blocks[0].new_zeros(site.channels)
+    if scale is not None and mean is not None and rstd is not None:
+        slopes = scale * rstd
+        constant = (slopes * mean).sum(0).neg_() if shift is None else shift - (slopes * mean).sum(0)
+        rows.append(slopes)
+    if site.raw:
+        given = _raw_weights(site, weights, blocks[0])
+        rows.append(given.unsqueeze(1).expand(-1, site.channels))
+    return affine.affine_sum(blocks, rows[0] if len(rows) == 1 else torch.cat(rows), constant)
+
+
+def _raw_weights(site: _Site, weights: Tensor | None, like: Tensor) -> Tensor:
+    """The weights of the terms without norm ``[T]``, 1 where they have none."""
+    if weights is not None and all(site.weighed):
+        return weights.to(like.dtype)
+    found = like.new_ones(len(site.raw))
+    if weights is not None:
+        found[[k for k, weighed in enumerate(site.weighed) if weighed]] = weights.to(like.dtype)
+    return found
+
+
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients of all inputs of :class:`_Mix`, without a graph of their own."""
     site: _Site = ctx.site
@@ -263,6 +305,9 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     like = next((z for z in zs if z is not None), gradient)
     gradient = gradient.contiguous(memory_format=format_of(like))
     gradient = gradient.float() if gradient.dtype in _HALVES else gradient
+    inner = [None if (z := zs[k]) is None else _block(z, i, site.channels) for k, i in (*site.normed, *site.raw)]
+    if site.native and affine.ready([gradient, *(z for z in inner if z is not None)], site.channels):
+        return _native_gradients(ctx, gradient, inner)
     found: list[list[tuple[int, Tensor]]] = [[] for _ in zs]
     total = gradient.sum(over(gradient)) if need_shift or any(site.batch) else None
     rows = None
@@ -289,6 +334,50 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows if need_scale else None,
         total if need_shift else None,
         torch.stack(products).to(weights.dtype) if need_weights else None,
+        *(_joined(pieces, shape) for pieces, (shape, _) in zip(found, ctx.formats, strict=True)),
+    )
+
+
+def _native_gradients(ctx: Any, gradient: Tensor, inner: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """:func:`_gradients` in two passes over what the terms read, ``inner``; ``None`` for what was not kept."""
+    site: _Site = ctx.site
+    mean, _, rstd, scale, _shift, weights, *_ = ctx.saved_tensors
+    _, _, _, need_scale, need_shift, need_weights, *need = ctx.needs_input_grad
+    normed, like = len(site.normed), gradient
+    weighed = [normed + k for k, known in enumerate(site.weighed) if known and need_weights]
+    read = [z for t in (*range(normed), *weighed) if (z := inner[t]) is not None]
+    flat = like.new_zeros(len(weighed), site.channels)
+    means = flat if mean is None else torch.cat([mean.to(like.dtype), flat])
+    sums = affine.products(read, means, gradient) if read or need_shift else flat
+    a, b, c, rows = [], [], [], None
+    if site.normed:
+        rows = sums[:normed] * rstd
+        slopes = scale * rstd
+        values = like.numel() // like.shape[1]
+        slants = slopes * rstd * rows / -values
+        a, b, c = [slopes], [slants], [slopes * (sums[-1] / -values) - slants * mean]
+    if site.raw:
+        a.append(_raw_weights(site, weights, like).unsqueeze(1).expand(-1, site.channels))
+        b.append(like.new_zeros(len(site.raw), site.channels))
+        c.append(b[-1])
+    places = (*site.normed, *site.raw)
+    bare = [normed + k for k, known in enumerate(site.weighed) if not known]
+    asked = [need[k] and t not in bare for t, (k, _) in enumerate(places)]
+    through = [z if t < normed and site.batch[t] else None for t, z in enumerate(inner)]
+    numbers = torch.cat(a), torch.cat(b), torch.cat(c)
+    made = affine.gradients(through, gradient, *numbers, asked) if any(asked) else [None] * len(asked)
+    found: list[list[tuple[int, Tensor]]] = [[] for _ in ctx.formats]
+    for t, (k, first) in enumerate(places):
+        dz = gradient if t in bare else made[t]
+        if need[k] and dz is not None:
+            found[k].append((first, dz))
+    return (
+        None,
+        None,
+        None,
+        rows if need_scale else None,
+        sums[-1] if need_shift else None,
+        sums[normed:-1].sum(1).to(weights.dtype) if weighed else None,
         *(_joined(pieces, shape) for pieces, (shape, _) in zip(found, ctx.formats, strict=True)),
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from spacec.lower.kernels.conv_sites import CONVOLUTIONS
 from spacec.lower.kernels.native.implementations import NATIVE
 from spacec.lower.kernels.pool import POOLS
-from spacec.lower.kernels.steady_norm import STEADY
+from spacec.lower.kernels.steady_norm import GENERATED, STEADY
 from spacec.lower.kernels.table import Implementation
 
 REWRITTEN: tuple[Implementation, ...] = (*CONVOLUTIONS, *POOLS, *STEADY)
 """Those that are calls of the library."""
-IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *REWRITTEN)
+IMPLEMENTATIONS: tuple[Implementation, ...] = (*NATIVE, *GENERATED, *REWRITTEN)

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spacec.lower.kernels.native import affine
+from spacec.lower.kernels.native.separable import moments
+
 
 @dataclass(frozen=True)
 class NormState:
@@ -71,7 +74,7 @@ def column(x: Tensor, like: Tensor) -> Tensor:
     return x.view(*x.shape, *[1] * (like.dim() - 2))
 
 
-def statistics(z: Tensor) -> tuple[Tensor, Tensor]:
+def statistics(z: Tensor, native: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and biased variance ``[C]`` of ``[N, C, …]``; single precision of half precision numbers. Without gradients.
 
     Raises :class:`ValueError` where every channel has one value only, as PyTorch's batch norm does.
@@ -85,6 +88,8 @@ def statistics(z: Tensor) -> tuple[Tensor, Tensor]:
         if z.device.type != "cpu" or torch.compiler.is_compiling():
             var, mean = torch.var_mean(z, dims, correction=0)
             return mean, var
+        if native and affine.ready([z], z.shape[1]) and z.is_contiguous(memory_format=torch.channels_last):
+            return moments(z)
         # PyTorch's own take a number at a time here, and with it lose time or digits: by layout, one or the other.
         mean = z.mean(dims)
         centred = z - column(mean, z)

@@ -26,7 +26,8 @@ Pair = tuple[int, int]
 Window = tuple[int, int, int, int, int, int]
 """Stride, padding and dilation, rows before columns: what an operator of torch takes as ``int[]``."""
 
-_REALS = {torch.float32: ("float", 4), torch.float64: ("double", 8)}
+REALS = {torch.float32: ("float", 4), torch.float64: ("double", 8)}
+"""Dtypes that kernels are generated for: the type in C, and its bytes."""
 _BYTES = 64
 """Of the widest vector: a compiler for narrower ones splits it."""
 _LONGEST = 9
@@ -42,7 +43,7 @@ def runs(x: Tensor, weight: Tensor) -> bool:
     """Whether tensors are such as kernels are generated for."""
     return (
         x.device.type == "cpu"
-        and x.dtype in _REALS
+        and x.dtype in REALS
         and weight.dtype == x.dtype
         and x.dim() == 4
         and x.numel() > 0
@@ -150,7 +151,7 @@ def constants(
     dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair, relu: bool
 ) -> dict[str, str | int]:
     """What the C source of a kernel is compiled for."""
-    real, size = _REALS[dtype]
+    real, size = REALS[dtype]
     found: dict[str, str | int] = {"REAL": real, "REAL_BYTES": size, "V": lanes, "RELU": int(relu), "NORM": 0}
     for letter, pair in (("K", kernel), ("S", stride), ("D", dilation)):
         found |= {f"{letter}H": pair[0], f"{letter}W": pair[1]}
@@ -160,7 +161,7 @@ def constants(
 def described(dtype: torch.dtype, lanes: int, kernel: Pair, stride: Pair, dilation: Pair) -> str:
     """The same for people: ``3x3 stride 1x1 dilation 1x1, float x 16``."""
     sides = zip(("", "stride ", "dilation "), (kernel, stride, dilation), strict=True)
-    return f"{' '.join(f'{name}{a}x{b}' for name, (a, b) in sides)}, {_REALS[dtype][0]} x {lanes}"
+    return f"{' '.join(f'{name}{a}x{b}' for name, (a, b) in sides)}, {REALS[dtype][0]} x {lanes}"
 
 
 @functools.cache
