@@ -157,7 +157,7 @@ def _measured(
 
 
 def _gradient(tensor: Tensor) -> Tensor:
-    """A missing gradient is a gradient of zero: forms differ in which of their ops they record."""
+    """What is compared of a gradient, where a missing one is zero; whether it is there is compared apart."""
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.clone()
 
 
