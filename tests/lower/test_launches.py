@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import spacec
+from spacec.lower.bench.counting import count_calls
 from spacec.lower.supernet import Supernet
 from spacec.testing.inputs import example_inputs
-
-PRODUCTS = ("convolution", "mm", "addmm", "bmm", "baddbmm")
-
-
-class Calls(TorchDispatchMode):
-    """Counts the calls that reach the dispatcher, by operator."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 def calls(net: Supernet, space: spacec.Space) -> tuple[int, int]:
     """Convolutions and matrix products, and all calls, of a step with soft masks."""
     mask = {s: torch.full((slot.size,), 0.1, requires_grad=True) for s, slot in net.blueprint.slots.items()}
     inputs = {name: x.float() for name, x in example_inputs(space).items()}
-    with Calls() as counted:
-        net(**inputs, mask=mask).prediction.square().sum().backward()
-    products = sum(n for name, n in counted.names.items() if name.removesuffix("_backward") in PRODUCTS)
-    return products, sum(counted.names.values())
+    found = count_calls(lambda: net(**inputs, mask=mask).prediction.square().sum())
+    return sum(c.products for c in found), sum(c.all for c in found)
 
 
 @pytest.mark.parametrize(
