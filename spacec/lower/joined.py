@@ -203,7 +203,7 @@ def joined_linear(modules: Sequence[Any], tensors: Tensors, x: Tensor) -> Tensor
     groups = x.shape[1] // weight.shape[1]
     if groups == 1 and x.dim() == 2:
         return F.linear(x, weight, bias)
-    y = F.conv1d(x.reshape(*x.shape[:2], -1), weight.unsqueeze(-1), bias, groups=groups)
+    y = F.conv1d(x.flatten(2) if x.dim() > 2 else x.unsqueeze(-1), weight.unsqueeze(-1), bias, groups=groups)
     return y.reshape(*y.shape[:2], *x.shape[2:])
 
 
@@ -237,7 +237,7 @@ class BlockSum(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, blocks: int) -> Tensor:
-        return x.reshape(x.shape[0], blocks, -1, *x.shape[2:]).sum(1)
+        return x.unflatten(1, (blocks, x.shape[1] // blocks)).sum(1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -37,3 +37,10 @@ def test_gradients_of_instance_norms_and_draws_in_another_layout(batch: int) -> 
     inputs = {"x": torch.randn(batch, 2, 7, 5)}
     for training in (True, False):
         check_forms(plain, other, inputs, mask_form("soft", plain, 1), training=training, gates=training)
+
+
+def test_no_samples() -> None:
+    """The last batch of a loader may be empty."""
+    space = spacec.loads(HEAD + "net = conv(3, 4) >> (sep_conv(3) | relu_conv_bn(1) | dil_conv(5))" + TAIL)
+    net = space.supernet(0, optimise="launches").eval()
+    assert net(torch.zeros(0, 2, 7, 5)).prediction.shape == (0, 3)
