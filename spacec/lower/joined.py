@@ -237,7 +237,7 @@ class BlockSum(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, blocks: int) -> Tensor:
-        return x.unflatten(1, (blocks, x.shape[1] // blocks)).sum(1)
+        return x.reshape(x.shape[0], blocks, x.shape[1] // blocks, *x.shape[2:]).sum(1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
