@@ -158,7 +158,7 @@ LAUNCHES = Schedule(("drop_zeros", "canonicalise", "mixes", "share", "hoist", "s
 """Few large calls, for devices on which starting a call is what takes the time."""
 NAMED: Mapping[str, Schedule] = {"fast": FAST, "launches": LAUNCHES}
 """Where measuring for each goal begins (``net.tune(*inputs)``); good guesses without it."""
-_ALSO: Mapping[str, Schedule] = {"default": FAST, "eager": EAGER, "plain": PLAIN}
+_ALSO: Mapping[str, Schedule] = {"default": FAST, "eager": EAGER, "plain": PLAIN, "off": PLAIN}
 
 
 def named(name: str) -> Schedule:

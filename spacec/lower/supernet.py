@@ -253,13 +253,16 @@ class Supernet(nn.Module):
     def use(self, schedule: Schedule | Mapping[str, Any] | str | None, compiler: Compiler | None = None) -> None:
         """Run by ``schedule`` from now on: images take its memory layout; weights, state and their names stay.
 
-        It may be given by its name, or as its ``to_json`` (:class:`ValueError` for what is none).
+        It may be given by its name, or as its ``to_json`` (:class:`ValueError` for what is none, :class:`TypeError` for
+        anything else).
         ``compiler`` compiles its regions, where it asks for that; by default one of inductor, of this supernet alone.
         """
         if isinstance(schedule, str):
             schedule = named(schedule)
         elif isinstance(schedule, Mapping):
             schedule = Schedule.from_json(schedule)
+        elif schedule is not None and not isinstance(schedule, Schedule):
+            raise TypeError(f"a schedule, its name or its JSON is expected, not {type(schedule).__name__}")
         if "channels_last" in {known.layout for known in (self.schedule, schedule) if known is not None}:
             lay_weights(self._machine.modules.values(), PLAIN.layout if schedule is None else schedule.layout)
         self._optimised = None

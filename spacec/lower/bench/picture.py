@@ -55,6 +55,10 @@ def drawing(record: Mapping[str, Any], rows: Sequence[Row], title: str) -> Svg:
     return svg
 
 
+_COLOURS = ("plain", "plain-last", "fast", "launches", "compiled", "eager", "by-hand", "by-hand-last")
+"""A form has the same colour in every picture."""
+
+
 def _bars(svg: Svg, x: float, part: Part, rows: Sequence[Row], floor: float | None) -> None:
     told = max(text_width(part.text(row) if part.value(row) is not None else NOT, 10) for row in rows)
     most = max((part.value(row) or 0 for row in rows), default=0) or 1
@@ -65,7 +69,7 @@ def _bars(svg: Svg, x: float, part: Part, rows: Sequence[Row], floor: float | No
         if value is None:
             svg.text(x + 5, y + BAR - 3, NOT, 10, fill=MUTED)
             continue
-        colour = PALETTE[k % len(PALETTE)]
+        colour = PALETTE[(_COLOURS.index(row.name) if row.name in _COLOURS else k) % len(PALETTE)]
         inner = part.inner(row)
         svg.rect(x, y, value * scale, BAR, colour if inner is None else tint(colour, 0.45))
         if inner is not None:
