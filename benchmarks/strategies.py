@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import HERE, ROOT
+from benchmarks.apart import DONE, run_apart
+from benchmarks.report import HERE
 from benchmarks.strategy_page import page
 from benchmarks.strategy_pictures import pictures
 from benchmarks.strategy_rows import Pair, Row, rows
@@ -49,14 +47,9 @@ def make_apart(row: Row | Pair) -> bool:
     """Run a row in a process of its own, unless another process has made its record by now; whether it ended well."""
     if path_of(row.key).exists():
         return True
-    here = os.environ.get("PYTHONPATH")
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), here))), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "benchmarks.strategies", "--row", row.key]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    print(f"{row.key}: {'done' if ended.returncode == 0 else ended.stderr[-600:]}", flush=True)
-    return ended.returncode == 0
+    result = run_apart("benchmarks.strategies", row.key)
+    print(f"{row.key}: {result}", flush=True)
+    return result == DONE
 
 
 def write_page() -> None:

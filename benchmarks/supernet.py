@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import HERE, ROOT
+from benchmarks.apart import DONE, run_apart
+from benchmarks.report import HERE
 from benchmarks.supernet_page import page, pictures
 from benchmarks.supernet_rows import Row, rows, stages
 
@@ -63,16 +61,10 @@ def rounded(value: Any) -> Any:
 
 def make_apart(row: Row) -> bool:
     """Measure a row in a process of its own; whether it ended well."""
-    here = os.environ.get("PYTHONPATH")
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), here))), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "benchmarks.supernet", "--row", row.key]
     start = time.monotonic()
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    result = "done" if ended.returncode == 0 else ended.stderr[-600:]
+    result = run_apart("benchmarks.supernet", row.key)
     print(f"{row.key}: {result} ({time.monotonic() - start:.0f} s)", flush=True)
-    return ended.returncode == 0
+    return result == DONE
 
 
 def write_page() -> None:

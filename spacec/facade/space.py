@@ -53,7 +53,6 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
         GPUs), or a schedule (:class:`spacec.lower.schedule.Schedule`); ``None`` is the plain form. Raises
         :class:`ValueError` for another name.
         """
-        from spacec.lower.schedule import named
         from spacec.lower.supernet import Supernet
         from spacec.passes.path_drop import with_path_drop
         from spacec.passes.skip_dropout import with_skip_dropout
@@ -61,7 +60,7 @@ class Space(Benchmarks, Costs, Distinctness, Distributions, Encodings, Formats, 
         flat = self.partial_channels(partial).flat
         flat = with_skip_dropout(flat) if skip_dropout else flat
         flat = with_path_drop(flat) if path_drop else flat
-        return Supernet(flat, self.table, seed, named(optimise) if isinstance(optimise, str) else optimise)
+        return Supernet(flat, self.table, seed, optimise)
 
     def partial_channels(self, parts: int) -> Narrowed:
         """The graph of ``supernet(partial=parts)``, and which choices run on all of their channels, each with why."""

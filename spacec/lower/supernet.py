@@ -58,7 +58,7 @@ class Supernet(nn.Module):
     """
 
     def __init__(
-        self, flat: FlatGraph, table: DecisionTable, seed: int | None = None, schedule: Schedule | None = None
+        self, flat: FlatGraph, table: DecisionTable, seed: int | None = None, schedule: Schedule | str | None = None
     ) -> None:
         super().__init__()
         self.blueprint = make_blueprint(flat, table)
