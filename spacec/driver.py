@@ -11,7 +11,7 @@ import importlib.resources
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -61,6 +61,8 @@ class Session:
     """Costs of the user's own, by name."""
     constrained: bool = True
     """What a text's own ``where`` says counts; without, tables that it names need not be there."""
+    own_ops: tuple[Source, ...] = ()
+    """Where the user's own ops come from, which are among ``ops``."""
 
     @staticmethod
     def default(ops: Iterable[Source] = (), libraries: Iterable[str | Path] = ()) -> Session:
@@ -68,10 +70,13 @@ class Session:
 
         ``libraries`` are looked up before the folders of the environment variable ``SPACEC_PATH``.
         """
-        registry = installed()
         stated = (Path(name) for name in os.environ.get(LIBRARY_PATH, "").split(os.pathsep) if name)
-        folders = (*map(Path, libraries), *stated)
-        return Session(registry, with_local_ops(registry.ops(), ops), _prelude(), folders)
+        return _session(tuple(ops), (*map(Path, libraries), *stated), {}, True)
+
+    def __reduce__(self) -> tuple[Callable[..., Session], tuple[Any, ...]]:
+        """What makes it again where the same plugins are installed: in another process, in another folder."""
+        sources = tuple(s if isinstance(s, type) else Path(s).absolute() for s in self.own_ops)
+        return _session, (sources, tuple(f.absolute() for f in self.folders), dict(self.costs), self.constrained)
 
     def compile(
         self,
@@ -119,7 +124,7 @@ class Session:
         eager = limited or may_have_too_many(graph)  # what is wrong with it shows here
         make = functools.partial(_same, table()) if eager else table
         warnings = tuple(d for d in sink.diagnostics if d.severity == "warning")
-        again = functools.partial(self.compile, source, params, preset)
+        again = Again(self, source, params, preset)
 
         def costed(name: str, function: CostFunction, sizes: Mapping[str, int]) -> Space:
             more = {**self.costs, name: own_cost(name, function, sizes)}
@@ -163,6 +168,32 @@ class Session:
             digests.update(reached)
             wanted -= {owner.partition("[")[0] for owner in reached}
         return digests
+
+
+@dataclass(frozen=True)
+class Again:
+    """Compiles a text once more, under constraints beside its own; by this a space is pickled.
+
+    A pickle has the file's path as an absolute one, since what the text uses is looked up beside it.
+    """
+
+    session: Session
+    source: SourceFile
+    params: Mapping[str, Any]
+    preset: str | None
+
+    def __call__(self, where: tuple[SourceFile, ...]) -> Space:
+        return self.session.compile(self.source, self.params, self.preset, where)
+
+    def __reduce__(self) -> tuple[type[Again], tuple[Any, ...]]:
+        name = self.source.name
+        known = os.path.abspath(name) if os.path.isfile(name) else name
+        return Again, (self.session, SourceFile(known, self.source.text), self.params, self.preset)
+
+
+def _session(ops: tuple[Source, ...], folders: tuple[Path, ...], costs: Mapping[str, OwnCost], limit: bool) -> Session:
+    registry = installed()
+    return Session(registry, with_local_ops(registry.ops(), ops), _prelude(), folders, costs, limit, ops)
 
 
 def own_cost(name: str, function: CostFunction, sizes: Mapping[str, int]) -> OwnCost:

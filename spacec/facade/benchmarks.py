@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
 from pathlib import Path
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
@@ -25,4 +27,5 @@ class Benchmarks(Form):
             headline = f"benchmark '{name}' could not be loaded"
             reason = f"its target returned {type(found).__name__}, not a Benchmark"
             raise SpacecError(Diagnostic("E0713", headline, notes=(f"it is declared as {target.target}", reason)))
-        return found
+        absolute = None if path is None else Path(path).absolute()
+        return replace(found, again=functools.partial(self.benchmark, name, absolute))

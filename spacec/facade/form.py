@@ -46,6 +46,13 @@ class Form:
         given = ", ".join(f"{name}={value!r}" for name, value in self.header.items())
         return f"<Space {self.name}({given}) {self.digest}: {len(self.decisions)} decisions>"
 
+    def __reduce__(self) -> tuple[Callable[[tuple[SourceFile, ...]], Form], tuple[tuple[SourceFile, ...]]]:
+        """A pickle holds the text and how it was loaded, and another process compiles it again, to an equal space.
+
+        Files that the text uses or measures by, and those of the user's own ops, must be there too.
+        """
+        return self.make_narrower, (self.narrowed_by,)
+
     @cached_property
     def table(self) -> DecisionTable:
         """Decisions, slots and costs under their global names."""

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, SupportsIndex
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
@@ -66,6 +66,11 @@ class Benchmark:
     the first is taken unless another is asked for."""
     source: str = ""
     """Where the numbers come from: a package and its version, or a file."""
+    again: Callable[[], Benchmark] | None = field(default=None, repr=False, compare=False)
+    """Opens it once more, in another process too: what a pickle of it holds. Without, it travels as it is."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        return super().__reduce_ex__(protocol) if self.again is None else (self.again, ())
 
     def query(self, arch: Architecture, **which: object) -> Measured:
         """What the table says of ``arch``; ``which`` as in ``query(arch, dataset="cifar100", epochs=12)``.

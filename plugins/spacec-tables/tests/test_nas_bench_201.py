@@ -155,3 +155,20 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
         with pytest.raises(SpacecError) as error:
             unpickled("toy", tmp_path / name)
         assert code(error) == "E0734"
+
+
+def test_a_benchmark_is_opened_again_where_it_travels_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pickle of space and benchmark, both are made again, and the benchmark is that of the new space."""
+    (tmp_path / "cells.csv").write_text(
+        "arch,val_acc\n" + "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|,50\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for opened in (SPACE.benchmark("nas-bench-201"), SPACE.benchmark("nas-bench-201", "cells.csv")):
+        data = pickle.dumps((SPACE, opened))
+        monkeypatch.chdir(ROOT)
+        space, found = pickle.loads(data)
+        monkeypatch.chdir(tmp_path)
+        assert len(data) < 4000, "no table travels"
+        assert found.space is space.table
+        arch = SPACE.architecture(f"{SPACE.digest}:cell=conv1,none,none,skip,none,none")
+        assert found.query(arch) == opened.query(arch)
