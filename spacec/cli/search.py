@@ -13,9 +13,9 @@ import click
 from spacec.cli.output import table, tell
 from spacec.cli.probes import make_probes, probe_options
 from spacec.cli.progress import watching
-from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, search_options
 from spacec.cli.search_table import Queries, search_table, table_options
 from spacec.cli.spaces import file_argument, open_space, space_options
+from spacec.cli.tasks import make_task, metrics_text, open_space_for, print_options, search_options
 from spacec.hooks import installed
 from spacec.pipeline import RANDOM, SEARCHED, Job, run_job
 

@@ -8,8 +8,8 @@ import click
 
 from spacec.cli.output import tell
 from spacec.cli.progress import watching
-from spacec.cli.runs import make_task, metrics_text, open_space_for, print_options, run_options
 from spacec.cli.spaces import arch_option, file_argument, named_architecture, space_options
+from spacec.cli.tasks import make_task, metrics_text, open_space_for, print_options, run_options
 
 
 def help_options(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -103,6 +103,7 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("opt", "rewrite a supernet by passes", "spacec.cli.opt:opt"),
         CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
         CommandDescriptor("train", "train one architecture from scratch", "spacec.cli.train:train"),
+        CommandDescriptor("runs", "list, show, compare and export runs", "spacec.cli.runs:runs"),
         CommandDescriptor("plugins", "list installed plugins", "spacec.cli.plugins:plugins"),
         CommandDescriptor("explain", "explain a code, an op or a definition", "spacec.cli.explain:explain"),
     ]

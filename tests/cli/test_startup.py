@@ -20,7 +20,8 @@ LIGHT = {
         for g in ("darts", "nas_bench_201", "clearer", "tabular")
     },
     "opt": ["opt", "grammars/nas_bench_201.space", "--preset", "tiny", "--summary"],
-    **{f"{c} --help": [c, "--help"] for c in ("check", "info", "sample", "compile", "opt", "search", "train")},
+    **{f"{c} --help": [c, "--help"] for c in ("check", "info", "sample", "compile", "opt", "search", "train", "runs")},
+    "runs list": ["runs", "list", "grammars"],
 }
 
 PROBE = """

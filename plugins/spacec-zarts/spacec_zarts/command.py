@@ -9,7 +9,7 @@ import click
 
 from spacec.cli.output import tell
 from spacec.cli.progress import watching
-from spacec.cli.runs import TASK_HELP, make_task
+from spacec.cli.tasks import TASK_HELP, make_task
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import Any
 
 from spacec.diagnostics.model import Diagnostic
 from spacec.search import files
+from spacec.search.catalogue import MetricInfo
 from spacec.search.record import Recorder, RunStore
 from spacec.search.task import Baseline
 
@@ -43,23 +44,6 @@ class Subject:
     costs: Mapping[str, float] = field(default_factory=dict)
     architecture: str = ""
     remark: str = ""
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """The task's first metric, as the record has it."""
-
-    name: str = "loss"
-    direction: str = "min"
-    unit: str = ""
-    digits: int = 4
-    help: str = ""
-
-    def better(self, a: float, b: float) -> bool:
-        return a > b if self.direction == "max" else a < b
-
-    def text(self, value: float) -> str:
-        return f"{value:.{self.digits}f}" + (f" {self.unit}" if self.unit else "")
 
 
 @dataclass(frozen=True)
@@ -141,8 +125,7 @@ def gather(run_dir: Path) -> RunData:
 def _metric(runs: Sequence[Mapping[str, Any]]) -> MetricInfo:
     for run in reversed(runs):
         for found in run["task"].get("metrics", ()):
-            known = {k: found[k] for k in ("name", "direction", "unit", "digits", "help") if k in found}
-            return MetricInfo(**known)
+            return MetricInfo.of(found)
     return MetricInfo()
 
 

@@ -8,8 +8,9 @@ from importlib import resources
 from math import isfinite
 from typing import Any
 
+from spacec.search.catalogue import MetricInfo
 from spacec.search.report.curves import charts, probability_chart
-from spacec.search.report.gather import PICTURES, MetricInfo, RunData, Subject
+from spacec.search.report.gather import PICTURES, RunData, Subject
 from spacec.search.report.html import Html, Part, joined, pairs, picture, section, table, tag, text
 from spacec.search.report.probes import probe_sections
 from spacec.search.report.reproduce import GRAMMAR, commands
