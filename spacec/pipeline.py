@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spacec.lower.package import Check
     from spacec.search.config import SearchConfig
+    from spacec.search.executor import Executor
     from spacec.search.probe import Probe
     from spacec.search.progress import ProgressFn
     from spacec.search.record import RunStore
@@ -53,6 +54,8 @@ class Job:
     """Retrain a random architecture of the space with the same budget, too."""
     probes: Sequence[Probe] = ()
     """What measures the search, read-only."""
+    executor: Executor | None = None
+    """Where trials are rated; in this process where none is given."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
         resume=resume,
         progress=progress,
         probes=job.probes,
+        executor=job.executor,
     )
     arch = found.architecture
     with RunStore(job.out / files.STORE) as store:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spacec.cli.executors import executor_options, make_executor
 from spacec.cli.output import table, tell
 from spacec.cli.probes import make_probes, probe_options
 from spacec.cli.progress import watching
@@ -42,6 +43,7 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
 @search_options
 @table_options
 @probe_options
+@executor_options
 @click.option("--strategy", "strategy_name", required=True, metavar="S", help="An installed strategy.")
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of strategy or search."
@@ -92,6 +94,8 @@ def search(
     resume: bool,
     probe_names: tuple[str, ...],
     probe_texts: tuple[str, ...],
+    executor_name: str,
+    executor_texts: tuple[str, ...],
     **table: Any,
 ) -> None:
     """Search a space for the best architecture of a task, or of a benchmark.
@@ -129,20 +133,31 @@ def search(
         texts = {**cls.tabular, **texts}
     chosen, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{strategy_name}'")
     probes = make_probes(probe_names, probe_texts)
+    executor = make_executor(executor_name, executor_texts)
     if task_name is None:
         space = open_space(file, params, preset, ops)
-        search_table(space, cls, chosen, config, queries, Path(out), _command(), resume)
+        search_table(space, cls, chosen, config, queries, Path(out), _command(), resume, executor)
         return
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
     if retrain:
         texts = {"seed": str(seed), "device": device, **split_assignments(train_options, "-O")}
         training = _train_config(texts)
-        job = Job(space, cls(chosen), task, config, training, Path(out), _command(), compare, probes)
+        job = Job(space, cls(chosen), task, config, training, Path(out), _command(), compare, probes, executor)
         _whole_job(job, resume)
         return
     with watching() as progress:
-        found = run(space, cls(chosen), task, config, Path(out), resume=resume, progress=progress, probes=probes)
+        found = run(
+            space,
+            cls(chosen),
+            task,
+            config,
+            Path(out),
+            resume=resume,
+            progress=progress,
+            probes=probes,
+            executor=executor,
+        )
     tell(f"architecture  {found.architecture.text()}")
     tell(f"weights       {space.params(found.architecture):,}")
     if found.metrics:

@@ -16,6 +16,7 @@ from spacec.cli.query import dataset_option, path_option, which_of, which_option
 if TYPE_CHECKING:
     from spacec.facade import Space
     from spacec.search.config import SearchConfig
+    from spacec.search.executor import Executor
     from spacec.search.repeat import Curve
     from spacec.search.tabular import Tabular
 
@@ -81,6 +82,7 @@ def search_table(
     out: Path,
     command: str,
     resume: bool,
+    executor: Executor,
 ) -> None:
     """Run the searches, print what they found, and write the report."""
     from spacec.search import files
@@ -92,7 +94,17 @@ def search_table(
 
     task, runs = queries.task(space), queries.runs or 1
     with watching() as progress:
-        curves = repeat(space, lambda: strategy(options), task, config, runs, out, resume=resume, progress=progress)
+        curves = repeat(
+            space,
+            lambda: strategy(options),
+            task,
+            config,
+            runs,
+            out,
+            resume=resume,
+            progress=progress,
+            executor=executor,
+        )
     with RunStore(out / files.STORE) as store:
         recorder = store.reopen("search", store.runs()[-1]["name"])
         assert recorder is not None, "a run was just read from it"

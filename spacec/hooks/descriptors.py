@@ -65,6 +65,16 @@ class EstimatorDescriptor(Descriptor):
 
 
 @dataclass(frozen=True)
+class ExecutorDescriptor(Descriptor):
+    """A place where trials are rated; the target is a subclass of :class:`spacec.search.executor.Executor`.
+
+    ``extra`` is what pip installs for it; empty if the plugin suffices.
+    """
+
+    extra: str = ""
+
+
+@dataclass(frozen=True)
 class TaskDescriptor(Descriptor):
     """Data, loss and metrics; the target makes a :class:`spacec.search.task.Task`.
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from spacec.hooks.descriptors import CommandDescriptor, OpDescriptor, PassDescriptor, TaskDescriptor
+from spacec.hooks.descriptors import (
+    CommandDescriptor,
+    ExecutorDescriptor,
+    OpDescriptor,
+    PassDescriptor,
+    TaskDescriptor,
+)
 from spacec.hooks.specs import hookimpl
 
 
@@ -55,6 +61,15 @@ def spacec_tasks() -> list[TaskDescriptor]:
             f"{tasks}.breast_cancer:BreastCancer",
             "data",
         ),
+    ]
+
+
+@hookimpl
+def spacec_executors() -> list[ExecutorDescriptor]:
+    module = "spacec.search.executor"
+    return [
+        ExecutorDescriptor("here", "this process, one trial after the other", f"{module}:Here"),
+        ExecutorDescriptor("virtual", "this process on a virtual clock, as if many workers ran", f"{module}:Virtual"),
     ]
 
 

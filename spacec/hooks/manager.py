@@ -30,6 +30,7 @@ _KIND = {
     "spacec_strategies": "strategy",
     "spacec_diagnostics": "probe",
     "spacec_estimators": "estimator",
+    "spacec_executors": "executor",
     "spacec_tasks": "task",
     "spacec_benchmarks": "benchmark",
     "spacec_passes": "pass",

@@ -20,6 +20,7 @@ from spacec.hooks.descriptors import (
     CommandDescriptor,
     Descriptor,
     EstimatorDescriptor,
+    ExecutorDescriptor,
     ExporterDescriptor,
     LibraryDescriptor,
     OpDescriptor,
@@ -67,6 +68,12 @@ def spacec_estimators() -> Sequence[EstimatorDescriptor]:
 
 
 @hookspec
+def spacec_executors() -> Sequence[ExecutorDescriptor]:
+    """Places where the trials of a search are rated, asked for with ``spacec search --executor NAME``."""
+    return ()
+
+
+@hookspec
 def spacec_tasks() -> Sequence[TaskDescriptor]:
     """Tasks (data, loss, metrics), asked for with ``--task NAME``."""
     return ()
@@ -107,6 +114,7 @@ HOOKS: dict[str, type[Descriptor] | type[OpDescriptor] | type[LibraryDescriptor]
     "spacec_strategies": StrategyDescriptor,
     "spacec_diagnostics": ProbeDescriptor,
     "spacec_estimators": EstimatorDescriptor,
+    "spacec_executors": ExecutorDescriptor,
     "spacec_tasks": TaskDescriptor,
     "spacec_benchmarks": BenchmarkDescriptor,
     "spacec_passes": PassDescriptor,

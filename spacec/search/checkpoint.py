@@ -1,11 +1,13 @@
 """Saving a search and going on from it.
 
 ``checkpoint.pt`` holds the state after an epoch: supernets, optimisers, strategy, counters. ``trials.pt`` holds what
-trials change, and is written only after the last epoch. Both load with ``weights_only``.
+trials change, and is written now and then after the last epoch; the record holds what came since. Both load with
+``weights_only``.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spacec.search import files
@@ -42,21 +44,33 @@ def restore_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> No
     strategy.load_state_dict(state["strategy"])
 
 
-def save_trials(
-    out_dir: Path, ctx: SearchContext, strategy: Strategy, count: int, best: tuple[float, dict[str, float]]
-) -> None:
+@dataclass
+class Log:
+    """How far the trials of a search are: how many were asked for, how many times results were told, which are out.
+
+    ``parallel``: how many may be out at a time, once that is known.
+    """
+
+    asked: int = 0
+    told: int = 0
+    parallel: int | None = None
+    out: tuple[int, ...] = ()
+
+
+def save_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy, log: Log) -> None:
     """Write ``trials.pt``."""
-    state = {"count": count, "best": best, **ctx.randomness(), "strategy": strategy.state_dict()}
+    state = {**asdict(log), **ctx.randomness(), "strategy": strategy.state_dict()}
     files.write_tensors(out_dir / files.TRIALS, state)
 
 
-def restore_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> tuple[int, tuple[float, dict[str, float]]]:
-    """Read ``trials.pt``, if any trial was observed; the number of trials and the best one's metrics."""
+def restore_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> Log | None:
+    """Read ``trials.pt``, if there is one, into a strategy that is set up."""
     path = out_dir / files.TRIALS
     if not path.exists():
-        return 0, (ctx.task.metrics[0].worst, {})
+        return None
     state = files.read_tensors(path)
     ctx.load_randomness(state)
     strategy.load_state_dict(state["strategy"])
-    value, metrics = state["best"]
-    return int(state["count"]), (float(value), dict(metrics))
+    if "count" in state:  # of a run whose record was of version 2: each trial was told by itself
+        return Log(int(state["count"]), int(state["count"]))
+    return Log(int(state["asked"]), int(state["told"]), state["parallel"], tuple(state["out"]))

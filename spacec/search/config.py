@@ -28,8 +28,12 @@ class SearchConfig(OptimOptions):
     eval_batches: int | None = option(10, "batches of such an evaluation; none for all", low=1)
     recalibrate: int = option(0, "training batches to re-estimate norms on before each rating; 0 for none", low=0)
     drop_path: float = option(0.0, "probability of dropping a path at the end of the search", low=0, high=1)
-    parallel: int = option(1, "trials asked for at once", low=1)
+    parallel: int | None = option(
+        None, "trials out at a time; none for one, or for all that can run at once where asynchronous", low=1
+    )
+    asynchronous: bool = option(False, "tell the results of trials as they come; else in rounds of parallel")
     trials: int | None = option(None, "most trials; none for as many as the strategy proposes", low=1)
+    max_failures: int | None = option(20, "trials that may raise one after the other; none for no limit", low=1)
     workers: int = option(0, "processes that load data", low=0)
     optimise: Literal["off", "default", "fast", "launches"] = option(
         "off", "how the supernet runs: plainly, or the same up to rounding by a schedule, guessed or measured here"

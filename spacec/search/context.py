@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from spacec.search.config import SearchConfig
 from spacec.search.course import MAIN, Course
 from spacec.search.evaluate import measure, mode, statistics_kept
+from spacec.search.executor import Rater
 from spacec.search.loader import Stream, steps_per_epoch
 from spacec.search.logits import Init, Logits, checked_rates, small_normal
 from spacec.search.nodes import summed_slots
@@ -31,7 +32,7 @@ from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import StepReport, Weights
 from spacec.search.tabular import Tabular
 from spacec.search.task import Batch, Forward, OutLike, Splits, Task
-from spacec.search.training import FitResult, TrainConfig, fit
+from spacec.search.training import FitResult, TrainConfig
 from spacec.search.wiring import Wiring, free_sizes
 from spacec.space.architecture import Architecture
 from spacec.space.decisions import Decision, Slot
@@ -71,6 +72,7 @@ class SearchContext(Course):
         self.step = 0
         self.last: StepReport | None = None
         self.stopped = ""
+        self.rater = Rater(space, task, train_config, self.seed, str(device))
         self.supernets: dict[str, nn.Module] = {}
         self.forms: dict[str, dict[str, Any]] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -235,10 +237,10 @@ class SearchContext(Course):
 
     # data and ratings
 
-    @cached_property
+    @property
     def splits(self) -> Splits:
         """The data. A benchmark has none (E0735)."""
-        return self.task.splits(self.seed)
+        return self.rater.splits
 
     @cached_property
     def wiring(self) -> Wiring:
@@ -316,4 +318,4 @@ class SearchContext(Course):
 
         ``resume`` is the token of an earlier fit of the same architecture; its epochs count.
         """
-        return fit(self.space, arch, self.task, self.splits, self.train_config, self.device, epochs, resume, split)
+        return self.rater.fit(arch, epochs, resume, split)

@@ -15,8 +15,8 @@ from typing import Any, Self
 from spacec.diagnostics.model import Diagnostic
 from spacec.search.files import StorageError
 
-SCHEMA_VERSION = 2
-"""2 added ``readings``. A record of version 1 is read as it is, and brought up when a run is started or resumed."""
+SCHEMA_VERSION = 3
+"""2 added ``readings``, 3 columns of trials. A record of an earlier version is brought up when it is opened."""
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -35,8 +35,10 @@ CREATE TABLE architectures (
   costs TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (run, role, epoch)) WITHOUT ROWID;
 CREATE TABLE trials (
   run INTEGER NOT NULL REFERENCES runs(id), number INTEGER NOT NULL, architecture TEXT NOT NULL, weights TEXT NOT NULL,
-  budget INTEGER, metrics TEXT NOT NULL, seconds REAL NOT NULL, error TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY (run, number)) WITHOUT ROWID;
+  budget INTEGER, batches INTEGER, split TEXT NOT NULL, keep INTEGER NOT NULL, resume INTEGER, tag TEXT NOT NULL,
+  status TEXT NOT NULL, asked REAL NOT NULL, told INTEGER, metrics TEXT NOT NULL, costs TEXT NOT NULL,
+  seconds REAL NOT NULL, finished REAL, worker TEXT NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL,
+  traceback TEXT NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID;
 CREATE TABLE results (
   run INTEGER NOT NULL REFERENCES runs(id), subject TEXT NOT NULL, split TEXT NOT NULL, name TEXT NOT NULL, value REAL,
   PRIMARY KEY (run, subject, split, name)) WITHOUT ROWID;
@@ -48,8 +50,22 @@ CREATE TABLE events (
   message TEXT NOT NULL, data TEXT NOT NULL DEFAULT '{}');
 """
 
-_SINCE_1 = next(statement for statement in _SCHEMA.split(";\n") if "CREATE TABLE readings" in statement)
-"""What brings a record of version 1 up to date."""
+_READINGS, _TRIALS = (
+    next(statement for statement in _SCHEMA.split(";\n") if f"CREATE TABLE {table}" in statement)
+    for table in ("readings", "trials")
+)
+_STEPS: dict[int, tuple[str, ...]] = {
+    1: (_READINGS,),
+    2: (
+        "ALTER TABLE trials RENAME TO trials_2",
+        _TRIALS,
+        """INSERT INTO trials SELECT run, number, architecture, weights, budget, NULL, 'arch', 0, NULL, 'null',
+        CASE error WHEN '' THEN 'done' ELSE 'failed' END, 0, number, metrics, '{}', seconds, NULL, '', 1, error, ''
+        FROM trials_2""",
+        "DROP TABLE trials_2",
+    ),
+}
+"""What brings a record of each version to the next."""
 
 
 class Database:
@@ -70,6 +86,8 @@ class Database:
             self._db.close()
             headline = f"'{path}' has record version {version}, this spacec reads version {SCHEMA_VERSION}"
             raise StorageError(Diagnostic("E0814", headline))
+        for version in range(self.version, SCHEMA_VERSION):
+            self._build(*_STEPS[version])
 
     def __enter__(self) -> Self:
         return self
@@ -101,11 +119,6 @@ class Database:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.version = SCHEMA_VERSION
-
-    def bring_up(self) -> None:
-        """Give a record of an earlier version what it lacks."""
-        if self.version < SCHEMA_VERSION:
-            self._build(_SINCE_1)
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
         """What a query gives, by column."""

@@ -29,6 +29,7 @@ SPACE = "space.space"
 STORE = "run.sqlite"
 TRAINING = "training.pt"
 TRIALS = "trials.pt"
+TRIAL_STATES = "trials"
 WEIGHTS = "weights.pt"
 
 PART = ".part"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 from spacec.search.database import SCHEMA_VERSION, Database
@@ -43,6 +43,40 @@ class RunInfo:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial as the record keeps it. It is written when it was asked for, and again when its rating is there.
+
+    ``told``: which telling of results, counted from 0, it was part of; ``None`` until then. ``asked`` and ``finished``
+    are moments of the executor's clock. ``state``: whether its training is kept.
+    """
+
+    number: int
+    architecture: str
+    weights: str = "standalone"
+    budget: int | None = None
+    batches: int | None = None
+    split: str = "arch"
+    keep: bool = False
+    resume: int | None = None
+    tag: Any = None
+    status: Literal["running", "done", "failed"] = "running"
+    asked: float = 0.0
+    told: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: float | None = None
+    worker: str = ""
+    attempts: int = 1
+    error: str = ""
+    traceback: str = ""
+
+
+TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRow))
+_JSON_OF_TRIALS = ("tag", "metrics", "costs")
+
+
 class Recorder(Protocol):
     """Writes one run. Rows may be held back until :meth:`flush`."""
 
@@ -58,16 +92,14 @@ class Recorder(Protocol):
         """``role``: ``derived`` (by epoch), ``best``, ``trained``, ``baseline``…"""
         ...
 
-    def trial(
-        self,
-        number: int,
-        text: str,
-        weights: str,
-        budget: int | None,
-        metrics: Mapping[str, float],
-        seconds: float,
-        error: str,
-    ) -> None: ...
+    def trial(self, row: TrialRow) -> None:
+        """A trial, in place of what was recorded under its number."""
+        ...
+
+    def trials(self) -> list[TrialRow]:
+        """The trials that were recorded, by number."""
+        ...
+
     def result(self, subject: str, split: str, values: Mapping[str, float]) -> None:
         """Final numbers of a subject (``derived``, ``random``, ``gaussian blur``) on a split."""
         ...
@@ -87,16 +119,10 @@ class NullRecorder:
     def metric(self, phase: str, epoch: int, step: int, values: Mapping[str, float]) -> None: ...
     def probabilities(self, epoch: int, values: Mapping[str, Sequence[float]]) -> None: ...
     def architecture(self, role: str, epoch: int, text: str, costs: Mapping[str, float]) -> None: ...
-    def trial(
-        self,
-        number: int,
-        text: str,
-        weights: str,
-        budget: int | None,
-        metrics: Mapping[str, float],
-        seconds: float,
-        error: str,
-    ) -> None: ...
+    def trial(self, row: TrialRow) -> None: ...
+    def trials(self) -> list[TrialRow]:
+        return []
+
     def result(self, subject: str, split: str, values: Mapping[str, float]) -> None: ...
     def reading(self, probe: str, name: str, epoch: int, table: Mapping[tuple[str, ...], float]) -> None: ...
     def event(self, kind: str, message: str, data: Mapping[str, Any] | None = None) -> None: ...
@@ -124,18 +150,14 @@ class SqliteRecorder:
     def architecture(self, role: str, epoch: int, text: str, costs: Mapping[str, float]) -> None:
         self._add("architectures", (self.run, role, epoch, text, json.dumps(dict(costs))))
 
-    def trial(
-        self,
-        number: int,
-        text: str,
-        weights: str,
-        budget: int | None,
-        metrics: Mapping[str, float],
-        seconds: float,
-        error: str,
-    ) -> None:
-        row = (self.run, number, text, weights, budget, json.dumps(dict(metrics)), seconds, error)
-        self._add("trials", row)
+    def trial(self, row: TrialRow) -> None:
+        values = [getattr(row, name) for name in TRIAL_COLUMNS]
+        packed = (json.dumps(v) if n in _JSON_OF_TRIALS else v for n, v in zip(TRIAL_COLUMNS, values, strict=True))
+        self._add("trials", (self.run, *packed))
+
+    def trials(self) -> list[TrialRow]:
+        self.flush()
+        return [TrialRow(**row) for row in self.store.trials(self.run)]
 
     def result(self, subject: str, split: str, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -174,7 +196,6 @@ class RunStore(Database):
 
     def start(self, info: RunInfo) -> SqliteRecorder:
         """A new run, with status ``running``."""
-        self.bring_up()
         values: dict[str, Any] = {
             "kind": info.kind, "name": info.name, "status": "running", "started": time.time(), "seed": info.seed,
             "space": info.space, "digest": info.digest, "grammar": info.grammar, "grammar_sha256": info.grammar_sha256,
@@ -191,7 +212,6 @@ class RunStore(Database):
         found = self.rows("SELECT max(id) AS id FROM runs WHERE kind = ? AND name = ?", (kind, name))[0]["id"]
         if found is None:
             return None
-        self.bring_up()
         with self.transaction() as db:
             db.execute("UPDATE runs SET status = 'running', reason = '', ended = NULL WHERE id = ?", (found,))
         return SqliteRecorder(self, found)
@@ -221,10 +241,9 @@ class RunStore(Database):
         return [{**row, "costs": json.loads(row["costs"])} for row in self.rows(sql, (run,))]
 
     def trials(self, run: int) -> list[dict[str, Any]]:
-        """Rows ``number, architecture, weights, budget, metrics, seconds, error``."""
-        columns = "number, architecture, weights, budget, metrics, seconds, error"
-        rows = self.rows(f"SELECT {columns} FROM trials WHERE run = ? ORDER BY number", (run,))
-        return [{**row, "metrics": json.loads(row["metrics"])} for row in rows]
+        """Rows with the columns of :class:`TrialRow`, by number."""
+        rows = self.rows(f"SELECT {', '.join(TRIAL_COLUMNS)} FROM trials WHERE run = ? ORDER BY number", (run,))
+        return [{**row, "keep": bool(row["keep"]), **{n: json.loads(row[n]) for n in _JSON_OF_TRIALS}} for row in rows]
 
     def results(self, run: int) -> list[dict[str, Any]]:
         """Rows ``subject, split, name, value``."""
@@ -232,9 +251,7 @@ class RunStore(Database):
         return self.rows(sql, (run,))
 
     def readings(self, run: int, probe: str | None = None) -> list[dict[str, Any]]:
-        """Rows ``probe, name, epoch, place, value`` of what probes measured; none in a record of version 1."""
-        if self.version < 2:
-            return []
+        """Rows ``probe, name, epoch, place, value`` of what probes measured."""
         only, values = ("AND probe = ?", (run, probe)) if probe is not None else ("", (run,))
         sql = f"SELECT probe, name, epoch, place, value FROM readings WHERE run = ? {only} ORDER BY probe, name, epoch"
         return [{**row, "place": tuple(json.loads(row["place"]))} for row in self.rows(sql, values)]

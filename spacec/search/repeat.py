@@ -13,6 +13,7 @@ from typing import Any
 
 from spacec.search import files
 from spacec.search.config import SearchConfig
+from spacec.search.executor import Executor
 from spacec.search.incumbents import incumbents
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import RunStore
@@ -48,8 +49,11 @@ def repeat(
     *,
     resume: bool = False,
     progress: ProgressFn = silent,
+    executor: Executor | None = None,
 ) -> list[Curve]:
     """Search ``runs`` times with the seeds ``config.seed``, ``config.seed + 1``, …; ``make`` gives a fresh strategy.
+
+    All are rated by ``executor``, which is started and closed for each.
 
     Raises what :func:`spacec.search.runner.search` raises; the runs that ended are in the record.
     """
@@ -63,7 +67,7 @@ def repeat(
         for k in range(runs):
             if _name(k) not in done:
                 own = replace(config, seed=config.seed + k)
-                search(space, make(), task, own, resume=resume, name=_name(k), store=store)
+                search(space, make(), task, own, resume=resume, name=_name(k), store=store, executor=executor)
             progress(Progress("runs", step=k + 1, steps=runs, eta=clock.eta(k + 1)))
         wanted = {_name(k) for k in range(runs)}
         return [curve_of(store, run, task.metrics[0]) for run in store.runs() if run["name"] in wanted]

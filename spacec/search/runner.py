@@ -25,6 +25,7 @@ from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
 from spacec.search.evaluate import distillation
+from spacec.search.executor import Executor, Here
 from spacec.search.loader import Stream
 from spacec.search.optim import clip_gradients, learning_rate, set_rate
 from spacec.search.probe import Probe
@@ -72,6 +73,7 @@ def search(
     store: RunStore | None = None,
     progress: ProgressFn = silent,
     probes: Sequence[Probe] = (),
+    executor: Executor | None = None,
 ) -> SearchResult:
     """Search ``space`` for ``task`` by ``strategy``.
 
@@ -79,7 +81,7 @@ def search(
     ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``); ``name`` tells several searches
     in one ``store`` apart. What is refused before its first step leaves no run behind; later interrupts and failures
     close the record and are raised on. ``probes`` measure before the first step and after epochs, and change nothing
-    (E0709 for one that cannot measure this search).
+    (E0709 for one that cannot measure this search). ``executor``: where standalone trials are rated, by default here.
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
@@ -102,7 +104,7 @@ def search(
                 schedules = Schedules(config.optimise, recorder, out_dir, lambda text: progress(_timing(text)))
                 context = SearchContext(space, task, config, train_config, device, recorder, schedules)
                 begin(context, strategy, out_dir if resume else None)
-                run = _Run(strategy, context, out_dir, progress, probes)
+                run = _Run(strategy, context, out_dir, progress, probes, executor or Here())
                 return run.run(resume)
     except SpacecError:
         if run is None and out_dir is not None and not resume:
@@ -122,13 +124,14 @@ class _Run:
         out_dir: Path | None,
         progress: ProgressFn,
         probes: Sequence[Probe],
+        executor: Executor,
     ) -> None:
         self.strategy = strategy
         self.ctx = context
         self.probing = Probing(probes, context, strategy)
         self.out_dir = out_dir
         self.progress = progress
-        self.trials = Trials(strategy, context, out_dir, progress)
+        self.trials = Trials(strategy, context, out_dir, progress, executor)
         self.latest: dict[str, float] = {}
 
     def run(self, resume: bool) -> SearchResult:

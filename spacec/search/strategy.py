@@ -65,8 +65,10 @@ class Path:
 class Trial:
     """An architecture to be rated: with ``shared`` supernet weights, or trained ``standalone`` for ``budget`` epochs.
 
-    ``batches`` limits a shared rating to so many batches, spread over the split. ``resume`` is the ``token`` of an
-    earlier result of the same architecture, whose training goes on to ``budget`` epochs in all.
+    ``batches`` limits a shared rating to so many batches, spread over the split. The state of a training that is to be
+    gone on with is kept (``keep``); ``resume`` is then the number of that trial, of the same architecture, whose
+    training goes on to ``budget`` epochs in all. ``tag`` is the strategy's own, JSON-ready (a bracket, a rung, the
+    parent), and comes back with the result.
     """
 
     arch: Architecture
@@ -74,18 +76,25 @@ class Trial:
     budget: int | None = None
     batches: int | None = None
     split: str = "arch"
-    resume: Any = None
+    keep: bool = False
+    resume: int | None = None
+    tag: Any = None
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of a trial. ``metrics`` is empty and ``error`` says why where ``failed``."""
+    """What came of a trial. Where it ``failed``, ``error`` says why, and ``traceback`` where, if something raised.
+
+    ``number`` counts the trials of the search from 0 in the order in which they were asked for. A trial whose first
+    metric is no finite number has failed; the others that it has are there.
+    """
 
     trial: Trial
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    token: Any = None
     error: str = ""
+    traceback: str = ""
+    number: int = -1
 
     @property
     def failed(self) -> bool:
@@ -178,11 +187,16 @@ class Strategy:
         return None
 
     def propose(self, n: int) -> Sequence[Trial]:
-        """Up to ``n`` trials; none ends the search."""
+        """Up to ``n`` more trials, while others may be out; fewer waits for these. None ends it when none is out."""
         return ()
 
     def observe(self, results: Sequence[TrialResult]) -> None:
-        """Results of earlier proposals, in the order of these."""
+        """Results of earlier proposals: a round in the order of these, or (asynchronous) each as it comes.
+
+        A result is known by its trial's ``tag`` or its ``number``. What is proposed next may depend on what was told,
+        and on nothing else but :attr:`SearchContext.rng` and :attr:`SearchContext.generator`: a search that resumes is
+        asked and told again what was recorded since its checkpoint.
+        """
 
     def derive(self) -> Architecture:
         """The architecture found so far."""

@@ -18,7 +18,7 @@ from spacec.search.task import Batch, Metric, OutLike, Port, Splits, Task
 from spacec.space.benchmark import Benchmark, Measure, Measured
 
 if TYPE_CHECKING:  # a strategy's module reads this package's tasks
-    from spacec.search.strategy import Strategy, Trial, TrialResult
+    from spacec.search.strategy import Strategy, Trial
 
 EPOCHS = "epochs"
 
@@ -53,18 +53,8 @@ class Tabular(Task):
     def outputs(self) -> tuple[Port, ...]:
         return ()
 
-    def rate(self, trial: Trial) -> TrialResult:
-        """The table's answer to a trial; one that has none (E0731, E0732), or shared weights (E0735), has failed."""
-        from spacec.search.strategy import TrialResult  # the strategies' module reads that of tasks
-
-        try:
-            found = self._asked(trial)
-        except SpacecError as error:
-            first = error.diagnostics[0]
-            return TrialResult(trial, error=f"{first.code}: {first.headline}")
-        return TrialResult(trial, found.metrics, found.seconds or 0.0)
-
-    def _asked(self, trial: Trial) -> Measured:
+    def rate(self, trial: Trial) -> Measured:
+        """The table's answer to a trial. Raises where it has none (E0731, E0732), or for shared weights (E0735)."""
         if trial.weights == "shared":
             self._no_data("a trial with shared weights cannot be rated")
         which = dict(self.options.which)

@@ -1,81 +1,274 @@
-"""The trials of a search: what a strategy proposes is rated, recorded and handed back, until it proposes no more."""
+"""The trials of a search: what a strategy asks for is rated somewhere, recorded and told back, until it asks no more.
+
+The record is the log from which a search goes on. A trial is written when it is asked for and when its rating is there;
+results are told to the strategy in *groups* (a round, or one at a time where asynchronous), and a group is on disk,
+under its index, before the strategy hears of it. A search that resumes starts from the last checkpoint, asks and
+tells again what was recorded since, and rates anew only what was out: nothing that was recorded is lost, and the
+strategy cannot tell the difference.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-import traceback
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from spacec.search import files
-from spacec.search.checkpoint import restore_trials, save_trials
+from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search.checkpoint import Log, restore_trials, save_trials
 from spacec.search.context import SearchContext
-from spacec.search.progress import Progress, ProgressFn
+from spacec.search.executor import Executor, Rated, rated
+from spacec.search.progress import Clock, Progress, ProgressFn
+from spacec.search.record import TrialRow
 from spacec.search.seeds import reseed
+from spacec.search.states import States
 from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.search.tabular import Tabular
+
+PAUSE = 1.0
+"""Seconds between checkpoints, at least."""
+SHARE = 20.0
+"""Checkpoints take no more than one part in so many of the time."""
+
+
+@dataclass
+class _Out:
+    """Trials that were asked for: those that are out, and those of them whose rating is there but not told."""
+
+    rows: dict[int, TrialRow] = field(default_factory=dict)
+    trials: dict[int, Trial] = field(default_factory=dict)
+    ready: dict[int, TrialRow] = field(default_factory=dict)
 
 
 class Trials:
     """``done``: how many were rated. ``best``: the first metric of the best one, and all of its metrics."""
 
-    def __init__(self, strategy: Strategy, ctx: SearchContext, out_dir: Path | None, progress: ProgressFn) -> None:
+    def __init__(
+        self, strategy: Strategy, ctx: SearchContext, out_dir: Path | None, progress: ProgressFn, executor: Executor
+    ) -> None:
         self.strategy = strategy
         self.ctx = ctx
         self.out_dir = out_dir
         self.progress = progress
+        self.executor = executor
+        self.log = Log()
         self.done = 0
         self.best: tuple[float, dict[str, float]] = (ctx.task.metrics[0].worst, {})
+        self._out = _Out()
+        self._recorded: Mapping[int, TrialRow] = {}
+        self._shared: deque[tuple[int, Trial]] = deque()
+        self._states = States(out_dir)
+        self._started = False
+        self._raised = 0
+        self._next_checkpoint = 0.0
+        self._clock = Clock(ctx.config.trials or 0)
+        self._latest = 0.0
 
     def restore(self) -> None:
-        """Go on from the checkpoint in the run directory, if there is one."""
-        if self.out_dir is not None:
-            self.done, self.best = restore_trials(self.out_dir, self.ctx, self.strategy)
+        """Go on from the checkpoint in the run directory and from what was recorded after it, if there is any."""
+        if self.out_dir is None:
+            return
+        self.log = restore_trials(self.out_dir, self.ctx, self.strategy) or self.log
+        self._recorded = rows = {row.number: row for row in self.ctx.recorder.trials()}
+        self._latest = max((row.finished or 0.0 for row in rows.values()), default=0.0)
+        groups: dict[int, list[TrialRow]] = {}
+        for row in rows.values():
+            if row.told is not None:
+                groups.setdefault(row.told, []).append(row)
+        for told in range(self.log.told):
+            for row in groups.get(told, ()):
+                self._count(row)
+        for number in self.log.out:
+            self._put_out(rows[number], self._trial(rows[number]))
+        while (group := groups.get(self.log.told)) is not None:
+            self._ask()
+            if not {row.number for row in group} <= set(self._out.rows):
+                raise self._diverged(group[0])
+            self._tell(group)
 
     def run(self) -> None:
-        """Rate proposals until there are none; a checkpoint follows each round."""
-        while trials := self._proposed():
-            results = [self._rate(trial) for trial in trials]
-            self.strategy.observe(results)
-            if self.out_dir is not None:
-                self.ctx.recorder.flush()
-                save_trials(self.out_dir, self.ctx, self.strategy, self.done, self.best)
-
-    def _proposed(self) -> Sequence[Trial]:
-        config = self.ctx.config
-        left = config.parallel if config.trials is None else min(config.parallel, config.trials - self.done)
-        return self.strategy.propose(left) if left > 0 else ()
-
-    def _rate(self, trial: Trial) -> TrialResult:
-        """Rate one trial; whatever goes wrong in it (out of memory, a NaN) is its result, not the search's end."""
-        ctx, start = self.ctx, time.monotonic()
-        reseed(ctx.seed, "trial", self.done)
+        """Rate what is asked for until nothing is."""
         try:
-            result = self._rated(trial, start)
-        except files.StorageError:
-            raise
-        except Exception as error:  # a trial may run any module a user wrote; its traceback is kept in the record
-            text = f"{type(error).__name__}: {error}"
-            ctx.recorder.event("trial failed", text, {"trial": self.done, "traceback": traceback.format_exc()})
-            result = TrialResult(trial, {}, time.monotonic() - start, error=text)
-        self._record(result)
+            if self.ctx.config.asynchronous and self.log.parallel is None:
+                self.log.parallel = self.ctx.config.parallel or self._ready_executor().capacity
+                self._save(force=True)
+            for number in self._out.rows:
+                self._submit(number)
+            while True:
+                for number in self._ask():
+                    self._submit(number)
+                if not self._out.rows:
+                    break
+                self._tell(self._group())
+                self._save()
+            if self.log.asked:
+                self._save(force=True)
+        finally:
+            if self._started:
+                self.executor.close()
+
+    # asking
+
+    @property
+    def _room(self) -> int:
+        """How many more trials may be asked for now."""
+        config, out = self.ctx.config, len(self._out.rows)
+        room = (self.log.parallel or config.parallel or 1) - out if config.asynchronous or not out else 0
+        return room if config.trials is None else min(room, config.trials - self.log.asked)
+
+    def _ask(self) -> list[int]:
+        """Ask the strategy for as many as there is room for; the numbers of those that are out now."""
+        if (room := self._room) <= 0:
+            return []
+        reseed(self.ctx.seed, "ask", self.log.told)
+        asked = []
+        for trial in self.strategy.propose(room):
+            number = self.log.asked
+            trial = replace(trial, tag=json.loads(json.dumps(trial.tag)))  # as it reads back from the record
+            row = self._recorded.get(number)
+            if row is None:
+                row = self._row(number, trial)
+                self.ctx.recorder.trial(row)
+            elif self._trial(row) != trial:
+                raise self._diverged(row)
+            self._put_out(row, trial)
+            self.log.asked += 1
+            asked.append(number)
+        if asked and not isinstance(self.ctx.task, Tabular):  # a table answers before anyone could look
+            self.ctx.recorder.flush()
+        return asked
+
+    def _put_out(self, row: TrialRow, trial: Trial) -> None:
+        self._out.rows[row.number], self._out.trials[row.number] = row, trial
+        if row.status != "running":
+            self._out.ready[row.number] = row
+
+    def _row(self, number: int, trial: Trial) -> TrialRow:
+        now = self.executor.now() if self._started else self._latest or self.executor.now()
+        costs = {"params": float(self.ctx.cost(trial.arch))}
+        return TrialRow(number, trial.arch.text(), **_stated(trial), asked=now, costs=costs)
+
+    def _trial(self, row: TrialRow) -> Trial:
+        return Trial(self.ctx.space.architecture(row.architecture), **_stated(row))
+
+    def _diverged(self, row: TrialRow) -> SpacecError:
+        name = self.strategy.name
+        headline = f"strategy '{name}' does not ask again for trial {row.number} as it was recorded"
+        help = "a strategy draws from ctx.rng and ctx.generator, and keeps the rest in its state_dict"
+        return SpacecError(Diagnostic("E0822", headline, notes=(row.architecture,), help=help))
+
+    # rating
+
+    def _submit(self, number: int) -> None:
+        """Have a trial rated, unless its rating is in the record."""
+        row, trial = self._out.rows[number], self._out.trials[number]
+        if number in self._out.ready:
+            return
+        if trial.weights == "shared" and self.strategy.uses_supernet:
+            self._shared.append((number, trial))
+            return
+        state = None if trial.resume is None else self._states.load(trial.resume)
+        self._ready_executor().submit(number, trial, state, row.asked)
+
+    def _ready_executor(self) -> Executor:
+        if not self._started:
+            self._started = True
+            self.executor.start(self.ctx.rater, self._latest)
+        return self.executor
+
+    def _collect(self) -> list[TrialRow]:
+        """What is rated next, at least one."""
+        if self._shared:
+            return [self._rated(self._rate_shared(*self._shared.popleft()))]
+        return [self._rated(found) for found in self.executor.collect()]
+
+    def _rate_shared(self, number: int, trial: Trial) -> Rated:
+        """Rate a trial with the supernet's weights, which are in this process."""
+        ctx = self.ctx
+
+        def work() -> Rated:
+            start = time.monotonic()
+            metrics = ctx.evaluate(trial.arch, trial.split, batches=trial.batches)
+            return Rated(number, metrics, time.monotonic() - start, finished=time.time())
+
+        return rated(ctx.seed, number, ctx.task.metrics[0].name, work)
+
+    def _rated(self, found: Rated) -> TrialRow:
+        """The row of a rating; the state of its training is kept first."""
+        row = self._out.rows[found.number]
+        if row.keep and found.state is not None:
+            self._states.keep(found.number, found.state)
+        told = {name: getattr(found, name) for name in _RATED}
+        return replace(row, status="failed" if found.error else "done", **told)
+
+    # telling
+
+    def _group(self) -> list[TrialRow]:
+        """The results that are told next: a round, or what comes first where asynchronous."""
+        ready, asynchronous = self._out.ready, self.ctx.config.asynchronous
+        while not ready or not (asynchronous or len(ready) == len(self._out.rows)):
+            rows = self._collect()
+            ready.update({row.number: row for row in rows})
+            if not asynchronous and len(ready) < len(self._out.rows):
+                for row in rows:
+                    self.ctx.recorder.trial(row)
+                self.ctx.recorder.flush()
+        group = [replace(ready.pop(number), told=self.log.told) for number in sorted(ready)]
+        for row in group:
+            self.ctx.recorder.trial(row)
+        self.ctx.recorder.flush()
+        return group
+
+    def _tell(self, group: Sequence[TrialRow]) -> None:
+        """Tell the strategy a group that is in the record."""
+        results = []
+        for row in group:
+            self._out.ready.pop(row.number, None)
+            del self._out.rows[row.number]
+            trial = self._out.trials.pop(row.number)
+            results.append(TrialResult(trial, row.metrics, row.seconds, row.error, row.traceback, row.number))
+            self._count(row)
+            self._show(row)
+        reseed(self.ctx.seed, "tell", self.log.told)
+        self.log.told += 1
+        self.strategy.observe(results)
+        limit = self.ctx.config.max_failures
+        if limit is not None and self._raised >= limit:
+            headline = f"the last {self._raised} trials raised, so the search stops"
+            help = "the record has the traceback of each; mend the cause and resume, or set max_failures"
+            raise SpacecError(Diagnostic("E0823", headline, notes=(group[-1].error,), help=help))
+
+    def _count(self, row: TrialRow) -> None:
+        metric = self.ctx.task.metrics[0]
         self.done += 1
-        return result
+        self._raised = self._raised + 1 if row.traceback else 0
+        if row.status == "done" and metric.better(row.metrics[metric.name], self.best[0]):
+            self.best = (row.metrics[metric.name], dict(row.metrics))
 
-    def _record(self, result: TrialResult) -> None:
-        ctx, trial, metrics = self.ctx, result.trial, result.metrics
-        metric = ctx.task.metrics[0]
-        if metric.name in metrics and metric.better(metrics[metric.name], self.best[0]):
-            self.best = (metrics[metric.name], dict(metrics))
-        text = trial.arch.text()
-        ctx.recorder.trial(self.done, text, trial.weights, trial.budget, metrics, result.seconds, result.error)
-        self.progress(Progress("trials", step=self.done, metrics=dict(metrics), message=text))
+    def _show(self, row: TrialRow) -> None:
+        eta = self._clock.eta(self.done) if self.ctx.config.trials else None
+        steps = self.ctx.config.trials or 0
+        self.progress(Progress("trials", step=self.done - 1, steps=steps, metrics=row.metrics, eta=eta))
 
-    def _rated(self, trial: Trial, start: float) -> TrialResult:
-        if isinstance(self.ctx.task, Tabular):
-            return self.ctx.task.rate(trial)
-        if trial.weights == "shared":
-            metrics: Mapping[str, float] = self.ctx.evaluate(trial.arch, trial.split, batches=trial.batches)
-            return TrialResult(trial, metrics, time.monotonic() - start)
-        fitted = self.ctx.fit(trial.arch, trial.budget, trial.resume, trial.split)
-        return TrialResult(trial, fitted.metrics, time.monotonic() - start, fitted.token)
+    def _save(self, force: bool = False) -> None:
+        """Write a checkpoint, where it is time for one."""
+        if self.out_dir is None or not (force or time.monotonic() >= self._next_checkpoint):
+            return
+        start = time.monotonic()
+        self.ctx.recorder.flush()
+        save_trials(self.out_dir, self.ctx, self.strategy, replace(self.log, out=tuple(self._out.rows)))
+        end = time.monotonic()
+        self._next_checkpoint = end + max(PAUSE, SHARE * (end - start))
+
+
+_STATED = ("weights", "budget", "batches", "split", "keep", "resume", "tag")
+"""What a trial and its row have in common."""
+_RATED = ("metrics", "seconds", "finished", "worker", "attempts", "error", "traceback")
+"""What a rating and a row have in common."""
+
+
+def _stated(source: Trial | TrialRow) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in _STATED}

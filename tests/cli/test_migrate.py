@@ -11,7 +11,7 @@ import pytest
 
 import spacec as package
 from spacec.search.files import STORE
-from spacec.search.record import RunInfo, RunStore
+from spacec.search.record import RunInfo, RunStore, TrialRow
 from tests.cli.running import Done
 
 Run = Callable[..., Done]
@@ -153,7 +153,7 @@ def recorded(folder: Path, texts: list[str]) -> None:
     with RunStore(folder / STORE) as store:
         run = store.start(RunInfo("search", 1, space.name, space.digest, space.text, "0", header={}))
         for k, text in enumerate(texts):
-            run.trial(k, text, "shared", 1, {"accuracy": k / 10}, 0.5, "")
+            run.trial(TrialRow(k, text, "shared", 1, metrics={"accuracy": k / 10}, seconds=0.5))
         run.architecture("best", 0, texts[0], {"params": 3})
         run.probabilities(0, {slot.id: [0.2, 0.3, 0.5] for slot in space.slots})
         run.metric("search", 0, 1, {"loss": 0.25})

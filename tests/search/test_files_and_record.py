@@ -15,7 +15,7 @@ import torch
 from spacec.search import files
 from spacec.search.database import SCHEMA_VERSION
 from spacec.search.files import StorageError
-from spacec.search.record import RunInfo, RunStore
+from spacec.search.record import RunInfo, RunStore, TrialRow
 
 INFO = RunInfo("search", 0, "fake", "0123abcd", "space fake()", "00", task={"name": "points"}, config={"lr": 0.1})
 
@@ -85,7 +85,7 @@ def test_a_run_is_described_and_closed(tmp_path: Path) -> None:
     with RunStore(path) as store:
         recorder = store.start(INFO)
         recorder.event("note", "hello", {"n": 1})
-        recorder.trial(0, "text", "shared", None, {"accuracy": 0.5}, 0.1, "")
+        recorder.trial(TrialRow(0, "text", "shared", metrics={"accuracy": 0.5}, seconds=0.1))
         recorder.architecture("best", -1, "text", {"params": 3})
         recorder.result("derived", "test", {"accuracy": 0.25, "psnr": float("nan")})
         recorder.close("failed", "why")
