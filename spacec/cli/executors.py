@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spacec.cli.output import tell
-from spacec.cli.runs import print_options
+from spacec.cli.tasks import print_options
 from spacec.hooks import installed
 
 if TYPE_CHECKING:
