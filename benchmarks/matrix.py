@@ -13,6 +13,7 @@ import functools
 import hashlib
 import multiprocessing
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from typing import Any
 
 from benchmarks.matrix_page import page
 from benchmarks.report import ROOT, commit
+from spacec.cli.progress import watched, working
 from spacec.hooks import host
 from spacec.hooks.manager import installed
 from spacec.search.files import read_json, write_json, write_text
@@ -190,9 +192,14 @@ def main() -> None:
         results[pair] = {**row, "date": datetime.now(UTC).date().isoformat()}
         write_results(RESULTS, results)
         write_text(PAGE, page(strategies(), spaces(), results, versions()))
-        print(f"{pair[0]} on {pair[1]}: {result['result']}, {result['seconds']} s, {left} left", flush=True)
+        told = f"{pair[0]} on {pair[1]}: {result['result']}, {result['seconds']} s"
+        if watched(sys.stderr):
+            tick(facts=told)
+        else:
+            print(f"{told}, {left} left", flush=True)
 
-    run_all(todo, given.jobs, given.limit, done)
+    with working("pairs", len(todo)) as tick:
+        run_all(todo, given.jobs, given.limit, done)
     write_text(PAGE, page(strategies(), spaces(), results, versions()))
     failed = [results[pair]["text"] for pair in chosen if results[pair]["result"] == "failed"]
     if failed:

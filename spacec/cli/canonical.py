@@ -9,6 +9,7 @@ import click
 
 from spacec.cli.files import lines_of
 from spacec.cli.output import tell_json, tell_lines
+from spacec.cli.progress import counted
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def canonical(
       spacec sample grammars/nas_bench_201.space -n 1000 | spacec canonical grammars/nas_bench_201.space - --distinct
     """
     space = open_space(file, params, preset, ops)
-    found = _read(space, archs)
+    found = counted(_read(space, archs), "comparing networks" if distinct else "naming networks")
     if distinct:
         kept = space.distinct(found)
         if as_json:

@@ -13,6 +13,7 @@ import click
 
 from spacec.cli.files import STDIN, STDIN_NAME, space_files
 from spacec.cli.output import colour, tell, width
+from spacec.cli.progress import working
 from spacec.cli.spaces import library_folders, open_space, space_options
 from spacec.diagnostics import render
 from spacec.diagnostics.model import Diagnostic, SpacecError
@@ -95,7 +96,8 @@ def _check(what: Form, form: str) -> bool:
             found.extend(error.diagnostics)
             continue
         found.extend(space.warnings)
-        nothing_left = space.infeasible()
+        with working(f"checking {name}"):
+            nothing_left = space.infeasible()
         if nothing_left is not None:
             found.append(nothing_left)
         sound.append(f"{STDIN_NAME if name == STDIN else name}: no errors")

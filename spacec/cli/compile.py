@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from spacec.cli.explain_schedule import Asked, schedule_options
 from spacec.cli.explain_schedule import explain_schedule as explain
 from spacec.cli.output import say
+from spacec.cli.progress import working
 from spacec.cli.spaces import ARCH_HELP, file_argument, input_sizes, named_architecture, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.hooks import installed
@@ -83,13 +84,16 @@ def compile_(
     if path.suffix == ".py":
         from spacec.search.files import write_text  # torch: the rest of the command needs it too
 
-        write_text(path, space.source(chosen, facts=facts, prune=prune))
+        with working("writing source"):
+            write_text(path, space.source(chosen, facts=facts, prune=prune))
     else:
-        network = space.network(chosen, seed, prune=prune)
+        with working("building"):
+            network = space.network(chosen, seed, prune=prune)
         if weights is not None:
             load_weights(network, weights)
         if exporter is not None:
-            exporter.load()(network, path)
+            with working("exporting"):
+                exporter.load()(network, path)
         else:
             from spacec.lower.package import save_checkpoint
 

@@ -8,6 +8,7 @@ import click
 
 from spacec.cli.files import lines_of
 from spacec.cli.output import tell, tell_json
+from spacec.cli.progress import counted
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 OWN = "spacec"
@@ -45,7 +46,7 @@ def convert(
     if not archs:
         told = [OWN, *space.formats()]
     else:
-        given = chain.from_iterable(lines_of(arch) for arch in archs)
+        given = counted(chain.from_iterable(lines_of(arch) for arch in archs), "converting")
         chosen = [space.read(arch, source) if source not in (None, OWN) else space.architecture(arch) for arch in given]
         told = [arch.text() if target == OWN else space.write(arch, target) for arch in chosen]
     if as_json:

@@ -8,6 +8,7 @@ import click
 
 from spacec.cli.numbers import SHOWN_DIGITS, rounded
 from spacec.cli.output import tell, tell_json
+from spacec.cli.progress import working
 from spacec.cli.spaces import file_argument, further_constraints, json_option, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
@@ -61,7 +62,8 @@ def count(
     space = open_space(file, params, preset, ops)
     if owner is not None:
         known_owner(space, owner)
-    facts = found(space, owner) if distinct is None else found_distinct(space, owner, distinct)
+    with working("counting"):
+        facts = found(space, owner) if distinct is None else found_distinct(space, owner, distinct)
     if as_json:
         stated = {"space": space.name, "digest": space.digest, "where": [s.text for s in further_constraints()]}
         tell_json({**stated, "owner": owner, "notion": distinct or "derivations", **facts})

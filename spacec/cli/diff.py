@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import show, table, tell, tell_json
+from spacec.cli.progress import working
 from spacec.cli.spaces import json_option, open_space, read_params, side_options, space_options
 from spacec.diagnostics.model import SpacecError
 
@@ -62,11 +63,14 @@ def diff(
         a = open_space(first, (*params, *p1), preset1 or preset, ops)
         if archs:
             pair = [a.architecture(spec) for spec in archs]
-            found = _architecture_facts(a, pair, read_params(sizes))
+            with working("comparing"):
+                found = _architecture_facts(a, pair, read_params(sizes))
             _tell(found, as_json, _tell_architectures)
         else:
             b = open_space(second or first, (*params, *p2), preset2 or preset, ops)
-            found = _space_facts((a, b), (_named(first, p1, preset1), _named(second or first, p2, preset2)))
+            names = _named(first, p1, preset1), _named(second or first, p2, preset2)
+            with working("comparing"):
+                found = _space_facts((a, b), names)
             _tell(found, as_json, _tell_spaces)
     except SpacecError as error:
         show(error.diagnostics)

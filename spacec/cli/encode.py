@@ -11,6 +11,7 @@ import click
 
 from spacec.cli.files import write_whole
 from spacec.cli.output import tell
+from spacec.cli.progress import working
 from spacec.cli.spaces import file_argument, named_architecture, open_space, read_params, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
@@ -73,16 +74,20 @@ def encode(
     if suffix not in SUFFIXES:
         raise click.UsageError(f"-o takes a file that ends in {', '.join(SUFFIXES)}")
     space = open_space(file, params, preset, ops)
-    chosen = [named_architecture(space, arch) for arch in archs] + space.sample(drawn, seed)
+    chosen = [named_architecture(space, arch) for arch in archs]
+    with working("drawing"):
+        chosen += space.sample(drawn, seed)
     if not chosen:
         raise click.UsageError("name an architecture, or draw some with -n")
     given = read_params(options)
-    encoding = space.encoding(scheme, **given)
-    arrays = _arrays(space.encode(chosen, scheme, **given), encoding)
+    with working("encoding"):
+        encoding = space.encoding(scheme, **given)
+        arrays = _arrays(space.encode(chosen, scheme, **given), encoding)
     if suffix == ".csv" and "rows" not in arrays:
         headline = "'graph' has tensors of several axes, which CSV cannot hold"
         raise SpacecError(Diagnostic("E0624", headline, help="write them with -o graphs.npz or -o graphs.json"))
-    data = {".csv": _csv, ".json": _json, ".npz": _npz}[suffix](arrays, chosen, scheme)
+    with working("writing"):
+        data = {".csv": _csv, ".json": _json, ".npz": _npz}[suffix](arrays, chosen, scheme)
     if output:
         write_whole(Path(output), data)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from spacec.cli.output import tell_json_list, tell_lines
+from spacec.cli.progress import counted, working
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 
@@ -35,8 +36,10 @@ def enumerate_(
       spacec enumerate grammars/darts.space --from 1000000000000000000 --limit 5
     """
     space = open_space(file, params, preset, ops)
-    stop = None if limit is None else min(start + limit, space.count())
-    found = enumerate(space.enumerate(start=start, stop=stop), start)
+    with working("counting"):
+        stop = None if limit is None else min(start + limit, space.count())
+    listed = space.enumerate(start=start, stop=stop)
+    found = enumerate(counted(listed, "listing", None if stop is None else max(0, stop - start)), start)
     if as_json:
         tell_json_list({"rank": rank, **space.to_json(arch)} for rank, arch in found)
         return

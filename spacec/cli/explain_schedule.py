@@ -12,6 +12,7 @@ import click
 
 from spacec.cli.files import write_whole
 from spacec.cli.output import facts, say, tell, tell_json
+from spacec.cli.progress import working
 
 if TYPE_CHECKING:
     from spacec.facade import Space
@@ -90,17 +91,17 @@ def explain_schedule(space: Space, asked: Asked) -> None:
         use_threads(asked.threads)
     setting = Setting(resolve_device(asked.device), asked.batch, asked.sizes)
     check_sizes(space, setting.sizes)
-    net = space.supernet(0).to(setting.device)
     heard: list[str] = []
+    with working("timing") as tick:
+        net = space.supernet(0).to(setting.device)
 
-    def told(text: str) -> None:
-        heard.append(text)
-        if text != CACHED:
-            say(f"timing {text}")
+        def told(text: str) -> None:
+            heard.append(text)
+            tick(facts=text)
 
-    inputs, mask = example_inputs(space, setting), soft_masks(space, setting.device)
-    goal: Any = asked.goal
-    found = net.tune(inputs, mask=mask, goal=goal, budget=asked.budget, fresh=asked.fresh, told=told)
+        inputs, mask = example_inputs(space, setting), soft_masks(space, setting.device)
+        goal: Any = asked.goal
+        found = net.tune(inputs, mask=mask, goal=goal, budget=asked.budget, fresh=asked.fresh, told=told)
     if asked.output is not None:
         write_whole(Path(asked.output), json.dumps(found.to_json(), indent=2) + "\n")
         say(f"wrote {asked.output}")

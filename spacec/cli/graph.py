@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spacec.cli.output import say, tell
+from spacec.cli.progress import working
 from spacec.cli.spaces import file_argument, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
@@ -59,7 +60,8 @@ def graph(
         raise SpacecError(Diagnostic("E0717", headline, notes=(f"known: {', '.join(SUFFIXES)}; or state --format",)))
     space = open_space(file, params, preset, ops)
     chosen = None if arch is None else space.architecture(arch)
-    text = drawn(space, chosen, suffix, depth, expand)
+    with working("drawing"):
+        text = drawn(space, chosen, suffix, depth, expand)
     if output == "-":
         tell(text.rstrip("\n"))
         return

@@ -11,6 +11,7 @@ import click
 from spacec.cli.bars import bars
 from spacec.cli.numbers import counted, share, writable
 from spacec.cli.output import show, table, tell, tell_json
+from spacec.cli.progress import working
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 SHOWN_LABELS = 90
@@ -52,10 +53,12 @@ def info(
     from spacec.summary import summarise
 
     space = open_space(file, params, preset, ops)
-    nothing_left = space.infeasible()
+    with working("counting"):
+        nothing_left = space.infeasible()
     if nothing_left is not None:
         show([nothing_left])
-    facts = summarise(space, DEEP if deep else GLANCE)
+    with working("measuring the space"):
+        facts = summarise(space, DEEP if deep else GLANCE)
     if as_json:
         tell_json(writable(facts))
         return

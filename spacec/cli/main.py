@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import click
 
 from spacec.cli.output import say, show, warnings_shown
+from spacec.cli.progress import quiet_option
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.hooks import installed
@@ -79,6 +80,7 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@quiet_option
 @click.version_option(version(), prog_name="spacec")
 def spacec() -> None:
     """Compile a grammar of networks: check it, count it, sample it, search it.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import say, tell
+from spacec.cli.progress import working
 from spacec.cli.spaces import open_space, side_options, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
@@ -74,7 +75,8 @@ def migrate(
         target = path.with_name(f"{path.stem}.migrated{path.suffix}")
         if target.exists() and not (force or dry_run):
             raise SpacecError(Diagnostic("E0808", f"'{target}' is there already", help="say --force to replace it"))
-        carry_path(path, None if dry_run else target, (a, b), edits, column, report)
+        with working(f"carrying {path.name}"):
+            carry_path(path, None if dry_run else target, (a, b), edits, column, report)
         _tell(path, None if dry_run else target, report)
         whole &= not report.lost
     ctx.exit(0 if whole else 1)

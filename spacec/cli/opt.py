@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import table, tell
+from spacec.cli.progress import working
 from spacec.cli.spaces import file_argument, named_architecture, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
@@ -104,7 +105,11 @@ def opt(
             raise SpacecError(Diagnostic("E0740", f"--print-after {name}: no such pass runs", notes=notes))
     space = open_space(file, params, preset, ops)
     kept = kept_names(space.flat, keep)
-    stages = list(rewritten(specialised(space, running), passes, kept))
+    stages = []
+    with working("rewriting", len(known)) as tick:
+        for stage in rewritten(specialised(space, running), passes, kept):
+            stages.append(stage)
+            tick(facts=stage[0])
     for name, flat in stages if shown and not summary else ():
         if name in shown or ALL in shown:
             tell("\n".join((f"; after {name}", *lines(flat))))

@@ -16,6 +16,7 @@ import click
 
 from spacec.cli.files import write_whole
 from spacec.cli.output import say, tell
+from spacec.cli.progress import working
 from spacec.cli.spaces import file_argument, input_sizes, named_architecture, open_space, space_options
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.syntax.read import source_from_path
@@ -93,10 +94,11 @@ def profile(
     table.notes = _notes(space.name, timing, VERSION)
     missing = [a for a in wanted if _key(a) not in table.rows]
     say(f"{len(wanted)} ops on {table.about['device']}, {len(wanted) - len(missing)} of them in {output} already")
-    with table.kept():
-        for place, application in enumerate(missing):
+    with table.kept(), working("timing", len(missing)) as tick:
+        for application in missing:
             ms = milliseconds(flat, application.node, application.values, timing)
-            table.add(_key(application), ms, f"{place + 1}/{len(missing)}  {application.op} {application.input}")
+            table.add(_key(application), ms)
+            tick(facts=f"{application.op} {application.input}  {ms:.4g} ms")
     tell(f"{output}: {len(table.rows)} rows")
 
 
@@ -118,7 +120,6 @@ class _Table:
     rows: dict[Key, str]
     notes: tuple[str, ...] = ()
     saved: float = field(default_factory=time.monotonic)
-    told: float = 0.0
 
     @staticmethod
     def opened(path: Path, about: dict[str, str]) -> _Table:
@@ -140,13 +141,9 @@ class _Table:
             written[row.op, row.input, told] = f"{float(row.ms):.6g}"
         return _Table(path, about, written)
 
-    def add(self, key: Key, ms: float, progress: str) -> None:
+    def add(self, key: Key, ms: float) -> None:
         self.rows[key] = f"{ms:.6g}"
-        now = time.monotonic()
-        if now - self.told > SAVED:
-            say(f"{progress}  {ms:.4g} ms")
-            self.told = now
-        if now - self.saved > SAVED:
+        if time.monotonic() - self.saved > SAVED:
             self.write()
 
     @contextmanager

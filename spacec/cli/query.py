@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import facts, table, tell, tell_json
+from spacec.cli.progress import counted, working
 from spacec.cli.spaces import file_argument, json_option, open_space, space_options
 
 if TYPE_CHECKING:
@@ -56,13 +57,14 @@ def query(
     """
     space = open_space(file, params, preset, ops)
     asked = which_of(dataset, which)
-    benchmark = space.benchmark(benchmark_name, path)
+    with working("reading the table"):
+        benchmark = space.benchmark(benchmark_name, path)
     chosen = benchmark.asked(asked)
     if not archs:
         describe(benchmark, as_json)
         return
     found = [space.architecture(spec) for spec in archs]
-    answers = [(arch, benchmark.query(arch, **chosen)) for arch in found]
+    answers = [(arch, benchmark.query(arch, **chosen)) for arch in counted(found, "asking", len(found))]
     if as_json:
         tell_json([{**_answer(arch, measured), "which": chosen} for arch, measured in answers])
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.output import tell, tell_json, tell_json_list, tell_lines
+from spacec.cli.progress import counted, working
 from spacec.cli.spaces import file_argument, input_sizes, json_option, open_space, space_options
 
 if TYPE_CHECKING:
@@ -79,24 +80,27 @@ def sample(
         raise click.UsageError("--stratify draws uniformly from --bins or from --quantiles")
     space = open_space(file, params, preset, ops)
     if stratify is not None:
-        strata = space.sample_stratified(
-            number,
-            stratify,
-            cuts=None,
-            bins=0 if quantiles else bins or 5,
-            quantiles=quantiles or 0,
-            seed=seed,
-            replace=not once,
-            **input_sizes(space, sizes),
-        )
+        with working("drawing"):
+            strata = space.sample_stratified(
+                number,
+                stratify,
+                cuts=None,
+                bins=0 if quantiles else bins or 5,
+                quantiles=quantiles or 0,
+                seed=seed,
+                replace=not once,
+                **input_sizes(space, sizes),
+            )
         _tell_strata(space, stratify, strata, as_json)
         return
-    if distinct:
-        drawn: Iterable[Architecture] = space.sample(number, seed, distinct=True)
-    elif per_decision:
-        drawn = space.sample_decisions(number, seed)
-    else:
-        drawn = _drawn(space, number, seed, once, weighted)
+    with working("drawing"):
+        if distinct:
+            drawn: Iterable[Architecture] = space.sample(number, seed, distinct=True)
+        elif per_decision:
+            drawn = space.sample_decisions(number, seed)
+        else:
+            drawn = _drawn(space, number, seed, once, weighted)
+    drawn = counted(drawn, "printing", number)
     if as_json:
         tell_json_list(space.to_json(arch) for arch in drawn)
         return

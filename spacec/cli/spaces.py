@@ -10,6 +10,7 @@ import click
 
 from spacec.cli.files import read_source
 from spacec.cli.output import show
+from spacec.cli.progress import quiet_option, working
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.source import SourceFile
 from spacec.syntax import ast
@@ -50,8 +51,9 @@ def further_constraints() -> tuple[SourceFile, ...]:
 
 
 def space_options(command: F) -> F:
-    """``-p``, ``--preset``, ``--where``, ``--library`` and ``--ops``: the form in which a file is loaded."""
+    """``-p``, ``--preset``, ``--where``, ``--library`` and ``--ops``: the form in which to load a file; ``--quiet``."""
     for option in (
+        quiet_option,
         click.option(
             "--ops",
             multiple=True,
@@ -107,7 +109,9 @@ def open_space(
 
     given = read_params(params)
     session = replace(Session.default(ops, library_folders()), constrained=constrained)
-    return session.compile(read_source(file), given, preset, further_constraints())
+    source = read_source(file)
+    with working(f"compiling {source.name}"):
+        return session.compile(source, given, preset, further_constraints())
 
 
 def input_sizes(space: Space, items: tuple[str, ...]) -> dict[str, int]:

@@ -12,7 +12,8 @@ class Progress:
     """A moment of a run: step ``step`` of ``steps`` in epoch ``epoch`` of ``epochs``, all counted from zero.
 
     ``loss`` is the latest one, ``metrics`` the latest measured values, ``eta`` the seconds left in this phase
-    (``None`` while unknown), ``message`` a line for people, if any.
+    (``None`` while unknown), ``message`` a line for people, if any, and ``note`` whether it must be seen by those who
+    do not watch, too. Of trials, ``step`` counts those that ended, ``best`` has the main metric's best value so far.
     """
 
     phase: str
@@ -24,6 +25,10 @@ class Progress:
     metrics: Mapping[str, float] = field(default_factory=dict)
     eta: float | None = None
     message: str = ""
+    best: Mapping[str, float] = field(default_factory=dict)
+    failed: int = 0
+    running: int = 0
+    note: bool = False
 
 
 ProgressFn = Callable[[Progress], None]

@@ -161,7 +161,8 @@ class _Run:
         while ctx.epoch < ctx.epochs and not ctx.stopped:
             self._epoch(train, arch, clock)
             if ctx.stopped:
-                self.progress(Progress("search", message=f"stopped after epoch {ctx.epoch + 1}: {ctx.stopped}"))
+                why = f"stopped after epoch {ctx.epoch + 1}: {ctx.stopped}"
+                self.progress(Progress("search", message=why, note=True))
             ctx.epoch += 1
             if self.out_dir is not None:
                 ctx.recorder.flush()
@@ -196,7 +197,8 @@ class _Run:
         if self._has_arch_steps and config.arch_from >= config.epochs > 0:
             text = f"architecture steps begin with epoch {config.arch_from + 1}, the search has {config.epochs}"
             self.ctx.recorder.event("no architecture steps", text)
-            self.progress(Progress("search", message=f"note: {text}; nothing is learnt but weights (-o arch_from=0)"))
+            message = f"note: {text}; nothing is learnt but weights (-o arch_from=0)"
+            self.progress(Progress("search", message=message, note=True))
 
     @property
     def _has_arch_steps(self) -> bool:
