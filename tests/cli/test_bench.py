@@ -52,7 +52,7 @@ def test_table_page_and_picture(cli: Cli, file: Path, tmp_path: Path) -> None:
     assert lines[-2:] == ["with compiled regions: not measured (--compile)", "on a GPU: not measured"]
     assert "| plain |" in (tmp_path / "t.md").read_text()
     assert (tmp_path / "t.svg").read_text().startswith("<svg")
-    assert "memory" in done.err
+    assert done.err.count("\n") == 2, "no progress in a pipe"
 
 
 def test_json_where_the_memory_cannot_be_measured(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,6 @@ def test_a_schedule_is_looked_for(cli: Cli, file: Path, tmp_path: Path, monkeypa
     done = cli("bench", file, *QUICK[:-1], "1", "--json", "--form", "fast")
     record = json.loads(done.out)
     assert record["schedules"]["fast"]["measured"]
-    assert "schedule" in done.err
 
 
 @pytest.mark.parametrize(
