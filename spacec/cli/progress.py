@@ -112,8 +112,10 @@ class _LateBar:
         self._timer.start()
 
     def tick(self, done: int = 1, *, facts: str = "") -> None:
-        shown = {"facts": facts} if facts else {}
-        self._bars.update(self._task, advance=done, **shown)
+        if facts:
+            self._bars.update(self._task, advance=done, facts=facts)
+        else:
+            self._bars.update(self._task, advance=done)
 
     def end(self) -> None:
         self._timer.cancel()
