@@ -1,0 +1,22 @@
+"""``spacec runs``: what is in the records of searches and trainings."""
+
+from __future__ import annotations
+
+import click
+
+from spacec.cli.groups import LazyGroup
+
+PARTS = {
+    "list": ("one line for each run in folders or a store", "spacec.cli.runs.listing:list_"),
+}
+"""The subcommands, in the order of ``--help``."""
+
+
+@click.group(cls=LazyGroup, parts=PARTS)
+def runs() -> None:
+    """Look at runs: directories that searches and trainings wrote, or all that a store holds.
+
+    \b
+    Example:
+      spacec runs list runs --sort accuracy
+    """
