@@ -2,6 +2,7 @@
 # make test: every check: lint, format, strict types, import contracts, tests
 # make fuzz MINUTES=10: fuzz the compiler, half the time by grammar and mutation, half by bytes; findings in runs/fuzz
 # make matrix [STRATEGY=darts] [SPACE=nas_bench_201]: every strategy on every space, into docs/matrix.md
+# make kills KILLS=200: kill searches at random moments, resume them, and compare their ends with undisturbed ones
 # All make .venv at their first run; PYTHON names the interpreter (3.11 or newer) that it is made with.
 
 PYTHON  ?= python3
@@ -11,7 +12,7 @@ STAMP   := $(VENV)/.installed
 # The example plugin is left out: its tests install it as a distribution of its own.
 PLUGINS := $(filter-out plugins/spacec-example/,$(sort $(dir $(wildcard plugins/*/pyproject.toml))))
 
-.PHONY: demo test fuzz matrix lint format clean
+.PHONY: demo test fuzz kills matrix lint format clean
 
 RUN := runs/clearer-$(shell date +%Y%m%d-%H%M%S)
 
@@ -31,6 +32,11 @@ MINUTES ?= 10
 fuzz: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	@PYTHONPATH=. $(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
+
+KILLS ?= 200
+
+kills: $(STAMP)
+	@$(BIN)/python -m tests.kills.run --kills $(KILLS) --record
 
 JOBS ?= 2
 

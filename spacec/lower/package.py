@@ -21,6 +21,9 @@ from spacec.lower.standalone import measure
 FORMAT = 1
 """Version of ``check.pt`` and of the files that :func:`save_checkpoint` writes."""
 
+PART = ".part"
+"""How the name of a file ends that is not whole yet; a run that resumes clears such files away."""
+
 TOLERANCE = {"psnr": 0.01, "accuracy": 0.005}
 """How far a recomputed metric may be from the reported one (other machines add in another order)."""
 
@@ -72,7 +75,7 @@ def save_checkpoint(path: Path, network: Network, facts: Iterable[str] = ()) -> 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a new file beside ``path``, then put it in place; nothing is left behind if it fails."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -127,9 +127,9 @@ def make_run_directory(path: Path) -> None:
 
 
 def discard_parts(path: Path) -> None:
-    """Remove what a killed writer left beside the files of a run that goes on."""
+    """Remove what a killed writer left beside the files of a run, and in its folders."""
     with storage_errors(path, "clean up"):
-        for part in path.glob(f".*{PART}"):
+        for part in path.rglob(f".*{PART}"):
             part.unlink(missing_ok=True)
 
 

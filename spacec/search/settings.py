@@ -42,6 +42,7 @@ def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume
     """Make the run directory, or check that it holds this search (E0812, E0815)."""
     if not resume:
         files.make_run_directory(out_dir)
+        files.discard_parts(out_dir)
         files.write_text(out_dir / files.SPACE, space.text)
     else:
         stored = files.read_json(out_dir / files.CONFIG)
