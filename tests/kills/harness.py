@@ -1,4 +1,4 @@
-"""Runs are killed at moments drawn at random, taken up again, and their end is compared with that of an undisturbed run.
+"""Runs are killed at moments drawn at random and taken up again; their end is compared with an undisturbed one.
 
 A moment is a time, drawn uniformly over what the undisturbed run took, or an event in the run directory: a file that
 is half written, a checkpoint that has just been replaced, a record that has just grown. A run may be killed again and

@@ -7,6 +7,7 @@ start is ``python -m spacec.cli`` as a person types it. Usage of the nursery: JS
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
+LOADED = ("spacec.lower.supernet", "spacec.search.report.write", "spacec.search.runner", "spacec.testing.synthetic")
+"""What every search loads; strategies as well."""
 LIMIT = 300.0
 """Seconds after which a process is taken to hang."""
 
@@ -94,7 +97,8 @@ class Nursery:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
-        assert self._process.stdin is not None and self._process.stdout is not None, "both are pipes"
+        assert self._process.stdin is not None, "a pipe"
+        assert self._process.stdout is not None, "a pipe"
         self._in: IO[bytes] = self._process.stdin
         self._out: IO[bytes] = self._process.stdout
         self._answer()
@@ -133,13 +137,11 @@ class Nursery:
 
 
 def _nursery() -> None:
-    import spacec.lower.supernet
-    import spacec.search.report.write
-    import spacec.search.runner
-    import spacec.testing.synthetic
     from spacec.cli.main import run
     from spacec.hooks import installed
 
+    for module in LOADED:
+        importlib.import_module(module)
     for name in installed().names("spacec_strategies"):
         installed().find("spacec_strategies", name).load()
     answers = os.fdopen(os.dup(1), "wb", buffering=0)

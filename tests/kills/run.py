@@ -1,7 +1,7 @@
 """Kills over all strategies: ``make kills`` (``KILLS=200``), or ``python -m tests.kills.run --kills 200``.
 
-Every kill goes into ``runs/kills/kills.json`` and, with ``--record``, into ``benchmarks/records/kills.json`` and the page
-``benchmarks/KILLS.md``. The command ends with exit code 1 if any run ended otherwise than the undisturbed one; its
+Every kill goes into ``runs/kills/kills.json`` and, with ``--record``, into ``benchmarks/records/kills.json`` and onto
+the page ``benchmarks/KILLS.md``. The command ends with exit code 1 if any run ended otherwise than the undisturbed one; its
 directory is then kept.
 """
 
@@ -87,10 +87,10 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 
 def _publish(facts: str, outcomes: Sequence[Outcome], wholes: dict[Case, Whole], seconds: float) -> None:
     about = [
-        "`make kills` searches a small space by every installed strategy, kills the process (SIGKILL) at random moments,",
-        "takes the run up again, and compares its end with that of an undisturbed run: all rows of the record but their",
-        "times, all tensors and all files, bit for bit. Nothing recorded before a kill may be missing, no half-written",
-        "file may be left, and a report can be written after every kill.",
+        "`make kills` searches a small space by every installed strategy, kills the process (SIGKILL) at random",
+        "moments, takes the run up again, and compares its end with that of an undisturbed run: all rows of the record",
+        "but their times, all tensors and all files, bit for bit. Nothing recorded before a kill may be missing, no",
+        "half-written file may be left, and a report can be written after every kill.",
     ]
     kinds = Counter(kill.moment.kind for outcome in outcomes for kill in outcome.kills)
     total = sum(kinds.values())
