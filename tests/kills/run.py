@@ -1,8 +1,8 @@
 """Kills over all strategies: ``make kills`` (``KILLS=200``), or ``python -m tests.kills.run --kills 200``.
 
 Every kill goes into ``runs/kills/kills.json`` and, with ``--record``, into ``benchmarks/records/kills.json`` and onto
-the page ``benchmarks/KILLS.md``. The command ends with exit code 1 if any run ended otherwise than the undisturbed one; its
-directory is then kept.
+the page ``benchmarks/KILLS.md``. The command ends with exit code 1 if any run ended otherwise than the undisturbed
+one; its directory is then kept.
 """
 
 from __future__ import annotations
