@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from spacec.diagnostics.render import render_text
 
 LINES = 256
 """Lines that are printed at once."""
+_OBEYED = re.compile("\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, the start of an escape sequence that is no colour, and marks that turn the order of text."""
 
 
 def colour(stream: TextIO | None) -> bool:
@@ -75,14 +78,19 @@ def warnings_shown() -> Iterator[None]:
         yield
 
 
+def tame(text: str) -> str:
+    """The text, with what a terminal would obey spelled out, colours and line ends apart: names come from files."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def say(text: str) -> None:
     """A message on standard error."""
-    click.echo(text, err=True, color=colour(sys.stderr))
+    click.echo(tame(text), err=True, color=colour(sys.stderr))
 
 
 def tell(text: str) -> None:
     """A fact on standard output."""
-    click.echo(text, color=colour(sys.stdout))
+    click.echo(tame(text), color=colour(sys.stdout))
 
 
 def tell_lines(lines: Iterable[str]) -> None:
@@ -110,7 +118,7 @@ def tell_json_list(items: Iterable[Any]) -> None:
     click.echo("[", nl=False)
     before = "\n  "
     for text in shown:
-        click.echo(before + text, nl=False)
+        click.echo(before + tame(text), nl=False)
         before = ",\n  "
     tell("\n]")
 

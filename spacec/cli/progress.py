@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import click
 
-from spacec.cli.output import colour, say
+from spacec.cli.output import colour, say, tame
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -243,7 +243,7 @@ def _live(stream: TextIO) -> Iterator[ProgressFn]:
 
         def watch(now: Progress) -> None:
             if now.message:
-                bars.console.print(now.message, markup=False, highlight=False)
+                bars.console.print(tame(now.message), markup=False, highlight=False)
                 return
             units = max(1, now.epochs) * now.steps or now.epochs or None
             done = now.epoch * max(1, now.steps) + now.step

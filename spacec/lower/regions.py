@@ -22,6 +22,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spacec.ir.flat import FlatOp
 from spacec.lower.blueprint import Blueprint
+from spacec.lower.cache import why_distrusted
 from spacec.lower.layers import Call
 from spacec.lower.pieces import OpStep, Piece
 from spacec.lower.region_text import SCOPE, Setting, Written, call_text, written
@@ -119,6 +121,9 @@ class Compiler:
 
     def _compiled(self, text: str, form: Form, tensors: Sequence[Tensor]) -> Function | None:
         """Compiles and runs copies: what is asked for afterwards finds warm code, and nothing real has changed."""
+        if self.backend == "inductor" and (why := _why_not_kept()):
+            self._refuse(text, PermissionError(why))
+            return None
         torch._functorch.config.donated_buffer = False
         eager = _function(text)
         function: Function = torch.compile(
@@ -171,6 +176,14 @@ def _failures() -> tuple[type[Exception], ...]:
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
     return TorchDynamoException, FailOnRecompileLimitHit
+
+
+def _why_not_kept() -> str:
+    """Why torch's folder for compiled code, by default a guessable one under ``/tmp``, may hold another user's."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir  # loads torch's compiler, as above
+
+    why = why_distrusted(Path(cache_dir()), group=True)
+    return f"{why}, so code is neither kept nor run there (see TORCHINDUCTOR_CACHE_DIR)" if why else ""
 
 
 def _function(text: str) -> Function:

@@ -11,10 +11,11 @@ import io
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 
@@ -35,7 +36,10 @@ WEIGHTS = "weights.pt"
 PART = ".part"
 """How the name of a file ends that is not whole yet."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+MAX_JSON = 64_000_000
+"""Bytes of a JSON file that is read."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -98,21 +102,45 @@ def read_tensors(path: Path) -> Any:
     """
     import torch  # as above
 
-    with storage_errors(path, "read"):
-        data = path.read_bytes()
+    data = read_bytes(path)
     try:
+        check_unpacked(io.BytesIO(data))
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # strange bytes may fail anywhere in torch's reader
         raise StorageError(Diagnostic("E0813", f"'{path}' is not a checkpoint that can be read")) from error
 
 
+def check_unpacked(file: IO[bytes]) -> None:
+    """Raise :class:`ValueError` for an archive that is larger than its file: torch's are not compressed."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("its members are compressed")
+    if sum(member.file_size for member in members) > file.seek(0, os.SEEK_END):
+        raise ValueError("its members are larger than the file")
+
+
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """The content of a regular file.
+
+    Raises E0810 if it cannot be read, E0813 if it is no regular file (a pipe may never end) or has over ``most`` bytes.
+    """
+    with storage_errors(path, "read"):
+        if path.exists() and not path.is_file():
+            raise StorageError(Diagnostic("E0813", f"'{path}' is no regular file"))
+        with path.open("rb") as file:
+            data = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(data) > most:
+        raise StorageError(Diagnostic("E0813", f"'{path}' has more than {most // 1_000_000} MB"))
+    return data
+
+
 def read_json(path: Path) -> Any:
     """Raises E0813 for a text that is not JSON, E0810 if it cannot be read."""
-    with storage_errors(path, "read"):
-        text = path.read_text(encoding="utf-8")
+    data = read_bytes(path, MAX_JSON)
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise StorageError(Diagnostic("E0813", f"'{path}' is not JSON: {error}")) from error
 
 

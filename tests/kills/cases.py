@@ -21,6 +21,13 @@ SPARED: Mapping[str, Mapping[str, object]] = {"robust-darts": {"order": 1, "prod
 TRAINED = ("darts", "evolution")
 """Strategies whose pick is also retrained, judged, exported and reported."""
 
+TRIALS = ("evolution",)
+APART: Mapping[str, Mapping[str, object]] = {
+    "3 at a time": {"parallel": 3},
+    "3 asynchronously": {"parallel": 3, "asynchronous": "true"},
+}
+"""How the trials of these strategies are asked and told besides one by one."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -55,4 +62,5 @@ def cases() -> list[Case]:
     """Every installed strategy, then some of them with ``--train``."""
     names = installed().names("spacec_strategies")
     trained = [case(name, "--train", *TRAINING, name=f"{name} --train") for name in TRAINED]
-    return [*map(case, names), *trained]
+    apart = [case(name, name=f"{name}, {told}", **how) for name in TRIALS for told, how in APART.items()]
+    return [*map(case, names), *trained, *apart]

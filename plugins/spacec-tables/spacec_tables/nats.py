@@ -11,12 +11,13 @@ epoch. Nothing in a file can run code.
 
 from __future__ import annotations
 
-import bz2
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from spacec.search.files import check_unpacked
 from spacec.space.benchmark import Measure, Measured, unreadable
 from spacec_tables.sources import unpickled
 
@@ -72,16 +73,15 @@ class Results:
         return self._torch() if self.path.suffix == ".pth" else self._packed(self.path)
 
     def _packed(self, path: Path) -> Any:
-        try:
-            with bz2.BZ2File(path) as file:
-                return unpickled(self.benchmark, path, file)
-        except (OSError, EOFError) as error:
-            raise unreadable(self.benchmark, path, str(error)) from error
+        return unpickled(self.benchmark, path)
 
     def _torch(self) -> Any:
         import torch  # only this format needs it
 
         try:
+            if zipfile.is_zipfile(self.path):  # an older file of torch is no archive
+                with self.path.open("rb") as file:
+                    check_unpacked(file)
             return torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # strange bytes may fail anywhere in torch's reader
             raise unreadable(self.benchmark, self.path, "it is no file of plain data that torch reads") from error

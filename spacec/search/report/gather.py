@@ -21,6 +21,8 @@ from spacec.search.record import Recorder, RunStore
 from spacec.search.task import Baseline
 
 PICTURES = "pictures"
+MAX_PICTURE = 16_000_000
+"""Bytes of a picture that is shown."""
 TITLES = {
     "noisy": "noisy input",
     "blur": "best fixed Gaussian blur",
@@ -116,10 +118,14 @@ def gather(run_dir: Path) -> RunData:
             labels.update(event["data"])
     metric = _metric(runs)
     folder = run_dir / PICTURES
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    with files.storage_errors(folder, "read"):
-        pictures = {p.name: p.read_bytes() for p in paths if p.suffix in (".png", ".svg")}
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".svg")) if folder.is_dir() else []
+    pictures = {p.name: files.read_bytes(p, MAX_PICTURE) for p in paths if _own(p)}
     return RunData(runs, metric, _subjects(runs, events, metric), pictures, labels)
+
+
+def _own(path: Path) -> bool:
+    """Whether a picture is a file of the run itself: a link could show what is elsewhere on this machine."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
 def _metric(runs: Sequence[Mapping[str, Any]]) -> MetricInfo:

@@ -2,7 +2,8 @@
 
 A library is named by the hash of its source, of the flags, of the compiler and of the processor's features, so that a
 file in the cache fits or is not found. It ends in a digest of itself: a truncated or foreign file is built anew. Files
-appear by atomic rename, so that any number of processes may build the same one at once.
+appear by atomic rename, so that any number of processes may build the same one at once. The digest is no signature: the
+folder must be this user's, and closed to others.
 
 Without a compiler, or where a build fails, :func:`load` says so once, as a warning, and returns ``None``.
 """
@@ -29,7 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spacec.lower.cache import cache_folder
+from spacec.lower.cache import cache_folder, why_distrusted
 
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fno-predictive-commoning", "-fPIC", "-shared", "-pthread")
 """Carrying loaded vectors from one turn of a loop to the next would take the registers that hold sums."""
@@ -87,8 +88,10 @@ def load(name: str, text: str) -> ctypes.CDLL | None:
     started = time.perf_counter()
     seconds = 0.0
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if why := why_distrusted(folder):
+            raise PermissionError(f"{why}, so code is neither kept nor run there (see XDG_CACHE_HOME)")
         if not _sound(path):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _compile(program, text, path)
             seconds = time.perf_counter() - started
         library = ctypes.CDLL(str(path))
