@@ -126,7 +126,7 @@ def opened(path: Path) -> IO[bytes]:
     """
     if path.exists() and not path.is_file():
         raise OSError(f"'{path}' is no regular file")
-    opener = {".gz": gzip.open, ".bz2": bz2.open, ".pbz2": bz2.open}.get(path.suffix)
+    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".pbz2": bz2.open}.get(path.suffix)
     if opener is None:
         return path.open("rb")
     most = max(SMALL, MOST_TIMES * path.stat().st_size)
