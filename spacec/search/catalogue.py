@@ -39,6 +39,11 @@ class MetricInfo:
         """What the description of a task says of a metric."""
         return MetricInfo(**{k: told[k] for k in ("name", "direction", "unit", "digits", "help") if k in told})
 
+    @property
+    def column(self) -> str:
+        """Name and unit, as an axis or a column is called."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
     def better(self, a: float, b: float) -> bool:
         return a > b if self.direction == "max" else a < b
 

@@ -8,6 +8,7 @@ from spacec.cli.groups import LazyGroup
 
 PARTS = {
     "list": ("one line for each run in folders or a store", "spacec.cli.runs.listing:list_"),
+    "report": ("a page about one run, made from its record alone", "spacec.cli.runs.report:report"),
 }
 """The subcommands, in the order of ``--help``."""
 

@@ -71,7 +71,7 @@ def line_chart(
     x = _lying(across, [v for v, _ in values], width)
     upright = [v for _, v in values]
     y = (log_axis if log else linear_axis)(upright, height - _BOTTOM, _TOP + (14 if len(shown) > 1 else 0))
-    _frame(svg, x, y, x_label, y_label)
+    axes(svg, x, y, x_label, y_label)
     for k, one in enumerate(shown):
         if one.band:
             svg.area([(x.at(a), y.at(b)) for a, b in one.edge], PALETTE[k % len(PALETTE)], 0.18)
@@ -193,7 +193,8 @@ def _thin(points: Sequence[Point], most: int = 1000) -> Sequence[Point]:
     return points[:: -(-len(points) // most)]
 
 
-def _frame(svg: Svg, x: Axis, y: Axis, x_label: str, y_label: str) -> None:
+def axes(svg: Svg, x: Axis, y: Axis, x_label: str, y_label: str) -> None:
+    """Lines, ticks and labels of a chart."""
     for tick, shown in zip(y.ticks, tick_texts(y.ticks), strict=True):
         svg.line((x.start, y.at(tick)), (x.end, y.at(tick)), FAINT, 0.8)
         svg.text(x.start - 6, y.at(tick) + 3.5, shown, 10.5, "end", MUTED)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spacec.draw.svg import Point
-from spacec.search.incumbents import by_trial, incumbents
 from spacec.search.report.charts import Series, line_chart, probability_panels
 from spacec.search.report.gather import OURS, TITLES, RunData
+from spacec.search.report.trials import trial_charts
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -16,7 +16,7 @@ Rows = Sequence[Mapping[str, Any]]
 def charts(data: RunData) -> dict[str, str]:
     """SVG documents by file stem; a chart without values is left out."""
     m = data.metric
-    label = f"{m.name} ({m.unit})" if m.unit else m.name
+    label = m.column
     searches = [("supernet", data.search)] if data.search else []
     ours_first = sorted(data.trainings, key=lambda run: run["name"] not in OURS)
     trainings = [(_title(run), run) for run in ours_first]
@@ -35,27 +35,7 @@ def charts(data: RunData) -> dict[str, str]:
         positive = all(y > 0 for s in kept for _, y in (*s.points, *s.raw))
         if kept:
             found[stem] = line_chart(kept, title, "epoch", y_label, log and positive).render()
-    if curve := _incumbents(data):
-        found["incumbents"] = line_chart([curve], curve.name, "trials", label).render()
-    return found
-
-
-def _incumbents(data: RunData) -> Series | None:
-    """The best value by the number of trials; of several searches, the median and the quartiles around it.
-
-    Of trials with shared weights there is none: they are rated on batches of their own. The first twentieth is left
-    out, so that the first trials of all do not press the rest into a line.
-    """
-    runs = [r for r in data.runs if r["kind"] == "search" and any(t["weights"] == "standalone" for t in r["trials"])]
-    curves = [incumbents([t["metrics"].get(data.metric.name) for t in r["trials"]], data.metric) for r in runs]
-    points = by_trial(curves)
-    points = [(n, q) for n, q in points if n > len(points) // 20]
-    if not points:
-        return None
-    band = tuple((float(n), q.low, q.high) for n, q in points) if len(runs) > 1 else ()
-    several = f": median and quartiles of {len(runs)} runs" if len(runs) > 1 else ""
-    name = f"Search: best {data.metric.name} so far{several}"
-    return Series(name, tuple((float(n), q.median) for n, q in points), band=band)
+    return found | trial_charts(data)
 
 
 def probability_chart(data: RunData) -> str | None:

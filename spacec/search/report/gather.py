@@ -57,6 +57,20 @@ class RunData:
     subjects: Sequence[Subject]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    drawing: str = ""
+    """The architecture that the report is about, as an SVG document."""
+    undrawn: str = ""
+    """Why there is none."""
+
+    @property
+    def searches(self) -> list[Mapping[str, Any]]:
+        return [r for r in self.runs if r["kind"] == "search"]
+
+    @property
+    def metrics(self) -> dict[str, MetricInfo]:
+        """All metrics that a task told of, by name."""
+        told = [m for r in self.runs for m in r["task"].get("metrics", ()) if "name" in m]
+        return {m["name"]: MetricInfo.of(m) for m in told}
 
     @property
     def search(self) -> Mapping[str, Any] | None:
@@ -109,18 +123,39 @@ def gather(run_dir: Path) -> RunData:
     """Read a run directory. Raises :class:`spacec.search.files.StorageError` without a record that can be read."""
     if not (run_dir / files.STORE).is_file():
         raise files.StorageError(Diagnostic("E0813", f"'{run_dir}' holds no run record ({files.STORE})"))
+    folder = run_dir / PICTURES
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".svg")) if folder.is_dir() else []
+    pictures = {p.name: files.read_bytes(p, MAX_PICTURE) for p in paths if _own(p)}
     with RunStore(run_dir / files.STORE) as store:
-        runs = store.export()["runs"]
+        return gather_store(store, pictures)
+
+
+def gather_store(store: RunStore, pictures: Mapping[str, bytes] | None = None, job: str = "") -> RunData:
+    """Read a record alone. ``pictures``: files that a run drew, where its directory is at hand.
+
+    ``job``: of a database of many run directories, the one that is meant.
+    """
+    runs = [_sound(run) for run in store.export()["runs"] if not job or run.get("job") == job]
     events = [e for run in runs for e in run["events"]]
     labels: dict[str, Sequence[str]] = {}
     for event in events:
         if event["kind"] == "slots":
             labels.update(event["data"])
     metric = _metric(runs)
-    folder = run_dir / PICTURES
-    paths = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".svg")) if folder.is_dir() else []
-    pictures = {p.name: files.read_bytes(p, MAX_PICTURE) for p in paths if _own(p)}
-    return RunData(runs, metric, _subjects(runs, events, metric), pictures, labels)
+    return RunData(runs, metric, _subjects(runs, events, metric), pictures or {}, labels)
+
+
+def _sound(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run whose trials have numbers where numbers belong: a record is data that anyone may have written."""
+
+    def numbers(values: object) -> dict[str, float]:
+        items = values.items() if isinstance(values, dict) else ()
+        return {str(k): float(v) for k, v in items if isinstance(v, int | float)}
+
+    def sound(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**row, "metrics": numbers(row["metrics"]), "costs": numbers(row["costs"])}
+
+    return {**run, "trials": [sound(row) for row in run["trials"]]}
 
 
 def _own(path: Path) -> bool:
@@ -181,7 +216,10 @@ def _derived(run: Mapping[str, Any], metric: MetricInfo) -> Subject | None:
     if not values:
         return None
     found = _network(run, "derived", "best", values, metric)
-    return replace(found, title="found architecture (benchmark)") if "benchmark" in run["task"] else found
+    if "benchmark" in run["task"]:
+        return replace(found, title="found architecture (benchmark)")
+    alone = any(t["weights"] == "standalone" for t in run["trials"])
+    return replace(found, title="found architecture (its trial, validation data)") if alone else found
 
 
 def _values(run: Mapping[str, Any], subject: str, split: str = "test") -> dict[str, float]:

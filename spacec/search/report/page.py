@@ -14,6 +14,7 @@ from spacec.search.report.gather import PICTURES, RunData, Subject
 from spacec.search.report.html import Html, Part, joined, pairs, picture, section, table, tag, text
 from spacec.search.report.probes import probe_sections
 from spacec.search.report.reproduce import GRAMMAR, commands
+from spacec.search.report.trials import median_trial, trial_sections
 
 SVG, PNG = "image/svg+xml", "image/png"
 ARCHITECTURE_PICTURE = "architecture"
@@ -38,6 +39,7 @@ def page(data: RunData) -> str:
             _before_after(data),
             _per_sample(data),
             _curves(data),
+            *trial_sections(data),
             *probe_sections(data),
             _reproduce(data),
             _settings(data),
@@ -107,7 +109,9 @@ def _meaning(data: RunData, ours: Subject, value: float) -> str:
     where = f"on {n} held-out samples" if n else "on held-out data"
     if ours.name == "derived":
         benchmark = _main_run(data)["task"].get("benchmark")
-        where = "on the search's validation data, with the weights of the supernet"
+        alone = any(t["weights"] == "standalone" for t in _main_run(data)["trials"])
+        weights = "trained alone as a trial" if alone else "with the weights of the supernet"
+        where = f"on the search's validation data, {weights}"
         where = f"as the benchmark has it ({benchmark})" if benchmark else where
     first = f"Mean {what}, {where}"
     noisy = _value(data, "noisy")
@@ -147,12 +151,15 @@ def _listed(parts: Sequence[str]) -> str:
 
 def _comparison(data: RunData) -> Html:
     m = data.metric
-    shown = [s for s in data.subjects if m.name in s.values]
-    if not shown or "benchmark" in _main_run(data)["task"]:
+    middle = median_trial(data)
+    shown = [s for s in (*([middle] if middle else []), *data.subjects) if m.name in s.values]
+    if len(shown) < 2 and "benchmark" in _main_run(data).get("task", {}):
+        return Html("")
+    if not shown:
         return Html("")
     others = list(dict.fromkeys(n for s in shown for n in s.values if n not in (m.name, "loss")))
     costs = [c for c in COSTS if any(c in s.costs for s in shown)]
-    head = ["", _column(m), *others, *(COSTS[c] for c in costs)]
+    head = ["", m.column, *others, *(COSTS[c] for c in costs)]
     rows = []
     for s in shown:
         title: Part = joined([s.title, tag("span", f" ({s.remark})", class_="muted")]) if s.remark else s.title
@@ -161,17 +168,20 @@ def _comparison(data: RunData) -> Html:
     strong = [k for k, s in enumerate(shown) if s is data.ours]
     order = "higher" if m.direction == "max" else "lower"
     note = tag("p", f"{m.help or m.name}; {order} is better.", class_="muted")
-    return section("Comparison on held-out data", table(head, rows, strong=strong), note)
+    title = "Comparison on held-out data" if data.trainings else "Comparison"
+    return section(title, tag("div", table(head, rows, strong=strong), class_="wide"), note)
 
 
 def _architecture(data: RunData) -> Html:
     ours = data.ours
-    found = data.pictures.get(f"{ARCHITECTURE_PICTURE}.svg")
+    found = data.drawing.encode() or data.pictures.get(f"{ARCHITECTURE_PICTURE}.svg")
     if ours is None or not (ours.architecture or found):
         return Html("")
     parts: list[Part] = []
     if found:
-        parts.append(picture(found, SVG, "The searched architecture"))
+        parts.append(picture(found, SVG, "The searched architecture", class_="drawing"))
+    elif data.undrawn:
+        parts.append(tag("p", f"It is not drawn here: {data.undrawn}.", class_="muted"))
     if ours.architecture:
         parts.append(tag("p", "As text, for --arch: ", tag("code", ours.architecture)))
     costs = {k: _count(v) for k, v in ours.costs.items()}
@@ -211,7 +221,7 @@ def _per_sample(data: RunData) -> Html:
     samples = list(dict.fromkeys(n for s in shown for n in s.samples))
     if not samples:
         return Html("")
-    rows = [[_column(m), *samples, "mean"]]
+    rows = [[m.column, *samples, "mean"]]
     for s in shown:
         cells = [_cell(m, s.samples[n]) if n in s.samples else "" for n in samples]
         mean = s.values.get(m.name)
@@ -235,8 +245,13 @@ def _reproduce(data: RunData) -> Html:
     lines = commands(data)
     if not lines:
         return Html("")
-    note = f"The grammar is beside this file as {GRAMMAR} and below. The same seed repeats a run on the same machine."
-    return section("How to reproduce", tag("pre", "\n".join(lines)), tag("p", note, class_="muted"))
+    run = _main_run(data)
+    known = ", ".join(f"{name} {version}" for name, version in _versions(data).items())
+    what = f"Seed {run['seed']}; {known}. " if known else f"Seed {run['seed']}. "
+    note = (
+        f"The grammar is below, and in the run directory as {GRAMMAR}. With the same versions and machine it repeats."
+    )
+    return section("How to reproduce", tag("pre", "\n".join(lines)), tag("p", what + note, class_="muted"))
 
 
 def _settings(data: RunData) -> Html:
@@ -261,10 +276,6 @@ def _settings(data: RunData) -> Html:
 
 def _versions(data: RunData) -> dict[str, Any]:
     return {name: version for run in data.runs for name, version in run["versions"].items()}
-
-
-def _column(metric: MetricInfo) -> str:
-    return f"{metric.name} ({metric.unit})" if metric.unit else metric.name
 
 
 def _cell(metric: MetricInfo, value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -10,20 +10,21 @@ from torch import Tensor
 from spacec.search import files
 from spacec.search.report.curves import charts, probability_chart
 from spacec.search.report.draw import Drawable, draw_architecture
-from spacec.search.report.gather import PICTURES, gather
+from spacec.search.report.gather import PICTURES, RunData, gather
 from spacec.search.report.page import ARCHITECTURE_PICTURE, PANEL, page
 from spacec.search.report.png import png, side_by_side
 from spacec.search.report.probes import probe_charts
 from spacec.space.architecture import Architecture
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path, completed: Callable[[RunData], RunData] | None = None) -> Path:
     """Make ``report.html`` and the charts of ``pictures/`` from what ``run_dir`` holds; returns the report's path.
 
-    It may be called at any time: of a run that was cut off, it shows what there is. Raises
-    :class:`spacec.search.files.StorageError` where the directory has no readable record, or the disk refuses.
+    ``completed`` may add what this package cannot find out, as a drawing. It may be called at any time: of a run that
+    was cut off, it shows what there is. Raises :class:`spacec.search.files.StorageError` where the directory has no
+    readable record, or the disk refuses.
     """
-    data = gather(run_dir)
+    data = gather(run_dir) if completed is None else completed(gather(run_dir))
     found = charts(data)
     probabilities = probability_chart(data)
     if probabilities:
