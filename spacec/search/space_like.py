@@ -119,6 +119,10 @@ class SpaceLike(Protocol):
         """A valid architecture that differs in one decision (and what that makes active)."""
         ...
 
+    def encode(self, archs: Iterable[Architecture], scheme: str, **options: Any) -> Any:
+        """Architectures as rows of numbers, in one of the space's encodings."""
+        ...
+
     def architecture(self, text: str) -> Architecture: ...
     def to_json(self, arch: Architecture) -> Any:
         """JSON-ready values from which the architecture is read back."""
