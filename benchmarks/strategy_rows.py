@@ -119,6 +119,7 @@ def entries_of(space: str) -> list[str]:
 
 LEFT_OUT = {
     "bananas": "asks for architectures one by one: see REGRET.md",
+    "optuna": "asks for architectures one by one: see REGRET.md",
     "evolution": "asks for architectures one by one: see EVOLUTION.md",
     "cheapest": "an example to copy from",
 }

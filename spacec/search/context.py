@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ DRAWS = 100
 class SearchContext(Course):
     """See the module. ``epoch`` and ``step`` are zero-based; ``step`` counts weight steps over the run.
 
+    ``run_dir``: where a strategy may keep files of its own; ``run_name`` tells several searches there apart.
     ``mixes``: whether its strategy's masks run many candidates at once; supernets are measured accordingly.
     """
 
@@ -55,8 +57,12 @@ class SearchContext(Course):
         device: torch.device,
         recorder: Recorder,
         schedules: Schedules | None = None,
+        run_dir: Path | None = None,
+        run_name: str = "",
     ) -> None:
         self.space = space
+        self.run_dir = run_dir
+        self.run_name = run_name
         self.task = task
         self.config = config
         self.train_config = train_config

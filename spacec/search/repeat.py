@@ -67,7 +67,10 @@ def repeat(
         for k in range(runs):
             if _name(k) not in done:
                 own = replace(config, seed=config.seed + k)
-                search(space, make(), task, own, resume=resume, name=_name(k), store=store, executor=executor)
+                search(
+                    space, make(), task, own,
+                    resume=resume, name=_name(k), store=store, executor=executor, home=out_dir,
+                )  # fmt: skip
             progress(Progress("runs", step=k + 1, steps=runs, eta=clock.eta(k + 1)))
         wanted = {_name(k) for k in range(runs)}
         return [curve_of(store, run, task.metrics[0]) for run in store.runs() if run["name"] in wanted]

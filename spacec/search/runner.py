@@ -74,6 +74,7 @@ def search(
     progress: ProgressFn = silent,
     probes: Sequence[Probe] = (),
     executor: Executor | None = None,
+    home: Path | None = None,
 ) -> SearchResult:
     """Search ``space`` for ``task`` by ``strategy``.
 
@@ -82,6 +83,7 @@ def search(
     in one ``store`` apart. What is refused before its first step leaves no run behind; later interrupts and failures
     close the record and are raised on. ``probes`` measure before the first step and after epochs, and change nothing
     (E0709 for one that cannot measure this search). ``executor``: where standalone trials are rated, by default here.
+    ``home`` is where the strategy may keep files of its own where that is not ``out_dir``.
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
@@ -102,7 +104,8 @@ def search(
             recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
             with recording(recorder):
                 schedules = Schedules(config.optimise, recorder, out_dir, lambda text: progress(_timing(text)))
-                context = SearchContext(space, task, config, train_config, device, recorder, schedules)
+                own = (schedules, out_dir or home, name)
+                context = SearchContext(space, task, config, train_config, device, recorder, *own)
                 begin(context, strategy, out_dir if resume else None)
                 run = _Run(strategy, context, out_dir, progress, probes, executor or Here())
                 return run.run(resume)

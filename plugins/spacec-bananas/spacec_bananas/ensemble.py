@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 import torch
@@ -36,7 +37,7 @@ class Ensemble:
     def __init__(self, inputs: int, fit: Fit, generator: torch.Generator) -> None:
         """Weights are uniform in the bounds of Glorot and Bengio (2010), biases zero: each member has its own draw."""
         sizes = [inputs, *[fit.width] * fit.layers, 1]
-        shapes = [s for a, b in zip(sizes, sizes[1:], strict=False) for s in ((fit.members, a, b), (fit.members, 1, b))]
+        shapes = [s for a, b in pairwise(sizes) for s in ((fit.members, a, b), (fit.members, 1, b))]
         self.flat, self.parts = _flat(shapes)
         self.grad, self.grads = _flat(shapes)
         self.fit = fit
@@ -77,7 +78,7 @@ class Ensemble:
         return found
 
     def _backward(self, rows: Tensor, targets: Tensor, weights: Tensor) -> None:
-        """Gradients of the members' losses, into :attr:`grad`. Rows ``[members, b, inputs]``, targets ``[members, b]``."""
+        """Gradients of the members' losses, into :attr:`grad`. Rows ``[M, b, inputs]``, targets ``[M, b]``."""
         entering = self._forward(rows)
         error = (entering[-1] - targets.unsqueeze(-1)).sign_().mul_(weights.unsqueeze(-1)).div_(targets.shape[1])
         for layer in reversed(range(len(self.parts) // 2)):
@@ -91,4 +92,4 @@ def _flat(shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, list[Tensor]]:
     """A vector of zeros, and tensors of these shapes that are parts of it."""
     sizes = [torch.Size(shape).numel() for shape in shapes]
     flat = torch.zeros(sum(sizes))
-    return flat, [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
+    return flat, [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from spacec_bananas.acquisition import Acquisition, scores
-from spacec_bananas.ensemble import Ensemble, Fit
 from torch import Tensor
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
@@ -29,6 +27,8 @@ from spacec.search.options import Options, option
 from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.search.task import Metric
 from spacec.space.architecture import Architecture
+from spacec_bananas.acquisition import scores
+from spacec_bananas.ensemble import Ensemble, Fit
 
 SAMPLES = 150
 """Architectures that are rated where neither the strategy nor the search is told how many: the paper's queries."""
@@ -43,9 +43,11 @@ DRAWN = 2000
 class BananasOptions(Options):
     initial: int = option(10, "architectures drawn uniformly at the start", low=2)
     k: int = option(10, "architectures rated between two trainings of the ensemble", low=1)
-    acquisition: Acquisition = option("its", "who of the candidates is rated: independent Thompson sampling, ts, …")
+    acquisition: Literal["its", "ts", "ucb", "ei", "pi", "mean"] = option(
+        "its", "who of the candidates is rated: independent Thompson sampling, …"
+    )
     candidates: int = option(100, "mutations of the best to choose from", low=1)
-    parents: int = option(1, "how many of the best are mutated, and more of them where too few mutations are new", low=1)
+    parents: int = option(1, "how many of the best are mutated; more where too few mutations are new", low=1)
     encoding: Literal["auto", "path", "adjacency", "onehot"] = option("auto", "auto: path where the space has paths")
     paths: int = option(40, "columns of the path encoding: the paths that are most frequent", low=1, high=4096)
     members: int = option(5, "networks of the ensemble", low=1)
@@ -54,14 +56,14 @@ class BananasOptions(Options):
     fit_epochs: int = option(150, "epochs for which the ensemble is trained", low=1)
     fit_batch: int = option(32, "rows of a batch there", low=1)
     fit_lr: float = option(0.01, "Adam's rate there")
-    loss: Literal["mae", "mape"] = option("mae", "absolute errors (the authors' code), or relative to bound (the paper)")
-    bound: float | None = option(None, "of mape: a value of the metric that none is better than, such as 100 of accuracy")
+    loss: Literal["mae", "mape"] = option("mae", "absolute errors (the authors' code), or relative ones (the paper)")
+    bound: float | None = option(None, "of mape: a value that none is better than, such as 100 of accuracy")
     samples: int | None = option(None, "architectures to rate in all; none for the search's trials, else 150", low=1)
     trial_epochs: int | None = option(None, "epochs of a trial; none for the training's own", low=1)
 
 
 class Bananas(Strategy):
-    """See the module. ``seen``: all that was asked for, by text; ``rated``: those that succeeded, in order of telling."""
+    """See the module. ``seen``: all that was asked for, by text; ``rated``: those that succeeded, as they were told."""
 
     name = "bananas"
     help = "Bayesian optimisation with an ensemble of networks on path encodings"

@@ -18,7 +18,7 @@ import spacec
 from spacec.diagnostics.model import SpacecError
 from spacec.search.config import SearchConfig
 from spacec.search.runner import SearchResult, search
-from spacec.search.strategy import Trial, TrialResult
+from spacec.search.strategy import TrialResult
 from spacec.search.tabular import Tabular
 from spacec.space.architecture import Architecture
 from spacec.space.benchmark import Benchmark, Measure, Measured
