@@ -23,9 +23,9 @@ from spacec.hooks.local import Source, with_local_ops
 from spacec.ir.cases import remembered
 from spacec.ir.graph import SpaceGraph
 from spacec.ir.ops import OpTable
-from spacec.measuring import Form, OwnCost, with_costs
+from spacec.measuring import Form, OwnCost, read_table, with_costs
 from spacec.memory import no_collection
-from spacec.modules import read_modules
+from spacec.modules import kept_modules, read_modules
 from spacec.passes.merge_calls import MergeCalls
 from spacec.passes.prune_dead import PruneDead
 from spacec.sema.broken import report_names
@@ -33,7 +33,7 @@ from spacec.sema.costs import ADDED, MEASURED
 from spacec.sema.elaborate import Elaborated, elaborate
 from spacec.sema.modules import Import
 from spacec.sema.unread import warn_of_unread
-from spacec.source import SourceFile, Span
+from spacec.source import Kept, SourceFile, Span
 from spacec.space.applications import CostFunction
 from spacec.space.decisions import DecisionTable
 from spacec.space.skeleton import build_table, may_have_too_many
@@ -63,6 +63,8 @@ class Session:
     """What a text's own ``where`` says counts; without, tables that it names need not be there."""
     own_ops: tuple[Source, ...] = ()
     """Where the user's own ops come from, which are among ``ops``."""
+    kept: Kept | None = None
+    """Files that the text is made of, which are not looked up then."""
 
     @staticmethod
     def default(ops: Iterable[Source] = (), libraries: Iterable[str | Path] = ()) -> Session:
@@ -71,12 +73,13 @@ class Session:
         ``libraries`` are looked up before the folders of the environment variable ``SPACEC_PATH``.
         """
         stated = (Path(name) for name in os.environ.get(LIBRARY_PATH, "").split(os.pathsep) if name)
-        return _session(tuple(ops), (*map(Path, libraries), *stated), {}, True)
+        return _session(tuple(ops), (*map(Path, libraries), *stated), {}, True, None)
 
     def __reduce__(self) -> tuple[Callable[..., Session], tuple[Any, ...]]:
         """What makes it again where the same plugins are installed: in another process, in another folder."""
         sources = tuple(s if isinstance(s, type) else Path(s).absolute() for s in self.own_ops)
-        return _session, (sources, tuple(f.absolute() for f in self.folders), dict(self.costs), self.constrained)
+        folders = tuple(f.absolute() for f in self.folders)
+        return _session, (sources, folders, dict(self.costs), self.constrained, self.kept)
 
     def compile(
         self,
@@ -102,7 +105,7 @@ class Session:
         sink.check()
         items = file.items if self.constrained else tuple(i for i in file.items if not isinstance(i, ast.Where))
         file = replace(file, items=(*items, *map(parse_where, where)))
-        imports = read_modules(file, self.folders, self.registry, sink)
+        imports = read_modules(file, self.folders, self.registry, sink, self.kept)
         sink.check()
         given = {name: as_expression(name, value) for name, value in params.items()}
         found, graph = self._graph(file, imports, sink, given, preset)
@@ -118,7 +121,8 @@ class Session:
             return Form(graph, build_table(graph, found.limits, self._dormant(file, imports, found)))
 
         def table() -> DecisionTable:
-            return with_costs(form(found, graph), found.measures, Path(source.name).parent, other, self.costs, where)
+            folder, costs = Path(source.name).parent, self.costs
+            return with_costs(form(found, graph), found.measures, folder, other, costs, where, self._tables())
 
         limited = bool(found.limits)
         eager = limited or may_have_too_many(graph)  # what is wrong with it shows here
@@ -132,6 +136,26 @@ class Session:
 
         shown = (graph.name, source.text, found.parameters, found.presets)
         return Space(*shown, graph, make, again, costed, where, limited, warnings)
+
+    def kept_files(
+        self, source: SourceFile, params: Mapping[str, Any], preset: str | None, where: tuple[SourceFile, ...]
+    ) -> Kept:
+        """The files that a text which compiles is made of: those it uses, and tables that it measures by."""
+        file, sink = parse(source), Sink()
+        file = replace(file, items=(*file.items, *map(parse_where, where)))
+        imports = read_modules(file, self.folders, self.registry, sink, self.kept)
+        given = {name: as_expression(name, value) for name, value in params.items()}
+        found = elaborate(file, self.prelude, self.ops, sink, given, preset, imports, self.costs)
+        sink.check()
+        assert found is not None, "an elaboration without errors has a result"
+        kept, known = kept_modules(imports), self._tables()
+        measures = [m for m in found.measures if m.kind == "latency"]
+        tables = [known.get(m.name) or read_table(m, Path(source.name).parent, where) for m in measures]
+        begin = len(kept.files)
+        return replace(kept, files=(*kept.files, *tables), tables={m.name: begin + k for k, m in enumerate(measures)})
+
+    def _tables(self) -> dict[str, SourceFile]:
+        return {} if self.kept is None else {name: self.kept.files[k] for name, k in self.kept.tables.items()}
 
     def _graph(
         self,
@@ -185,15 +209,21 @@ class Again:
     def __call__(self, where: tuple[SourceFile, ...]) -> Space:
         return self.session.compile(self.source, self.params, self.preset, where)
 
+    def kept_files(self, where: tuple[SourceFile, ...]) -> Kept:
+        """The files that the text is made of."""
+        return self.session.kept_files(self.source, self.params, self.preset, where)
+
     def __reduce__(self) -> tuple[type[Again], tuple[Any, ...]]:
         name = self.source.name
         known = os.path.abspath(name) if os.path.isfile(name) else name
         return Again, (self.session, SourceFile(known, self.source.text), self.params, self.preset)
 
 
-def _session(ops: tuple[Source, ...], folders: tuple[Path, ...], costs: Mapping[str, OwnCost], limit: bool) -> Session:
+def _session(
+    ops: tuple[Source, ...], folders: tuple[Path, ...], costs: Mapping[str, OwnCost], limit: bool, kept: Kept | None
+) -> Session:
     registry = installed()
-    return Session(registry, with_local_ops(registry.ops(), ops), _prelude(), folders, costs, limit, ops)
+    return Session(registry, with_local_ops(registry.ops(), ops), _prelude(), folders, costs, limit, ops, kept)
 
 
 def own_cost(name: str, function: CostFunction, sizes: Mapping[str, int]) -> OwnCost:

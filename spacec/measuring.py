@@ -57,11 +57,11 @@ def with_costs(
     forms: Forms,
     own: Mapping[str, OwnCost],
     added: Sequence[SourceFile] = (),
+    kept: Mapping[str, SourceFile] | None = None,
 ) -> DecisionTable:
     """The table with the terms of every measured cost; ``folder`` is where paths of tables begin.
 
-    Paths in ``added`` texts, which are no part of the space's file, begin in the working directory; what is not there
-    is looked for in the folder.
+    See :func:`read_table` for ``added``. ``kept`` are tables by the names of the costs that are read from them.
 
     ``own`` are the user's costs, by name; each is among the costs of the table, whether it is measured or not.
 
@@ -78,13 +78,33 @@ def with_costs(
             continue
         if measure.form not in known:
             known[measure.form] = _form(loaded.table, measure, forms)
-        within = [Path(), folder] if measure.span is not None and measure.span.source in added else [folder]
-        costs[measure.name] = _measured(known[measure.form], measure, within, own)
+        reader = functools.partial(_kept_or_read, kept or {}, folder, added)
+        costs[measure.name] = _measured(known[measure.form], measure, reader, own)
     made = Deferred.over(loaded.table.costs, costs)
     makers = {name: functools.partial(_own, loaded, name, cost) for name, cost in own.items() if name not in costs}
     table = replace(loaded.table, costs=made.later(makers))
     check_symbols(table)
     return table
+
+
+def read_table(measure: Measure, folder: Path, added: Sequence[SourceFile] = ()) -> SourceFile:
+    """The latency table that a cost is read from, by a path that begins in ``folder``.
+
+    Paths in ``added`` texts, which are no part of the space's file, begin in the working directory; what is not there
+    is looked for in the folder. Raises :class:`SpacecError` (E0530) where it cannot be read.
+    """
+    folders = [Path(), folder] if measure.span.source in added else [folder]
+    try:
+        there = (folder / measure.path for folder in folders)
+        return source_from_path(next((path for path in there if path.exists()), folders[0] / measure.path))
+    except SpacecError as error:
+        raise SpacecError(_unreadable(measure, folders, error.diagnostics[0])) from None
+
+
+def _kept_or_read(
+    kept: Mapping[str, SourceFile], folder: Path, added: Sequence[SourceFile], measure: Measure
+) -> SourceFile:
+    return kept.get(measure.name) or read_table(measure, folder, added)
 
 
 def _own(form: Form, name: str, cost: OwnCost) -> dict[str, tuple[CostTerm, ...]]:
@@ -94,7 +114,7 @@ def _own(form: Form, name: str, cost: OwnCost) -> dict[str, tuple[CostTerm, ...]
 
 
 def _measured(
-    form: Form, measure: Measure, folders: Sequence[Path], own: Mapping[str, OwnCost]
+    form: Form, measure: Measure, read: Callable[[Measure], SourceFile], own: Mapping[str, OwnCost]
 ) -> tuple[CostTerm, ...]:
     sizes = dict(measure.sizes)
     for needed in form.graph.root.preconditions:
@@ -108,12 +128,7 @@ def _measured(
         return function_terms(flatten(form.graph, full=True), form.table.by_id, measure.name, cost.function, at)
     if measure.kind != "latency":
         return at_sizes(form.table.costs[measure.kind], sizes)
-    try:
-        there = (folder / measure.path for folder in folders)
-        source = source_from_path(next((path for path in there if path.exists()), folders[0] / measure.path))
-    except SpacecError as error:
-        raise SpacecError(_unreadable(measure, folders, error.diagnostics[0])) from None
-    table = read_latencies(source, measure.span)
+    table = read_latencies(read(measure), measure.span)
     return latency_terms(flatten(form.graph, full=True), form.table.by_id, table, sizes, measure.span)
 
 

@@ -2,8 +2,9 @@
 
 A path is looked up beside the file that names it, then in the folders of the library path, in order,
 then as ``NAME/file.space`` in the library that a plugin calls NAME. It may be absolute and may contain
-``..`` (not inside an installed library, which gives its own files only). Guarantees: every file of a module
-tree is parsed, no file uses itself; everything found on the way is in the sink, with the ``use`` beside it.
+``..`` (not inside an installed library, which gives its own files only). The files that a run has kept come before all
+of these. Guarantees: every file of a module tree is parsed, no file uses itself; everything found on the way is in
+the sink, with the ``use`` beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from spacec.diagnostics.model import Diagnostic, Label, Sink, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.hooks import LibraryDescriptor, Registry
 from spacec.sema.modules import Import, Module
-from spacec.source import SourceFile
+from spacec.source import OWN, Kept, SourceFile
 from spacec.syntax import ast
 from spacec.syntax.parse import parse
 from spacec.syntax.read import MAX_BYTES, decoded, source_from_path
@@ -32,23 +33,48 @@ MAX_MODULES = 1_000
 
 @dataclass(frozen=True)
 class Place:
-    """Where a file of a module tree is: a path, or a file inside an installed library."""
+    """Where a file of a module tree is: a path, a file inside an installed library, or one that was kept."""
 
     path: Path | None = None
     library: str = ""
     inside: str = ""
+    kept: int | None = None
 
     @property
     def key(self) -> tuple[str, str]:
         """The same for two ways to name one file."""
+        if self.kept is not None:
+            return ("kept:", str(self.kept))
         return ("", str(self.path.resolve())) if self.path is not None else (self.library, self.inside)
 
 
-def read_modules(file: ast.File, folders: tuple[Path, ...], registry: Registry, sink: Sink) -> tuple[Import, ...]:
+def read_modules(
+    file: ast.File, folders: tuple[Path, ...], registry: Registry, sink: Sink, kept: Kept | None = None
+) -> tuple[Import, ...]:
     """The modules that a file uses; those that are missing or unreadable are left out and reported (E0209, E0220)."""
     source = file.span.source
-    place = Place(Path(source.name))
-    return _Reader(folders, registry, sink).imports(file, place, (_Link(place, None, source.name),))
+    place = Place(Path(source.name), kept=None if kept is None else OWN)
+    return _Reader(folders, registry, sink, kept or Kept()).imports(file, place, (_Link(place, None, source.name),))
+
+
+def kept_modules(imports: tuple[Import, ...]) -> Kept:
+    """The files of a module tree, each once, and which ``use`` led to which."""
+    files: dict[tuple[str, str], SourceFile] = {}
+    uses: dict[tuple[int, str], int] = {}
+
+    def walk(user: int, imports: tuple[Import, ...]) -> None:
+        for one in imports:
+            source = one.module.file.span.source
+            key = (str(Path(source.name).resolve()), source.text)
+            new = key not in files
+            files.setdefault(key, source)
+            place = list(files).index(key)
+            uses[user, one.use.path] = place
+            if new:
+                walk(place, one.module.imports)
+
+    walk(OWN, imports)
+    return Kept(tuple(files.values()), uses)
 
 
 @dataclass(frozen=True)
@@ -61,8 +87,8 @@ class _Link:
 
 
 class _Reader:
-    def __init__(self, folders: tuple[Path, ...], registry: Registry, sink: Sink) -> None:
-        self.folders, self.registry, self.sink = folders, registry, sink
+    def __init__(self, folders: tuple[Path, ...], registry: Registry, sink: Sink, kept: Kept) -> None:
+        self.folders, self.registry, self.sink, self.kept = folders, registry, sink, kept
         self.known: dict[tuple[str, str], Module] = {}
         """Modules without arguments, which all their uses share."""
         self.count = 0
@@ -102,6 +128,8 @@ class _Reader:
     # ----------------------------------------------------------------- finding
 
     def find(self, use: ast.Use, user: Place) -> Place | None:
+        if user.kept is not None and (user.kept, use.path) in self.kept.uses:
+            return Place(kept=self.kept.uses[user.kept, use.path])
         if user.path is None:
             inside = posixpath.normpath(posixpath.join(posixpath.dirname(user.inside), use.path))
             beside = Place(library=user.library, inside=inside)
@@ -149,6 +177,8 @@ class _Reader:
         return None if own.failed else file
 
     def source(self, place: Place) -> SourceFile:
+        if place.kept is not None:
+            return self.kept.files[place.kept]
         if place.path is not None:
             return source_from_path(place.path)
         found = self.resource(place)

@@ -7,6 +7,7 @@ Every position in spacec is a half-open range of character offsets into one
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -62,3 +63,21 @@ class Span:
 
 NOWHERE = Span(SourceFile("<none>", ""), 0, 0)
 """For nodes made by the compiler, not by a person."""
+
+
+OWN = -1
+"""The place of a space's own text among the files that make it up."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The files beside its own text that a space is made of: with them it loads where none of them can be found.
+
+    Files are meant by their place in ``files``. ``uses``: by the file that has a ``use`` (:data:`OWN` for the space's
+    own text) and by what stands there, the file that was found. ``tables``: by the name of a measured cost, the table
+    that it is read from.
+    """
+
+    files: tuple[SourceFile, ...] = ()
+    uses: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    tables: Mapping[str, int] = field(default_factory=dict)

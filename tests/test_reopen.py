@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,11 +64,11 @@ def test_the_device_may_be_another(run: Path) -> None:
         reopen(run, task=Synthetic(), device="abacus")
 
 
-def edited(key: str, change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
+def recorded(column: str, value: object) -> Callable[[Path], None]:
     def edit(path: Path) -> None:
-        whole = json.loads((path / "config.json").read_text())
-        change(whole if not key else whole["search"][key])
-        (path / "config.json").write_text(json.dumps(whole))
+        with sqlite3.connect(path / "run.sqlite") as record:
+            record.execute(f"UPDATE runs SET {column} = ?", (value if isinstance(value, str) else json.dumps(value),))
+        record.close()
 
     return edit
 
@@ -75,16 +76,14 @@ def edited(key: str, change: Callable[[dict[str, object]], object]) -> Callable[
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: (p / "run.sqlite").unlink(), "E0813.*holds no run record"),
+        (lambda p: (p / "run.sqlite").unlink(), "E0840.*holds no run"),
+        (lambda p: (p / "run.sqlite").write_bytes(b"no"), "E0813.*not a run record"),
         (lambda p: (p / "config.json").write_text("{"), "E0813.*not JSON"),
-        (lambda p: (p / "config.json").unlink(), "E0810.*cannot read"),
-        (edited("", lambda c: c.pop("search")), "E0817.*holds no search"),
-        (edited("", lambda c: c.update(search=[])), "E0813.*not what a search wrote"),
-        (edited("strategy", lambda c: c.pop("name")), "E0813.*not what a search wrote"),
-        (edited("strategy", lambda c: c.update(name="darst")), "E0710.*darst"),
-        (edited("search", lambda c: c.update(epochs="many")), "E0702.*epochs"),
-        (lambda p: (p / "space.space").unlink(), "E0801"),
-        (lambda p: (p / "space.space").write_text(SPACE.text.replace(" | norm", "| n2: bn | norm")), "E0812.*then"),
+        (recorded("kind", "train"), "E0845.*which architecture was trained"),
+        (recorded("strategy", {"options": {}}), "E0845.*which strategy it had"),
+        (recorded("strategy", {"name": "darst", "options": {}}), "E0710.*darst"),
+        (recorded("config", {"epochs": "many"}), "E0702.*epochs"),
+        (recorded("grammar", SPACE.text.replace(" | norm", "| n2: bn | norm")), "E0812.*then"),
         (lambda p: (p / "checkpoint.pt").write_bytes(b"no"), "E0813.*not a checkpoint"),
         (lambda p: (p / "checkpoint.pt").unlink(), "E0817.*no epoch of it was finished"),
     ],

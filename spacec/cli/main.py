@@ -30,7 +30,7 @@ GROUPS = {
     "Know spaces": ("info", "count", "sample", "enumerate", "canonical", "encode", "convert", "migrate"),
     "Costs and results": ("profile", "bench", "query"),
     "Build and search": ("compile", "opt", "search", "train", "plugins"),
-    "Runs": ("runs",),
+    "Runs": ("resume", "replay", "runs"),
 }
 """The host's commands as ``--help`` lists them; those that are in no group come last."""
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from spacec.cli.ended import command_line, run_and_tell
 from spacec.cli.executors import executor_options, make_executor
-from spacec.cli.output import table, tell
+from spacec.cli.output import tell
 from spacec.cli.probes import make_probes, probe_options
-from spacec.cli.progress import watching
-from spacec.cli.search_table import Queries, search_table, table_options
+from spacec.cli.search_table import Queries, table_options
 from spacec.cli.spaces import file_argument, open_space, space_options
-from spacec.cli.tasks import make_task, metrics_text, open_space_for, print_options, search_options
+from spacec.cli.tasks import make_task, open_space_for, print_options, search_options
 from spacec.hooks import installed
-from spacec.pipeline import RANDOM, SEARCHED, Job, run_job
+from spacec.job.parts import Parts, StrategyOf, recipe_of, task_named
 
 if TYPE_CHECKING:
     from spacec.search.trainer import TrainConfig
@@ -64,7 +62,7 @@ def help_strategy(ctx: click.Context, _: click.Parameter, name: str | None) -> N
     "train_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Set an option of the retraining.",
+    help="Set an option of the retraining, and of trials that are trained alone.",
 )
 @click.option("--compare/--no-compare", default=True, help="With --train: a random architecture, same budget, too.")
 @click.option(
@@ -116,8 +114,6 @@ def search(
     """
     from spacec.search.config import parse_search_options
     from spacec.search.options import split_assignments
-    from spacec.search.report.write import write_report
-    from spacec.search.runner import search as run
 
     queries = Queries(**table)
     queries.check(task_name, retrain)
@@ -132,39 +128,25 @@ def search(
     if task_name is None:
         texts = {**cls.tabular, **texts}
     chosen, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{strategy_name}'")
-    probes = make_probes(probe_names, probe_texts)
-    executor = make_executor(executor_name, executor_texts)
+    shared: dict[str, Any] = {
+        "make_strategy": StrategyOf(cls, chosen),
+        "search": config,
+        "probes": make_probes(probe_names, probe_texts),
+        "executor": make_executor(executor_name, executor_texts),
+    }
     if task_name is None:
         space = open_space(file, params, preset, ops)
-        search_table(space, cls, chosen, config, queries, Path(out), _command(), resume, executor)
+        parts = Parts(space, queries.task(space), **shared)
+        run_and_tell(recipe_of(parts, ops, command_line(), queries.asked()), parts, Path(out), resume)
         return
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
-    if retrain:
-        texts = {"seed": str(seed), "device": device, **split_assignments(train_options, "-O")}
-        training = _train_config(texts)
-        job = Job(space, cls(chosen), task, config, training, Path(out), _command(), compare, probes, executor)
-        _whole_job(job, resume)
-        return
-    with watching() as progress:
-        found = run(
-            space,
-            cls(chosen),
-            task,
-            config,
-            Path(out),
-            resume=resume,
-            progress=progress,
-            probes=probes,
-            executor=executor,
-        )
-    tell(f"architecture  {found.architecture.text()}")
-    tell(f"weights       {space.params(found.architecture):,}")
-    if found.metrics:
-        tell(f"rated         {metrics_text(found.metrics)} (with the search's weights, on the arch split)")
-    tell(f"run           {out}")
-    if probes:
-        tell(f"report        {write_report(Path(out))}")
+    own = split_assignments(train_options, "-O")
+    training = _train_config({"seed": str(config.seed), "device": config.device, **own})
+    parts = Parts(space, task, train=training, **shared)
+    named = task_named(task_name, split_assignments(task_options, "-t"), task)
+    job = recipe_of(parts, ops, command_line(), named, again=retrain, compare=compare)
+    run_and_tell(job, parts, Path(out), resume)
 
 
 def _train_config(texts: Mapping[str, str]) -> TrainConfig:
@@ -172,27 +154,3 @@ def _train_config(texts: Mapping[str, str]) -> TrainConfig:
     from spacec.search.trainer import TrainConfig
 
     return parse_options(TrainConfig, texts, "training")
-
-
-def _command() -> str:
-    """The command line as a person would type it again."""
-    return shlex.join(["spacec", *sys.argv[1:]])
-
-
-def _whole_job(job: Job, resume: bool) -> None:
-    with watching() as progress:
-        ended = run_job(job, progress, resume)
-    metric = job.task.metrics[0]
-    tell(f"\nheld-out {metric.name} ({'higher' if metric.direction == 'max' else 'lower'} is better)")
-    rows = [(ended.titles[name], metric.text(values[metric.name])) for name, values in ended.results.items()]
-    tell(table(rows))
-    tell(f"architecture  {ended.architecture.text()}")
-    tell(f"weights       {job.space.params(ended.architecture):,}")
-    tell(f"report        {ended.report}")
-    network = job.out / "network.py"
-    checked = f"; try: python {network} --check" if (job.out / "check.pt").exists() else ""
-    tell(f"network       {network} (stand-alone{checked})")
-    if RANDOM in ended.results and SEARCHED in ended.results:
-        mine, other = ended.results[SEARCHED][metric.name], ended.results[RANDOM][metric.name]
-        verdict = "better than" if metric.better(mine, other) else "not better than"
-        tell(f"The searched network is {verdict} a random architecture of the space trained with the same budget.")

@@ -1,23 +1,19 @@
-"""``spacec search --benchmark``: a strategy over a table of trained architectures, once or many times."""
+"""``--benchmark`` of ``spacec search`` and what goes with it: a table of trained architectures, asked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spacec.cli.output import tell
-from spacec.cli.progress import watching
 from spacec.cli.query import dataset_option, path_option, which_of, which_option
+from spacec.job.recipe import Asked
 
 if TYPE_CHECKING:
     from spacec.facade import Space
-    from spacec.search.config import SearchConfig
-    from spacec.search.executor import Executor
-    from spacec.search.repeat import Curve
     from spacec.search.tabular import Tabular
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,64 +68,9 @@ class Queries:
         found = space.benchmark(self.benchmark, self.path)
         return Tabular(found, which_of(self.dataset, self.which), self.metric or "")
 
-
-def search_table(
-    space: Space,
-    strategy: type,
-    options: object,
-    config: SearchConfig,
-    queries: Queries,
-    out: Path,
-    command: str,
-    resume: bool,
-    executor: Executor,
-) -> None:
-    """Run the searches, print what they found, and write the report."""
-    from spacec.search import files
-    from spacec.search.record import RunStore
-    from spacec.search.repeat import repeat
-    from spacec.search.report.gather import record_command
-    from spacec.search.report.write import write_report
-    from spacec.search.training import recording
-
-    task, runs = queries.task(space), queries.runs or 1
-    with watching() as progress:
-        curves = repeat(
-            space,
-            lambda: strategy(options),
-            task,
-            config,
-            runs,
-            out,
-            resume=resume,
-            progress=progress,
-            executor=executor,
-        )
-    with RunStore(out / files.STORE) as store:
-        recorder = store.reopen("search", store.runs()[-1]["name"])
-        assert recorder is not None, "a run was just read from it"
-        with recording(recorder):
-            record_command(recorder, command)
-    _tell(task, curves)
-    tell(f"report        {write_report(out)}")
-
-
-def _tell(task: Tabular, curves: list[Curve]) -> None:
-    """The best of all runs, and what half of the runs reached."""
-    from spacec.search.incumbents import quartiles
-
-    metric = task.metrics[0]
-    best = curves[0]
-    for curve in curves[1:]:
-        best = curve if metric.better(curve.best[-1], best.best[-1]) else best
-    tell(f"architecture  {best.architecture}")
-    tell(f"{metric.name:<12}  {metric.text(best.best[-1])} (seed {best.seed})")
-    facts: dict[str, Any] = {"queries": len(best.best)}
-    if len(curves) > 1:
-        found = asdict(quartiles([c.best[-1] for c in curves]))
-        shown = {name: metric.text(value) for name, value in found.items()}
-        facts["runs"] = f"{len(curves)}: median {shown['median']}, quartiles {shown['low']} and {shown['high']}"
-    if seconds := quartiles([c.seconds[-1] for c in curves]).median:
-        facts["would cost"] = f"{seconds / 3600:,.1f} hours of training" + (" (median)" if len(curves) > 1 else "")
-    for name, value in facts.items():
-        tell(f"{name:<12}  {value}")
+    def asked(self) -> Asked:
+        """The same, for the recipe of the run."""
+        assert self.benchmark is not None, "a search over a benchmark"
+        path = None if self.path is None else str(Path(self.path).absolute())
+        which = which_of(self.dataset, self.which)
+        return Asked(self.benchmark, which, self.metric or "", path, self.runs or 1)

@@ -1,4 +1,4 @@
-"""What ``spacec search`` and ``spacec train`` share: tasks, the space in the form a task asks for, results."""
+"""What ``spacec search`` and ``spacec train`` share: tasks, and the space in the form a task asks for."""
 
 from __future__ import annotations
 
@@ -89,8 +89,3 @@ def print_options(title: str, cls: type[Options], preset: Mapping[str, object] |
     tell(title)
     rows = [(o.name, str((preset or {}).get(o.name, o.default)), o.type, o.help) for o in options_help(cls)]
     tell(table(rows) if rows else "  none")
-
-
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    """``psnr 27.31  loss 0.012``."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

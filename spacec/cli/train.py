@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from spacec.cli.output import tell
-from spacec.cli.progress import watching
+from spacec.cli.ended import command_line, run_and_tell
 from spacec.cli.spaces import arch_option, file_argument, named_architecture, space_options
-from spacec.cli.tasks import make_task, metrics_text, open_space_for, print_options, run_options
+from spacec.cli.tasks import make_task, open_space_for, print_options, run_options
+from spacec.job.parts import Parts, recipe_of, task_named
 
 
 def help_options(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -59,24 +59,13 @@ def train(
     Example:
       spacec train grammars/darts.space --preset tiny --arch random:1 --task digits --out runs/one -o epochs=5
     """
-    from spacec.lower.network import Network
-    from spacec.lower.package import save_package
     from spacec.search.options import parse_options, split_assignments
-    from spacec.search.training import TrainConfig
-    from spacec.search.training import train as run
+    from spacec.search.trainer import TrainConfig
 
     texts = {"seed": str(seed), "device": device, **split_assignments(options)}
     config = parse_options(TrainConfig, texts, "training")
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
-    chosen = named_architecture(space, arch)
-    with watching() as progress:
-        found = run(space, chosen, task, config, Path(out), resume=resume, progress=progress)
-    assert isinstance(found.model, Network), "the space builds its networks itself"
-    facts = (f"{space.params(chosen):,} weights. On held-out data: {metrics_text(found.test)}.",)
-    save_package(Path(out), found.model, None, facts)
-    tell(f"architecture  {chosen.text()}")
-    tell(f"weights       {space.params(chosen):,}, of epoch {found.epoch + 1}")
-    tell(f"valid         {metrics_text(found.valid)}")
-    tell(f"test          {metrics_text(found.test)}")
-    tell(f"run           {out}")
+    parts = Parts(space, task, train=config, architecture=named_architecture(space, arch))
+    named = task_named(task_name, split_assignments(task_options, "-t"), task)
+    run_and_tell(recipe_of(parts, ops, command_line(), named), parts, Path(out), resume)

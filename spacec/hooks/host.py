@@ -118,6 +118,8 @@ def spacec_commands() -> list[CommandDescriptor]:
         CommandDescriptor("opt", "rewrite a supernet by passes", "spacec.cli.opt:opt"),
         CommandDescriptor("search", "search a space with a strategy", "spacec.cli.search:search"),
         CommandDescriptor("train", "train one architecture from scratch", "spacec.cli.train:train"),
+        CommandDescriptor("resume", "go on with a run that was cut off", "spacec.cli.resume:resume"),
+        CommandDescriptor("replay", "repeat a run and compare", "spacec.cli.replay:replay"),
         CommandDescriptor("runs", "list, show, compare and export runs", "spacec.cli.runs:runs"),
         CommandDescriptor("plugins", "list installed plugins", "spacec.cli.plugins:plugins"),
         CommandDescriptor("explain", "explain a code, an op or a definition", "spacec.cli.explain:explain"),

@@ -24,6 +24,7 @@ ARCHITECTURE_TEXT = "architecture.txt"
 CHECK = "check.pt"
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
+JOB = "job.json"
 REPORT = "report.html"
 SCHEDULES = "schedules.json"
 SPACE = "space.space"
@@ -161,10 +162,23 @@ def discard_parts(path: Path) -> None:
             part.unlink(missing_ok=True)
 
 
+def as_json(value: Any) -> Any:
+    """``value`` as it reads back from a file: tuples as lists, keys as texts."""
+    return json.loads(json.dumps(value))
+
+
+def discard_job(path: Path) -> None:
+    """Take back a start that was refused before there was a record, and the directory where nothing else is in it."""
+    with storage_errors(path, "remove"):
+        (path / JOB).unlink(missing_ok=True)
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
 def discard_run(path: Path) -> None:
     """Take back a run that was refused before its first step, so that the mended command meets no E0815."""
     with storage_errors(path, "remove"):
-        for name in (CONFIG, SCHEDULES, SPACE, STORE):
+        for name in (CONFIG, JOB, SCHEDULES, SPACE, STORE):
             (path / name).unlink(missing_ok=True)
         if not any(path.iterdir()):
             path.rmdir()

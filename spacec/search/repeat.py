@@ -63,7 +63,7 @@ def repeat(
     prepare(out_dir, space, settings, resume)
     clock = Clock(runs)
     with RunStore(out_dir / files.STORE) as store:
-        done = {run["name"] for run in store.runs() if run["status"] == "done"}
+        done = {run["name"] for run in store.runs() if run["status"] == "done" and _as_long(store, run, config.trials)}
         for k in range(runs):
             if _name(k) not in done:
                 own = replace(config, seed=config.seed + k)
@@ -86,6 +86,12 @@ def curve_of(store: RunStore, run: Mapping[str, Any], metric: Metric) -> Curve:
         seconds.append(spent)
     best = incumbents([trial["metrics"].get(metric.name) for trial in trials], metric)
     return Curve(run["seed"], tuple(best), tuple(seconds), found)
+
+
+def _as_long(store: RunStore, run: Mapping[str, Any], trials: int | None) -> bool:
+    """Whether a run that ended was asked for no fewer trials than are wanted now, or has them."""
+    asked = run["config"].get("trials")
+    return asked == trials or asked is None or (trials is not None and len(store.trials(run["id"])) >= trials)
 
 
 def _name(k: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,9 @@ from spacec.search.strategy import Strategy
 from spacec.search.task import Task
 from spacec.search.trainer import TrainConfig
 from spacec.search.training import check_same, update_config
+
+FREE = ("trials", "device")
+"""Settings that may change when a search goes on."""
 
 
 def settings_of(
@@ -39,19 +41,24 @@ def _narrowed(space: SpaceLike) -> dict[str, Any]:
 
 
 def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume: bool) -> None:
-    """Make the run directory, or check that it holds this search (E0812, E0815)."""
+    """Make the run directory, or check that it holds this search (E0812, E0815).
+
+    A search that goes on may have more trials, on another device. Settings that its spacec did not know have their
+    defaults.
+    """
     if not resume:
         files.make_run_directory(out_dir)
         files.discard_parts(out_dir)
         files.write_text(out_dir / files.SPACE, space.text)
     else:
-        stored = files.read_json(out_dir / files.CONFIG)
-        check_same(out_dir, stored["search"], _as_json(settings))
+        stored = files.read_json(out_dir / files.CONFIG)["search"]
+        given = files.as_json(settings)
+        defaults = {"search": asdict(SearchConfig()), "trial": asdict(TrainConfig())}
+        for part, known in defaults.items():
+            stored[part] = {**{name: files.as_json(known[name]) for name in given[part]}, **stored[part]}
+            for name in FREE:
+                stored[part].pop(name, None)
+                given[part].pop(name, None)
+        check_same(out_dir, stored, given)
         files.discard_parts(out_dir)
     update_config(out_dir, "search", settings)
-
-
-def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """``value`` as it reads back from a file (tuples as lists)."""
-    read: dict[str, Any] = json.loads(json.dumps(value))
-    return read

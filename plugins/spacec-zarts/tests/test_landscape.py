@@ -277,7 +277,7 @@ def test_the_command_draws_a_run(searched: File, tmp_path: File, capsys: pytest.
 def test_what_cannot_be_drawn_is_said(searched: File, tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data.py").write_text(DATA)
     assert run(["landscape", str(tmp_path)]) == 1
-    assert "E0813" in capsys.readouterr().err
+    assert "E0840" in capsys.readouterr().err
     assert run(["landscape", str(searched)]) == 1
     assert "name its data with --task" in capsys.readouterr().err
     assert run(["landscape", str(searched), "--grid", "1"]) == 2
