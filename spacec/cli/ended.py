@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spacec.cli.front import tell_front
 from spacec.cli.output import table, tell
 from spacec.cli.progress import watching
 from spacec.job.perform import perform
@@ -35,12 +36,15 @@ def run_and_tell(job: Recipe, parts: Parts, out: Path, resume: bool) -> None:
         ended = perform(job, parts, out, progress, resume)
     if ended.found is not None:
         _tell_found(ended.found, parts.space, out)
+        tell_front(out)
         if parts.probes:
             tell(f"report        {out / 'report.html'}")
     if ended.outcome is not None:
         _tell_outcome(ended.outcome, parts.space, parts.task.metrics[0], out)
+        tell_front(out)
     if ended.curves:
         _tell_curves(ended.curves, parts.task.metrics[0])
+        tell_front(out)
         tell(f"report        {out / 'report.html'}")
     if ended.trained is not None:
         _tell_trained(ended.trained, parts.space, out)

@@ -26,7 +26,9 @@ from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
 from spacec.search.evaluate import distillation
 from spacec.search.executor import Executor, Here
+from spacec.search.fronts import save_front
 from spacec.search.loader import Stream
+from spacec.search.objectives import Front
 from spacec.search.optim import clip_gradients, learning_rate, set_rate
 from spacec.search.probe import Probe
 from spacec.search.probing import Probing, check_probes
@@ -51,12 +53,13 @@ from spacec.space.architecture import Architecture
 @dataclass(frozen=True)
 class SearchResult:
     """What a search found. ``metrics``: of the architecture on the ``arch`` split with shared weights; without a
-    supernet, those of the best trial. ``trials`` is how many were observed."""
+    supernet, those of its trial. ``trials`` is how many were observed; ``front`` is there with several objectives."""
 
     architecture: Architecture
     metrics: Mapping[str, float]
     out_dir: Path | None
     trials: int = 0
+    front: Front | None = None
     context: SearchContext = field(repr=False, kw_only=True)
 
 
@@ -147,10 +150,12 @@ class _Run:
         found = strategy.derive()
         ctx.space.validate(found)
         self.progress(Progress("derive", message=f"derived {found.text()}"))
-        metrics = ctx.evaluate(found) if strategy.uses_supernet else self.trials.best[1]
+        metrics = ctx.evaluate(found) if strategy.uses_supernet else self.trials.metrics_of(found)
         ctx.recorder.result("derived", "arch", metrics)
         self._save_architecture(found, "best", -1)
-        return SearchResult(found, metrics, self.out_dir, self.trials.done, context=ctx)
+        if (front := strategy.front()) is not None:
+            save_front(front, ctx.recorder, self.out_dir)
+        return SearchResult(found, metrics, self.out_dir, self.trials.done, front, context=ctx)
 
     def _train_supernet(self) -> None:
         ctx, config = self.ctx, self.ctx.config

@@ -7,7 +7,7 @@ one of the wrappers of ``spacec.lower.masks``; search passes it through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -115,8 +115,17 @@ class SpaceLike(Protocol):
 
     def derive(self, probabilities: Mapping[str, Sequence[float]]) -> Architecture: ...
     def validate(self, arch: Architecture) -> None: ...
-    def mutate(self, arch: Architecture, seed: int = 0) -> Architecture:
-        """A valid architecture that differs in one decision (and what that makes active)."""
+    def mutate(self, arch: Architecture, seed: int = 0, *, changes: int = 1, rate: float | None = None) -> Architecture:
+        """A valid architecture that differs in so many decisions (and what they make active); ``rate``: in each by so
+        much chance."""
+        ...
+
+    def crossover(self, a: Architecture, b: Architecture, seed: int = 0) -> Architecture:
+        """A valid architecture that takes each decision from one of two."""
+        ...
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        """Every valid architecture one decision away, lazily."""
         ...
 
     def encode(self, archs: Iterable[Architecture], scheme: str, **options: Any) -> Any:

@@ -40,6 +40,7 @@ from spacec.space.architecture import Architecture
 
 if TYPE_CHECKING:  # the context holds the strategy's collaborators and imports their implementations
     from spacec.search.context import SearchContext
+    from spacec.search.objectives import Front
 
 Phase = Literal["weights", "arch"]
 Weights = Literal["shared", "standalone"]
@@ -201,6 +202,10 @@ class Strategy:
     def derive(self) -> Architecture:
         """The architecture found so far."""
         raise NotImplementedError(f"strategy '{self.name}' has no derive()")
+
+    def front(self) -> Front | None:
+        """Of a search with several objectives, the architectures none of which is better than another in all of them."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: tensors, numbers, texts, lists, tuples and dicts of these."""

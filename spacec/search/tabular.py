@@ -59,12 +59,17 @@ class Tabular(Task):
             self._no_data("a trial with shared weights cannot be rated")
         which = dict(self.options.which)
         if trial.budget is not None:
-            which[EPOCHS] = str(trial.budget)
+            which[EPOCHS] = self._length(trial.budget)
         found = self.benchmark.query(trial.arch, **which)
         if self.metrics[0].name not in found.metrics:
             headline = f"benchmark '{self.name}' has no {self.metrics[0].name} of {trial.arch.text()}"
             raise SpacecError(Diagnostic("E0732", headline))
         return found
+
+    def _length(self, epochs: int) -> str:
+        """So many epochs as the table writes them (``01`` for 1)."""
+        known = self.benchmark.which.get(EPOCHS, ())
+        return next((text for text in known if text.isdigit() and int(text) == epochs), str(epochs))
 
     def refuse_training(self, strategy: Strategy) -> None:
         """Raise E0735 where ``strategy`` would train a supernet."""

@@ -27,6 +27,7 @@ from spacec.search.seeds import reseed
 from spacec.search.states import States
 from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.search.tabular import Tabular
+from spacec.space.architecture import Architecture
 
 PAUSE = 1.0
 """Seconds between checkpoints, at least."""
@@ -44,7 +45,7 @@ class _Out:
 
 
 class Trials:
-    """``done``: how many were rated. ``best``: the first metric of the best one, and all of its metrics."""
+    """``done``: how many were rated."""
 
     def __init__(
         self, strategy: Strategy, ctx: SearchContext, out_dir: Path | None, progress: ProgressFn, executor: Executor
@@ -56,7 +57,7 @@ class Trials:
         self.executor = executor
         self.log = Log()
         self.done = 0
-        self.best: tuple[float, dict[str, float]] = (ctx.task.metrics[0].worst, {})
+        self._ratings: dict[str, TrialRow] = {}
         self._out = _Out()
         self._recorded: Mapping[int, TrialRow] = {}
         self._shared: deque[tuple[int, Trial]] = deque()
@@ -109,6 +110,11 @@ class Trials:
         finally:
             if self._started:
                 self.executor.close()
+
+    def metrics_of(self, arch: Architecture) -> dict[str, float]:
+        """What the longest of its trials measured of ``arch``, the best of several; empty where none succeeded."""
+        row = self._ratings.get(arch.text())
+        return {} if row is None else dict(row.metrics)
 
     # asking
 
@@ -245,8 +251,12 @@ class Trials:
         metric = self.ctx.task.metrics[0]
         self.done += 1
         self._raised = self._raised + 1 if row.traceback else 0
-        if row.status == "done" and metric.better(row.metrics[metric.name], self.best[0]):
-            self.best = (row.metrics[metric.name], dict(row.metrics))
+        if row.status != "done":
+            return
+        known = self._ratings.get(row.architecture)
+        longer = 1 if known is None else (row.budget or 0) - (known.budget or 0)
+        if known is None or longer > 0 or (longer == 0 and metric.better(row.metrics[metric.name], known.metrics[metric.name])):
+            self._ratings[row.architecture] = row
 
     def _show(self, row: TrialRow) -> None:
         eta = self._clock.eta(self.done) if self.ctx.config.trials else None

@@ -139,7 +139,7 @@ def test_the_state_is_all_that_goes_on() -> None:
     other = RegularisedEvolution({"population": 6, "sample": 2})
     other.setup(found.context)
     other.load_state_dict(strategy.state_dict())
-    assert (other.population, other.best, other.proposed) == (strategy.population, strategy.best, strategy.proposed)
+    assert (other.population, other.best, other.asked) == (strategy.population, strategy.best, strategy.asked)
     state = found.context.rng.getstate()
     children = strategy.propose(2)
     found.context.rng.setstate(state)

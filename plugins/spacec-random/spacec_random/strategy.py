@@ -5,6 +5,8 @@ drawn architecture per batch; then ``samples`` architectures are rated with shar
 validation batches, the ``finalists`` best of them on the whole validation split, and the best of these is the answer.
 
 ``mode=trials``: ``samples`` architectures are each trained alone for ``trial_epochs``; the best is the answer.
+
+Trials may run side by side: the finalists are chosen when the last of the first ratings has come.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
 from spacec.search.strategy import Path, Strategy, Trial, TrialResult
+from spacec.search.trial_strategy import no_trial_succeeded
 from spacec.space.architecture import Architecture
 
 
@@ -41,6 +43,9 @@ class RandomSearch(Strategy):
     tiny: ClassVar[Mapping[str, object]] = {"samples": 3, "finalists": 2}
     options: RandomOptions
 
+    asked: int
+    """First ratings that were asked for."""
+    asked_final: int
     first: list[tuple[str, float]]
     final: list[tuple[str, float]]
     failed: int
@@ -62,51 +67,56 @@ class RandomSearch(Strategy):
         super().setup(ctx)
         self.trials = ctx.config.trials
         self.first, self.final, self.failed = [], [], 0
+        self.asked = self.asked_final = 0
 
     def masks(self, step: int) -> Sequence[Path]:
         return [Path(self.ctx.mask_of(self.ctx.sample()))]
 
     def propose(self, n: int) -> Sequence[Trial]:
-        remaining = self.samples - len(self.first) - self.failed
-        if remaining > 0:
-            return [self._first_trial() for _ in range(min(n, remaining))]
-        if not self.uses_supernet:
+        if self.asked < self.samples:
+            n = min(n, self.samples - self.asked)
+            self.asked += n
+            return [self._first_trial() for _ in range(n)]
+        if not self.uses_supernet or len(self.first) + self.failed < self.samples:
             return ()
         best = self._ranked(self.first)[: self.options.finalists]
-        rest = best[len(self.final) :][:n]
-        return [Trial(self.ctx.space.architecture(text)) for text, _ in rest]
+        rest = best[self.asked_final :][:n]
+        self.asked_final += len(rest)
+        return [Trial(self.ctx.space.architecture(text), tag={"round": "final"}) for text, _ in rest]
 
     def observe(self, results: Sequence[TrialResult]) -> None:
         metric = self.ctx.task.metrics[0].name
-        in_first = len(self.first) + self.failed < self.samples
         for result in results:
-            if result.failed and in_first:
+            value = float("nan") if result.failed else float(result.metrics[metric])
+            if result.trial.tag["round"] == "final":
+                self.final.append((result.trial.arch.text(), value))
+            elif result.failed:
                 self.failed += 1
                 self.failure = self.failure or result.error
-                continue
-            value = float("nan") if result.failed else float(result.metrics[metric])
-            (self.first if in_first else self.final).append((result.trial.arch.text(), value))
+            else:
+                self.first.append((result.trial.arch.text(), value))
 
     def derive(self) -> Architecture:
         ranked = self._ranked(self.final) or self._ranked(self.first)
         if not ranked:
-            headline = f"none of the {self.failed} trials succeeded, so nothing was found"
-            raise SpacecError(Diagnostic("E0821", headline, notes=(self.failure,) if self.failure else ()))
+            raise no_trial_succeeded(len(self.first) + self.failed, self.failure)
         return self.ctx.space.architecture(ranked[0][0])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"first": self.first, "final": self.final, "failed": self.failed}
+        counts = {"asked": self.asked, "asked_final": self.asked_final, "failed": self.failed}
+        return {"first": self.first, "final": self.final, "failure": self.failure, **counts}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.first = [(text, value) for text, value in state["first"]]
         self.final = [(text, value) for text, value in state["final"]]
-        self.failed = int(state["failed"])
+        self.asked, self.asked_final, self.failed = (int(state[n]) for n in ("asked", "asked_final", "failed"))
+        self.failure = str(state["failure"])
 
     def _first_trial(self) -> Trial:
         arch = self.ctx.sample()
         if self.uses_supernet:
-            return Trial(arch, batches=self.options.first_batches)
-        return Trial(arch, "standalone", self.options.trial_epochs)
+            return Trial(arch, batches=self.options.first_batches, tag={"round": "first"})
+        return Trial(arch, "standalone", self.options.trial_epochs, tag={"round": "first"})
 
     def _ranked(self, rated: list[tuple[str, float]]) -> list[tuple[str, float]]:
         """Distinct architectures, best first; ties in the order they were rated, NaNs left out."""

@@ -15,6 +15,10 @@ CHECKS = {
     "constraints": "under a constraint, what is derived and proposed satisfies it",
     "memory": "no tensors and no autograd graphs pile up by step",
     "probabilities": "probabilities are finite, not negative, of the slots' sizes, and sum to one",
+    "asynchronous": "trials that are told as they end, while others run, lead to a valid answer",
+    "kept trials": "a trial goes on only from an earlier one that was kept, of its architecture, to more epochs",
+    "replay": "asked and told again, also from its state while trials run, it asks for the same trials",
+    "failed trials": "trials that fail end no search; where all did, it says so (E0821)",
     "options": "options read back from the record and from the help text",
 }
 """Every check by name, with what it asks."""

@@ -28,6 +28,7 @@ from spacec.testing.conformance.memory import census
 from spacec.testing.conformance.model import CHECKS, Complaints, Report
 from spacec.testing.conformance.runs import Killed, Subject, excluding, global_randomness, killer, outcome
 from spacec.testing.conformance.trees import changed, first_difference, leaves
+from spacec.testing.conformance.trials import check_trials
 from spacec.testing.conformance.watch import Watch
 from spacec.testing.synthetic import Synthetic
 
@@ -114,6 +115,8 @@ class _Pair:
             self._check_resume(outcome(whole, strategy), folder / "killed")
             self._check_other_seed(watch.start)
         self._check_constraints(whole)
+        if whole.trials:
+            check_trials(self.subject, self.complaints, folder)
 
     def _whole(self, strategy: Strategy, watch: Watch, folder: Path) -> SearchResult | None:
         def told(now: Progress) -> None:
