@@ -110,7 +110,9 @@ def _swept(ordered: Sequence[Point], reference: Point) -> float:
     if len(reference) == 1:
         return sum(reference[0] - p[0] for p in ordered)
     rights = [*(p[0] for p in ordered), reference[0]]
-    return sum((right - left) * (reference[1] - p[1]) for (left, right), p in zip(pairwise(rights), ordered, strict=True))
+    return sum(
+        (right - left) * (reference[1] - p[1]) for (left, right), p in zip(pairwise(rights), ordered, strict=True)
+    )
 
 
 def _added(ordered: Sequence[Point], reference: Point) -> float:

@@ -204,7 +204,7 @@ class Strategy:
         raise NotImplementedError(f"strategy '{self.name}' has no derive()")
 
     def front(self) -> Front | None:
-        """Of a search with several objectives, the architectures none of which is better than another in all of them."""
+        """Of a search with several objectives, the architectures that no other beats in all of them."""
         return None
 
     def state_dict(self) -> dict[str, Any]:

@@ -255,7 +255,11 @@ class Trials:
             return
         known = self._ratings.get(row.architecture)
         longer = 1 if known is None else (row.budget or 0) - (known.budget or 0)
-        if known is None or longer > 0 or (longer == 0 and metric.better(row.metrics[metric.name], known.metrics[metric.name])):
+        if (
+            known is None
+            or longer > 0
+            or (longer == 0 and metric.better(row.metrics[metric.name], known.metrics[metric.name]))
+        ):
             self._ratings[row.architecture] = row
 
     def _show(self, row: TrialRow) -> None:

@@ -1,6 +1,6 @@
 """A strategy that is asked and told by hand, on made-up workers: trials end in an order of their own.
 
-What the driver of :mod:`spacec.search.trials` does with executors, without training anything: trials are asked for while
+What the driver of :mod:`spacec.search.trials` does with executors, and trains nothing: trials are asked for while
 workers are free, the one that ends first is told, and so on. Everything depends on the seed alone, so one exchange can
 be repeated, or cut in its middle and gone on with.
 """
@@ -24,7 +24,7 @@ SLOWEST = 9
 
 @dataclass
 class Exchange:
-    """``strategy`` must be set up. ``most``: trials in all. ``in_flight``: when each ends, its number, and the trial."""
+    """``strategy`` is set up. ``most``: trials in all. ``in_flight``: when each ends, its number, and the trial."""
 
     strategy: Strategy
     rate: Rate
@@ -53,7 +53,12 @@ class Exchange:
 
     def go_on_with(self, strategy: Strategy) -> Exchange:
         """The same exchange with another strategy, to which nothing is told again."""
-        kept = {"asked": list(self.asked), "known": list(self.known), "told": list(self.told), "in_flight": list(self.in_flight)}
+        kept = {
+            "asked": list(self.asked),
+            "known": list(self.known),
+            "told": list(self.told),
+            "in_flight": list(self.in_flight),
+        }
         return Exchange(strategy, self.rate, self.workers, self.most, self.seed, self.now, **kept)  # type: ignore[arg-type]  # lists by name
 
     def _ask(self) -> None:
@@ -73,7 +78,7 @@ class Exchange:
 
 
 def made_up(ctx: SearchContext, fails: Callable[[int], bool] = lambda number: False) -> Rate:
-    """Ratings that follow from architecture, metric and budget alone; those of the numbers that ``fails`` names fail."""
+    """Ratings that follow from architecture, metric and budget alone; trials fail whose number ``fails`` names."""
 
     def rate(number: int, trial: Trial) -> TrialResult:
         if fails(number):
@@ -92,4 +97,13 @@ def _share(trial: Trial, name: str) -> float:
 
 def text_of(trial: Trial) -> Any:
     """All of a trial as plain values, to compare."""
-    return (trial.arch.text(), trial.weights, trial.budget, trial.batches, trial.split, trial.keep, trial.resume, trial.tag)
+    return (
+        trial.arch.text(),
+        trial.weights,
+        trial.budget,
+        trial.batches,
+        trial.split,
+        trial.keep,
+        trial.resume,
+        trial.tag,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from spacec.search.gradient import GradientOptions, GradientStrategy
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path, StepReport, Strategy, Trial, TrialResult
 from spacec.search.task import Batch
+from spacec.search.trial_strategy import no_trial_succeeded
 from spacec.space.architecture import Architecture
 from spacec.testing import conformance
 from spacec.testing.conformance.memory import census
@@ -51,24 +53,31 @@ class Sampled(Strategy):
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
+        self.asked = self.failed = 0
         self.rated: list[tuple[str, float]] = []
 
     def masks(self, step: int) -> Sequence[Path]:
         return [Path(self.ctx.mask_of(self.ctx.sample()))]
 
     def propose(self, n: int) -> Sequence[Trial]:
-        return [Trial(self.ctx.sample(), batches=1) for _ in range(min(n, 4 - len(self.rated)))]
+        n = min(n, 4 - self.asked)
+        self.asked += n
+        return [Trial(self.ctx.sample(), batches=1) for _ in range(n)]
 
     def observe(self, results: Sequence[TrialResult]) -> None:
-        self.rated += [(r.trial.arch.text(), r.metrics["score"]) for r in results]
+        self.failed += sum(r.failed for r in results)
+        self.rated += [(r.trial.arch.text(), r.metrics["score"]) for r in results if not r.failed]
 
     def derive(self) -> Architecture:
+        if not self.rated:
+            raise no_trial_succeeded(self.failed, "")
         return self.ctx.space.architecture(max(self.rated, key=lambda pair: pair[1])[0])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rated": self.rated}
+        return {"asked": self.asked, "failed": self.failed, "rated": self.rated}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.asked, self.failed = state["asked"], state["failed"]
         self.rated = [(text, value) for text, value in state["rated"]]
 
 
@@ -174,7 +183,7 @@ class Note:
 
 class Pickles(Sampled):
     def state_dict(self) -> dict[str, Any]:
-        return {"rated": self.rated, "note": Note("a class of its own")}
+        return {**super().state_dict(), "note": Note("a class of its own")}
 
 
 class KeepsGraphs(Gradient):
@@ -211,7 +220,80 @@ class IgnoresConstraints(Gradient):
 
 class ProposesAnything(Sampled):
     def propose(self, n: int) -> Sequence[Trial]:
-        return [Trial(make(0, 0), batches=1)] if not self.rated else ()
+        self.asked += 1
+        return [Trial(make(0, 0), batches=1)] if self.asked == 1 else ()
+
+
+class ExpectsARound(Sampled):
+    """Matches results by their position in what it proposed last."""
+
+    def propose(self, n: int) -> Sequence[Trial]:
+        self.last = super().propose(n)
+        return self.last
+
+    def observe(self, results: Sequence[TrialResult]) -> None:
+        for trial, result in zip(self.last, results, strict=True):
+            super().observe([dataclasses.replace(result, trial=trial)])
+
+
+class ProposesMore(Sampled):
+    def propose(self, n: int) -> Sequence[Trial]:
+        return super().propose(4)
+
+
+class GoesOnBlindly(Sampled):
+    """Trains the trial that it asked for last to its end, whether it has ended or not."""
+
+    uses_supernet = False
+    text = ""
+
+    def propose(self, n: int) -> Sequence[Trial]:
+        return [self.next() for _ in range(min(n, 4 - self.asked))]
+
+    def next(self) -> Trial:
+        number, self.asked = self.asked, self.asked + 1
+        if number % 2 == 0:
+            self.text = self.ctx.sample().text()
+            return Trial(self.ctx.space.architecture(self.text), "standalone", 1, keep=True)
+        return Trial(self.ctx.space.architecture(self.text), "standalone", 2, resume=number - 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "text": self.text}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.text = state["text"]
+
+
+class CountsWhatWasTold(Sampled):
+    """Takes trials that run for trials that it never asked for."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.asked = self.failed + len(self.rated)
+
+
+class DrawsFromElsewhere(Sampled):
+    """Its fourth trial, asked for while others run, comes from a counter of the process."""
+
+    count = itertools.count()
+
+    def propose(self, n: int) -> Sequence[Trial]:
+        running = self.asked - self.failed - len(self.rated)
+        if self.asked != 3 or not running:
+            return super().propose(n)
+        self.asked += 1
+        return [Trial(make(1, next(self.count) % 3), batches=1)]
+
+
+class ReadsFailures(Sampled):
+    def observe(self, results: Sequence[TrialResult]) -> None:
+        self.rated += [(r.trial.arch.text(), r.metrics["score"]) for r in results]
+
+
+class NothingToSay(Sampled):
+    def derive(self) -> Architecture:
+        return self.ctx.space.architecture(max(self.rated, key=lambda pair: pair[1])[0])
 
 
 class NotProbabilities(Gradient):
@@ -262,6 +344,13 @@ class UnreadableOptions(Gradient):
         (KeepsGraphs, "memory", "the tensors that are alive grow by every step"),
         (KeepsOneGraph, "memory", "grow by every step"),
         (InvalidDerive, "derived", "which is not valid"),
+        (ExpectsARound, "asynchronous", "asked and told as trials end, it failed: ValueError"),
+        (ProposesMore, "asynchronous", "it was asked for 3 trials and proposed 4"),
+        (GoesOnBlindly, "kept trials", "a trial goes on from trial 0, not told yet"),
+        (CountsWhatWasTold, "replay", "from its state in the middle of trials it goes on otherwise"),
+        (DrawsFromElsewhere, "replay", "asked and told again in the same order, it asks for other trials"),
+        (ReadsFailures, "failed trials", "it failed: KeyError"),
+        (NothingToSay, "failed trials", "4 of which failed, deriving fails: ValueError"),
         (IgnoresConstraints, "constraints", "it derived"),
         (ProposesAnything, "constraints", "it proposed"),
         (NotProbabilities, "probabilities", "not to one (first at net.block[0])"),

@@ -31,8 +31,12 @@ Place = tuple[float, int, str]
 class AshaOptions(LadderOptions):
     eta: int = option(4, "eta: one in so many goes on to the next rung", low=2)
     stop_rate: int = option(0, "s: so many of the lowest rungs are left out", low=0)
-    configurations: int | None = option(None, "architectures to start; none for no bound but that on trials, else 256", low=1)
-    answer: Literal["seen", "longest"] = option("seen", "the best result at any length, as the paper, or of the longest")
+    configurations: int | None = option(
+        None, "architectures to start; none for no bound but that on trials, else 256", low=1
+    )
+    answer: Literal["seen", "longest"] = option(
+        "seen", "the best result at any length, as the paper, or of the longest"
+    )
 
 
 @dataclass

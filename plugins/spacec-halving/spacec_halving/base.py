@@ -1,4 +1,4 @@
-"""What the strategies over lengths of training share: the rungs, kept trainings, and which architecture is the answer."""
+"""What strategies over lengths of training share: the rungs, kept trainings, and which architecture is the answer."""
 
 from __future__ import annotations
 

@@ -26,23 +26,32 @@ from spacec_halving.ladder import LadderOptions
 @dataclass(frozen=True)
 class HyperbandOptions(LadderOptions):
     sizes: Literal["algorithm", "table"] = option(
-        "algorithm", "architectures of a bracket: by Algorithm 1's formula, or as the paper's Table 1 and the authors' code"
+        "algorithm",
+        "architectures of a bracket: by Algorithm 1's formula, or as the paper's Table 1 and the authors' code",
     )
     rounds: int | None = option(
         None, "times that all brackets run; none for one, or as often as samples or the search's trials allow", low=1
     )
-    answer: Literal["seen", "longest"] = option("seen", "the best result at any length, as the paper, or of the longest")
+    answer: Literal["seen", "longest"] = option(
+        "seen", "the best result at any length, as the paper, or of the longest"
+    )
 
 
 @dataclass(frozen=True)
 class SuccessiveHalvingOptions(LadderOptions):
     eta: int = option(2, "eta: one in so many goes on to the next rung", low=2)
-    configurations: int | None = option(None, "n: architectures to start; none for as many as leave one at the top", low=1)
-    budget: int | None = option(None, "B: epochs in all, shared out evenly over the rungs; none for rungs by r and R", low=1)
+    configurations: int | None = option(
+        None, "n: architectures to start; none for as many as leave one at the top", low=1
+    )
+    budget: int | None = option(
+        None, "B: epochs in all, shared out evenly over the rungs; none for rungs by r and R", low=1
+    )
     rounds: int | None = option(
         None, "times that it runs; none for once, or as often as samples or the search's trials allow", low=1
     )
-    answer: Literal["seen", "longest"] = option("longest", "the best of the longest trainings, as the paper, or any result")
+    answer: Literal["seen", "longest"] = option(
+        "longest", "the best of the longest trainings, as the paper, or any result"
+    )
 
 
 class Brackets(Halving):

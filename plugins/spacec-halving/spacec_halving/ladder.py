@@ -21,7 +21,9 @@ class LadderOptions(Options):
     samples: int | None = option(None, "trials in all, on all rungs; none for the search's trials", low=1)
     eta: int = option(3, "eta: one in so many goes on to the next rung", low=2)
     min_epochs: int = option(1, "r: epochs of the lowest rung", low=1)
-    max_epochs: int | None = option(None, "R: epochs of the highest; none for the training's own, or the table's", low=1)
+    max_epochs: int | None = option(
+        None, "R: epochs of the highest; none for the training's own, or the table's", low=1
+    )
     rungs: tuple[int, ...] = option((), "epochs of the rungs themselves, as 12,200, in place of r and R", low=1)
 
 
@@ -64,7 +66,7 @@ def _of_table(task: Tabular, options: LadderOptions) -> tuple[int, ...]:
 
 
 def _no_rungs(why: str) -> SpacecError:
-    help = "`spacec query FILE BENCHMARK` lists what a benchmark can be asked; give lengths by rungs, or min_epochs and max_epochs"
+    help = "give them by rungs, or by min_epochs and max_epochs; `spacec query FILE BENCHMARK` lists those of a table"
     return SpacecError(Diagnostic("E0862", f"there are no lengths of training to halve: {why}", help=help))
 
 

@@ -10,5 +10,9 @@ SPACEC_API = (1, 1)
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
-        StrategyDescriptor("local-search", "hill climbing in the neighbourhood, with restarts", "spacec_local_search.strategy:LocalSearch"),
+        StrategyDescriptor(
+            "local-search",
+            "hill climbing in the neighbourhood, with restarts",
+            "spacec_local_search.strategy:LocalSearch",
+        ),
     ]

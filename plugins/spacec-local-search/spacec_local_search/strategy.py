@@ -60,7 +60,7 @@ class Climb:
 
 
 class LocalSearch(TrialStrategy):
-    """See the module. ``losses``: of every architecture asked for, by text; ``None`` while it runs or where it failed."""
+    """See the module. ``losses``: by text, of all that was asked for; ``None`` while it runs or where it failed."""
 
     name = "local-search"
     help = "hill climbing in the neighbourhood, with restarts"
@@ -147,7 +147,10 @@ class LocalSearch(TrialStrategy):
         for queued in climb.queue:  # of the place that is left: they may be asked for again
             del self.losses[queued]
         climb.round, climb.centre, climb.best, climb.waiting, climb.queue = climb.round + 1, text, text, 0, []
+        left = set(self.stood) if self.options.at_minimum == "continue" else set()
         for beside in self._neighbours(self.ctx.space.architecture(text)):
+            if beside in left:
+                continue
             if beside in self.losses:
                 climb.best = beside if self._better(beside, climb.best) else climb.best
             else:

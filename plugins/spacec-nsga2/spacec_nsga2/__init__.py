@@ -10,5 +10,7 @@ SPACEC_API = (1, 1)
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
-        StrategyDescriptor("nsga2", "several objectives by non-dominated sorting (NSGA-II)", "spacec_nsga2.strategy:Nsga2"),
+        StrategyDescriptor(
+            "nsga2", "several objectives by non-dominated sorting (NSGA-II)", "spacec_nsga2.strategy:Nsga2"
+        ),
     ]

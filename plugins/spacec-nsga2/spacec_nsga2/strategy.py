@@ -179,7 +179,7 @@ class Nsga2(TrialStrategy):
         return self.parents[j if self._standing[j] < self._standing[i] else i]
 
     def _select(self) -> None:
-        """P_{t+1} from R_t = P_t ∪ Q_t (III-C)."""
+        """P_{t+1} from P_t and Q_t together (III-C)."""
         both = [*self.parents, *self.offspring]
         self.parents, self.offspring, self._standing = survivors(both, self.options.population), [], None
         if self.told_now >= self.options.population:

@@ -10,5 +10,9 @@ SPACEC_API = (1, 1)
 @hookimpl
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
-        StrategyDescriptor("reinforce", "a distribution over architectures that learns from rewards", "spacec_reinforce.strategy:Reinforce"),
+        StrategyDescriptor(
+            "reinforce",
+            "a distribution over architectures that learns from rewards",
+            "spacec_reinforce.strategy:Reinforce",
+        ),
     ]

@@ -63,7 +63,9 @@ class Controller:
 
 def fresh_logits(table: DecisionTable, deviation: float, generator: torch.Generator) -> Logits:
     """Normal around 0: nearly uniform."""
-    return {d.id: deviation * torch.randn(_length(d), generator=generator, dtype=torch.float64) for d in table.decisions}
+    return {
+        d.id: deviation * torch.randn(_length(d), generator=generator, dtype=torch.float64) for d in table.decisions
+    }
 
 
 def _length(decision: Decision) -> int:
@@ -105,5 +107,3 @@ def _rejected(table: DecisionTable, distribution: Factorised, rng: Random) -> Ar
                 return picked
 
     return architecture_of(table, accepted(table, lambda: walk(table, value)))
-
-

@@ -62,7 +62,9 @@ class Reinforce(TrialStrategy):
         self.total = self.weight = 0.0
         self.pending = []
         if not self.controller.exact:
-            text = "the constraints cannot be counted, so architectures are drawn by rejection and the gradient is biased"
+            text = (
+                "the constraints cannot be counted, so architectures are drawn by rejection and the gradient is biased"
+            )
             ctx.recorder.event("biased gradient", text)
 
     def propose(self, n: int) -> Sequence[Trial]:
