@@ -14,6 +14,7 @@ from typing import Any
 from spacec.search import files
 from spacec.search.config import SearchConfig
 from spacec.search.executor import Executor
+from spacec.search.fronts import read_front, write_front
 from spacec.search.incumbents import incumbents
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import RunStore
@@ -55,6 +56,8 @@ def repeat(
 
     All are rated by ``executor``, which is started and closed for each.
 
+    ``front.json`` gets the front of all of them, where there are several objectives.
+
     Raises what :func:`spacec.search.runner.search` raises; the runs that ended are in the record.
     """
     strategy = make()
@@ -73,7 +76,11 @@ def repeat(
                 )  # fmt: skip
             progress(Progress("runs", step=k + 1, steps=runs, eta=clock.eta(k + 1)))
         wanted = {_name(k) for k in range(runs)}
-        return [curve_of(store, run, task.metrics[0]) for run in store.runs() if run["name"] in wanted]
+        found = [run for run in store.runs() if run["name"] in wanted]
+        directions, rows = read_front(store, [run["id"] for run in found])
+        if directions:
+            write_front(out_dir, directions, rows)
+        return [curve_of(store, run, task.metrics[0]) for run in found]
 
 
 def curve_of(store: RunStore, run: Mapping[str, Any], metric: Metric) -> Curve:
