@@ -1,7 +1,7 @@
 """The same search many times, each from a seed of its own, in one run directory: for searches over a benchmark.
 
-A search over a table takes a fraction of a second, so one that was cut off is run again from its seed, to the same
-rows; those that ended are read back from the record. More runs can be added by resuming with a larger number.
+One that was cut off goes on from what the record holds of it; those that ended are read back. More runs can be added
+by resuming with a larger number.
 """
 
 from __future__ import annotations

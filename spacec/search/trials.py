@@ -69,10 +69,10 @@ class Trials:
         self._latest = 0.0
 
     def restore(self) -> None:
-        """Go on from the checkpoint in the run directory and from what was recorded after it, if there is any."""
-        if self.out_dir is None:
-            return
-        self.log = restore_trials(self.out_dir, self.ctx, self.strategy) or self.log
+        """Go on from the checkpoint in the run directory, if there is one, and from what was recorded after it."""
+        if self.out_dir is not None:
+            self.log = restore_trials(self.out_dir, self.ctx, self.strategy) or self.log
+        self._settle()
         self._recorded = rows = {row.number: row for row in self.ctx.recorder.trials()}
         self._latest = max((row.finished or 0.0 for row in rows.values()), default=0.0)
         groups: dict[int, list[TrialRow]] = {}
@@ -93,8 +93,7 @@ class Trials:
     def run(self) -> None:
         """Rate what is asked for until nothing is."""
         try:
-            if self.ctx.config.asynchronous and self.log.parallel is None:
-                self.log.parallel = self.ctx.config.parallel or self._ready_executor().capacity
+            if self._settle():
                 self._save(force=True)
             for number in self._out.rows:
                 self._submit(number)
@@ -117,6 +116,13 @@ class Trials:
         return {} if row is None else dict(row.metrics)
 
     # asking
+
+    def _settle(self) -> bool:
+        """How many may be out, where nobody said so: all that can run at once. Whether that is news."""
+        if not self.ctx.config.asynchronous or self.log.parallel is not None:
+            return False
+        self.log.parallel = self.ctx.config.parallel or self._ready_executor().capacity
+        return True
 
     @property
     def _room(self) -> int:

@@ -17,6 +17,7 @@ from spacec.search import files
 from spacec.search.config import SearchConfig
 from spacec.search.executor import Executor, Here, Virtual
 from spacec.search.record import RunStore
+from spacec.search.repeat import repeat
 from spacec.search.runner import search
 from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.search.tabular import Tabular
@@ -263,3 +264,34 @@ def test_an_executor_is_closed_whatever_happens() -> None:
     with pytest.raises(RuntimeError, match="the cluster is gone"):
         search(SPACE, Chain(), table(), config(True), executor=executor)
     assert executor.closed  # type: ignore[attr-defined]  # of the class above
+
+
+def test_a_repeated_search_goes_on_from_its_record(tmp_path: Path) -> None:
+    """Of several searches in one directory none has a checkpoint; asynchronous ones could not be run again equally."""
+    made: list[Chain] = []
+
+    def make() -> Strategy:
+        made.append(Chain())
+        return made[-1]
+
+    executor = Stopping({"workers": 3})
+    executor.left = 24 + 10
+    both = SearchConfig(asynchronous=True)
+    with pytest.raises(KeyboardInterrupt):
+        repeat(SPACE, make, table(), both, 2, tmp_path / "run", executor=executor)
+    with RunStore(tmp_path / "run" / files.STORE) as store:
+        before = [row for row in store.trials(2) if row["told"] is not None]
+    assert len(before) == 10
+    asked: list[int] = []
+
+    class Counting(Virtual):
+        def submit(self, number: int, *rest: Any) -> None:
+            asked.append(number)
+            super().submit(number, *rest)
+
+    repeat(SPACE, make, table(), both, 2, tmp_path / "run", executor=Counting({"workers": 3}), resume=True)
+    with RunStore(tmp_path / "run" / files.STORE) as store:
+        after = store.trials(2)
+    assert not set(asked) & {row["number"] for row in before}
+    assert [row for row in after if row["number"] in {b["number"] for b in before}] == before
+    assert len(after) == 24
