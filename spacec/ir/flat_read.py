@@ -39,7 +39,10 @@ def read_flat(text: str, ops: OpTable) -> FlatGraph:
     for number, line in enumerate(text.splitlines(), 1):
         cursor = Cursor(line, number)
         if not cursor.ended():
-            reading.line(cursor)
+            try:
+                reading.line(cursor)
+            except RecursionError:
+                cursor.fail("nested too deeply")
             if not cursor.ended():
                 cursor.fail("more than the line needs")
     return reading.graph()

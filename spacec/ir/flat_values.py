@@ -17,6 +17,7 @@ from spacec.ir.ops import AttrValue
 from spacec.ir.symbol import Symbol
 from spacec.ir.types import Kind, TensorType
 
+MAX_POWER = 1_000
 _FUNCTIONS = frozenset(("ceil_div", "floor_div", "mod", "max", "min", "round_to"))
 _KINDS = frozenset(get_args(Kind)) - {"dense"}
 
@@ -158,7 +159,12 @@ class Values:
 
     def power(self, at: Cursor) -> Dim:
         found = self.atom(at)
-        return found ** at.integer() if at.accept("^") else found
+        if not at.accept("^"):
+            return found
+        exponent = at.integer()
+        if exponent > MAX_POWER:
+            at.fail(f"a power beyond {MAX_POWER}")
+        return found**exponent
 
     def atom(self, at: Cursor) -> Dim:
         if at.kind() == "number":

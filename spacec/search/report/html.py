@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+
+
+_HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 class Html(str):
@@ -17,8 +21,8 @@ Part = str | Html
 
 
 def text(part: Part) -> Html:
-    """``part`` as HTML."""
-    return part if isinstance(part, Html) else Html(escape(part, quote=True))
+    """``part`` as HTML; characters that would hide or turn round what is read beside them are shown as unknown."""
+    return part if isinstance(part, Html) else Html(escape(_HIDING.sub("\N{REPLACEMENT CHARACTER}", part), quote=True))
 
 
 def tag(name: str, *parts: Part, **attributes: str) -> Html:
