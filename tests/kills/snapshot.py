@@ -86,9 +86,16 @@ def snapshot(run_dir: Path) -> Snapshot:
 def lost(before: Rows, after: Rows) -> str:
     """What was recorded ``before`` and is no longer; empty if nothing is missing."""
     for table, rows in before.items():
-        if missing := rows - after.get(table, frozenset()):
+        there = after.get(table, frozenset())
+        known = there | {_untold(row) for row in there}
+        if missing := rows - known:
             return f"{len(missing)} rows of {table}, such as {min(missing, key=repr)}"
     return ""
+
+
+def _untold(row: Row) -> Row:
+    """The row as it was before its round was complete: a rating is recorded first, and told to the strategy then."""
+    return tuple((name, None if name == "told" else value) for name, value in row)
 
 
 def difference(a: Snapshot, b: Snapshot) -> str:
