@@ -155,7 +155,7 @@ def _schedule(path: str) -> Schedule:
     source = source_from_path(path)
     try:
         return Schedule.from_json(json.loads(source.text))
-    except ValueError as error:  # of either: what is no JSON, and what is no schedule
+    except (ValueError, RecursionError) as error:  # of either: what is no JSON, and what is no schedule
         raise SpacecError(Diagnostic("E0743", f"'{path}' is no schedule", notes=(str(error),))) from error
 
 

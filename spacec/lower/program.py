@@ -30,7 +30,7 @@ from spacec.lower.plan import ChooseStep, Plan
 from spacec.lower.sizes import Sizes
 
 INDENT = "        "
-_RESERVED = re.compile(r"self|torch|nn|F|sizes|losses|extra|x\d+", re.ASCII)
+_RESERVED = re.compile(r"__\w*|self|torch|nn|F|sizes|losses|extra|x\d+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -171,12 +171,21 @@ def make_program(flat: FlatGraph, plan: Plan, lowered: dict[int, Layer | Call], 
             lines.append(f"{target} = {found.text(tensors)}")
             code += found.code
         elif found.emits:
-            lines += [f"{target}, extra = self.{op.key}({', '.join(tensors)})", "add_losses(losses, extra)"]
+            lines += [f"{target}, extra = {attribute(op.key)}({', '.join(tensors)})", "add_losses(losses, extra)"]
         else:
-            lines.append(f"{target} = self.{op.key}({', '.join(tensors)})")
+            lines.append(f"{target} = {attribute(op.key)}({', '.join(tensors)})")
     results = {name: registers.names[roots.get(i, i)] for name, i in flat.outputs.items()}
     lines.append(_return_line(results, emits))
     return Program(parameters, tuple(lines), tuple(dict.fromkeys(code)))
+
+
+def attribute(key: str) -> str:
+    """The module of a key, as ``self`` has it; a name that Python would mangle inside a class is given as text."""
+    found = "self"
+    for part in key.split("."):
+        mangled = part.startswith("__") and not part.endswith("__")
+        found = f"getattr({found}, {literal(part)})" if mangled else f"{found}.{part}"
+    return found
 
 
 def _return_line(results: dict[str, str], emits: bool) -> str:

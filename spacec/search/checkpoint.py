@@ -7,9 +7,13 @@ trials change, and is written now and then after the last epoch; the record hold
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from spacec.diagnostics.model import Diagnostic
 from spacec.search import files
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
@@ -40,8 +44,9 @@ def restore_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> No
     if not path.exists():
         return
     state = files.read_tensors(path)
-    ctx.load_state(state)
-    strategy.load_state_dict(state["strategy"])
+    with _of_this_search(path):
+        ctx.load_state(state)
+        strategy.load_state_dict(state["strategy"])
 
 
 @dataclass
@@ -69,6 +74,22 @@ def restore_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> Log
     if not path.exists():
         return None
     state = files.read_tensors(path)
+    with _of_this_search(path):
+        return _restored(state, ctx, strategy)
+
+
+@contextmanager
+def _of_this_search(path: Path) -> Iterator[None]:
+    """E0813 where what a checkpoint holds does not fit what it is loaded into."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        headline = f"'{path}' is not a checkpoint of this search"
+        raise files.StorageError(Diagnostic("E0813", headline, notes=(what,))) from error
+
+
+def _restored(state: Mapping[str, Any], ctx: SearchContext, strategy: Strategy) -> Log:
     ctx.load_randomness(state)
     strategy.load_state_dict(state["strategy"])
     if "count" in state:  # of a run whose record was of version 2: each trial was told by itself

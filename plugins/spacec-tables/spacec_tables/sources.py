@@ -76,8 +76,9 @@ _KNOWN = {
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy._core.multiarray", "scalar"): _scalar,
     ("_codecs", "encode"): _encode,
+    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
 }
-"""What numbers of NumPy and ordered dicts are made by. NumPy's own would trust what a file says of memory."""
+"""What numbers of NumPy, sets and ordered dicts are made by. NumPy's own would trust what a file says of memory."""
 
 
 class _Data(pickle.Unpickler):

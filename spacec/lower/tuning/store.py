@@ -36,7 +36,7 @@ def load(question: Question) -> Schedule | None:
         return Schedule.from_json(stored.get("schedule"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         warnings.warn(f"the stored schedule '{path}' is left aside: {error}", stacklevel=2)
         return None
 

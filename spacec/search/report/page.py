@@ -18,9 +18,8 @@ from spacec.search.report.trials import median_trial, trial_sections
 
 SVG, PNG = "image/svg+xml", "image/png"
 ARCHITECTURE_PICTURE = "architecture"
-POLICY = (
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; style-src \'unsafe-inline\'">'
-)
+_ALLOWED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+POLICY = f'<meta http-equiv="Content-Security-Policy" content="{_ALLOWED}">'
 """What a browser is told to refuse, were anything to slip through: scripts, and every address outside the page."""
 PANEL = ("noisy", "denoised", "clean")
 """Kinds of a sample's pictures, in the order in which they are shown."""
@@ -50,7 +49,9 @@ def page(data: RunData) -> str:
             tag("footer", f"Made by spacec {_versions(data).get('spacec', '')} from the run record alone."),
         ]
     )
-    head = f'<meta charset="utf-8">{POLICY}<meta name="viewport" content="width=device-width"><title>{text(title)}</title>'
+    head = (
+        f'<meta charset="utf-8">{POLICY}<meta name="viewport" content="width=device-width"><title>{text(title)}</title>'
+    )
     return (
         f'<!doctype html>\n<html lang="en">\n<head>{head}\n<style>\n{style}</style></head>\n'
         f"<body><main>\n{body}\n</main></body>\n</html>\n"
