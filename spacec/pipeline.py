@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 SEARCHED = "searched"
 RANDOM = "random"
-NOT_OURS = ("E0812", "E0815")
-"""The directory belongs to another run: it is left as it is."""
+NOT_OURS = ("E0812", "E0815", "E0830")
+"""The directory belongs to another run, or to another process: it is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Job:
     """What measures the search, read-only."""
     executor: Executor | None = None
     """Where trials are rated; in this process where none is given."""
+    store: str = ""
+    """The URL of the database that keeps the record; in ``out`` where none is given."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +75,27 @@ def run_job(job: Job, progress: ProgressFn, resume: bool = False) -> Outcome:
 
     Raises what the stages raise, after closing their records; what is there by then has its report.
     """
+    from spacec.search.lock import locked
+
     try:
-        return _stages(job, progress, resume)
+        with locked(job.out):
+            return _stages(job, progress, resume)
     except (KeyboardInterrupt, SpacecError) as error:
         if not (isinstance(error, SpacecError) and error.diagnostics[0].code in NOT_OURS):
-            _report_what_there_is(job.out)
+            _report_what_there_is(job)
         raise
 
 
-def _report_what_there_is(out: Path) -> None:
+def _report_what_there_is(job: Job) -> None:
     """A report of a run that was cut off, where the record and the disk allow one."""
     from spacec.search.files import StorageError
     from spacec.search.report.write import write_report
 
     with suppress(StorageError):
-        write_report(out)
+        write_report(job.out, url=job.store)
 
 
 def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
-    from spacec.search import files
     from spacec.search.record import RunStore
     from spacec.search.runner import search
 
@@ -106,9 +110,10 @@ def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
         progress=progress,
         probes=job.probes,
         executor=job.executor,
+        store=job.store or None,
     )
     arch = found.architecture
-    with RunStore(job.out / files.STORE) as store:
+    with RunStore.of(job.out, job.store) as store:
         trained = {SEARCHED: _retrain(job, arch, SEARCHED, job.out, store, progress, resume)}
         if job.compare:
             other = random_other(job.space, arch, job.search.seed)
@@ -176,8 +181,8 @@ def _conclude(
             f"Held-out {metric}: {task.metrics[0].text(test[metric])}.",
         )
         save_package(job.out, model, _check(task, wiring, job.space.flat.inputs, splits), facts)
-    report = write.write_report(job.out)
-    data = gather.gather(job.out)
+    report = write.write_report(job.out, url=job.store)
+    data = gather.gather(job.out, job.store)
     results = {s.name: dict(s.values) for s in data.subjects}
     return Outcome(arch, report, results, {s.name: s.title for s in data.subjects})
 

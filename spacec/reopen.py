@@ -83,11 +83,10 @@ def reopen(
 
 
 def _probabilities(path: Path) -> dict[int, dict[str, tuple[float, ...]]]:
-    from spacec.search import files
     from spacec.search.record import RunStore
 
     found: dict[int, dict[str, tuple[float, ...]]] = {}
-    with RunStore(path / files.STORE) as store:
+    with RunStore.of(path, readonly=True) as store:
         searches = [run["id"] for run in store.runs() if run["kind"] == "search"]
         for row in store.probabilities(searches[-1]) if searches else ():
             found.setdefault(row["epoch"], {})[row["slot"]] = tuple(row["values"])

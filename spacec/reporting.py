@@ -28,11 +28,14 @@ MOST_NODES = 20_000
 """Nodes of a network that is drawn, at most."""
 
 
-def write_run_report(run_dir: Path) -> Path:
-    """Make ``report.html`` and the charts of a run directory, at any time; see :func:`report_page`."""
+def write_run_report(run_dir: Path, url: str = "") -> Path:
+    """Make ``report.html`` and the charts of a run directory, at any time; see :func:`report_page`.
+
+    ``url`` is that of its store, with a password, where it has one.
+    """
     from spacec.search.report.write import write_report
 
-    return write_report(run_dir, drawn)
+    return write_report(run_dir, drawn, url)
 
 
 def report_page(store: RunStore, job: str = "") -> str:

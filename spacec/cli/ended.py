@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 
 def command_line() -> str:
-    """The command line as a person would type it again."""
-    return shlex.join(["spacec", *sys.argv[1:]])
+    """The command line as a person would type it again, without passwords."""
+    from spacec.search.store.url import without_passwords
+
+    return shlex.join(["spacec", *without_passwords(sys.argv[1:])])
 
 
-def run_and_tell(job: Recipe, parts: Parts, out: Path, resume: bool) -> None:
+def run_and_tell(job: Recipe, parts: Parts, out: Path, resume: bool, store_url: str = "") -> None:
     """Do ``job`` in ``out``, with progress, and print what it found."""
     with watching() as progress:
-        ended = perform(job, parts, out, progress, resume)
+        ended = perform(job, parts, out, progress, resume, store_url)
     if ended.found is not None:
         _tell_found(ended.found, parts.space, out)
         tell_front(out)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spacec.cli.ended import run_and_tell
-from spacec.cli.tasks import TASK_HELP
+from spacec.cli.tasks import TASK_HELP, store_option
 
 if TYPE_CHECKING:
     from spacec.job.recipe import Recipe
@@ -41,11 +41,13 @@ def code_options(command: F) -> F:
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Go on to so many trials (or queries) in all.")
 @click.option("--runs", type=click.IntRange(1), metavar="N", help="Over a benchmark: go on to so many runs in all.")
+@store_option
 @code_options
 def resume(
     run_dir: Path,
     trials: int | None,
     runs: int | None,
+    store_url: str,
     **code: Any,
 ) -> None:
     """Go on with the run in a directory, from its record alone, to the end it would have had.
@@ -65,7 +67,7 @@ def resume(
     from spacec.job.parts import Code, parts_of
 
     job = more_of(recipe_in(run_dir), trials, runs)
-    run_and_tell(job, parts_of(job, run_dir, Code(**code)), run_dir, resume=True)
+    run_and_tell(job, parts_of(job, run_dir, Code(**code)), run_dir, True, store_url)
 
 
 def more_of(job: Recipe, trials: int | None, runs: int | None) -> Recipe:

@@ -94,6 +94,7 @@ def search(
     probe_texts: tuple[str, ...],
     executor_name: str,
     executor_texts: tuple[str, ...],
+    store_url: str,
     **table: Any,
 ) -> None:
     """Search a space for the best architecture of a task, or of a benchmark.
@@ -137,7 +138,8 @@ def search(
     if task_name is None:
         space = open_space(file, params, preset, ops)
         parts = Parts(space, queries.task(space), **shared)
-        run_and_tell(recipe_of(parts, ops, command_line(), queries.asked()), parts, Path(out), resume)
+        job = recipe_of(parts, ops, command_line(), queries.asked())
+        run_and_tell(job, parts, Path(out), resume, store_url)
         return
     task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
@@ -146,7 +148,7 @@ def search(
     parts = Parts(space, task, train=training, **shared)
     named = task_named(task_name, split_assignments(task_options, "-t"), task)
     job = recipe_of(parts, ops, command_line(), named, again=retrain, compare=compare)
-    run_and_tell(job, parts, Path(out), resume)
+    run_and_tell(job, parts, Path(out), resume, store_url)
 
 
 def _train_config(texts: Mapping[str, str]) -> TrainConfig:

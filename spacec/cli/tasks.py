@@ -22,6 +22,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 TASK_HELP = "An installed task, a folder of images, or module:attr / file.py:attr of a torch data set."
 
 
+store_option = click.option(
+    "--store",
+    "store_url",
+    default="",
+    metavar="URL",
+    help="Keep the run record in a PostgreSQL database, postgresql://USER@HOST/DATABASE, instead of in DIR.",
+)
+
+
 def run_options(command: F) -> F:
     """Options of commands that train something for a task, which must be named."""
     return task_options(_run_options(command), required=True)
@@ -51,6 +60,7 @@ def task_options(command: F, required: bool) -> F:
 
 def _run_options(command: F) -> F:
     for option in (
+        store_option,
         click.option("--resume", is_flag=True, help="Go on with the run in DIR."),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),

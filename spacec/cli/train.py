@@ -49,6 +49,7 @@ def train(
     device: str,
     seed: int,
     resume: bool,
+    store_url: str,
 ) -> None:
     """Train one architecture from scratch and measure it on data held out.
 
@@ -68,4 +69,4 @@ def train(
     space = open_space_for(task, file, params, preset, ops)
     parts = Parts(space, task, train=config, architecture=named_architecture(space, arch))
     named = task_named(task_name, split_assignments(task_options, "-t"), task)
-    run_and_tell(recipe_of(parts, ops, command_line(), named), parts, Path(out), resume)
+    run_and_tell(recipe_of(parts, ops, command_line(), named), parts, Path(out), resume, store_url)

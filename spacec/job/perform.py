@@ -10,6 +10,8 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.job.parts import Parts
 from spacec.job.recipe import Recipe, read_job, write_job
 from spacec.search import files
+from spacec.search.lock import locked
+from spacec.search.store.place import holds_run
 
 if TYPE_CHECKING:
     from spacec.pipeline import Outcome
@@ -32,23 +34,29 @@ class Ended:
     trained: TrainResult | None = None
 
 
-def perform(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool = False) -> Ended:
+def perform(
+    job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool = False, store_url: str = ""
+) -> Ended:
     """Do ``job`` in ``out``, where ``job.json`` is kept from before the first step on.
 
     With ``resume`` the run that is there goes on; it may be given more trials or more runs, and other settings are
-    refused (E0812). Without, a directory that holds a run is (E0815). Raises what the work raises; what is refused
-    before its first step leaves no run behind.
+    refused (E0812). Without, a directory that holds a run is (E0815). ``store_url``: of the database that keeps the
+    record, which is in ``out`` otherwise. Raises E0830 while another process writes in ``out``, and what the work
+    raises; what is refused before its first step leaves no run behind.
     """
-    if resume:
-        resume = go_on(job, out)
-    else:
-        begin(job, out)
-    try:
-        return _DOES[job.does](job, parts, out, progress, resume)
-    except SpacecError:
-        if not resume and not (out / files.STORE).exists():
-            files.discard_job(out)
-        raise
+    if resume and not out.is_dir():
+        raise _no_run(out)
+    with locked(out):
+        if resume:
+            resume = go_on(job, out)
+        else:
+            begin(job, out)
+        try:
+            return _DOES[job.does](job, parts, out, progress, resume, store_url)
+        except SpacecError:
+            if not resume and not holds_run(out):
+                files.discard_job(out)
+            raise
 
 
 def begin(job: Recipe, out: Path) -> None:
@@ -60,16 +68,20 @@ def begin(job: Recipe, out: Path) -> None:
 
 def go_on(job: Recipe, out: Path) -> bool:
     """Check that ``job`` is what was started in ``out``; whether its first step was reached."""
-    there = (out / files.STORE).exists()
-    kept = read_job(out) if out.is_dir() else None
+    there = holds_run(out)
+    kept = read_job(out)
     if kept is None:
         if not there:
-            raise SpacecError(Diagnostic("E0840", f"'{out}' holds no run", help="leave out --resume to start one"))
+            raise _no_run(out)
         return True
     _check_same(kept, job, out)
     if kept != job:
         write_job(out, job)
     return there
+
+
+def _no_run(out: Path) -> SpacecError:
+    return SpacecError(Diagnostic("E0840", f"'{out}' holds no run", help="leave out --resume to start one"))
 
 
 def _check_same(kept: Recipe, given: Recipe, out: Path) -> None:
@@ -108,7 +120,7 @@ def _told(job: Recipe) -> dict[str, Any]:
     return {**files.as_json(told), "grows": grows}
 
 
-def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool) -> Ended:
+def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
     from spacec.search.report.write import write_report
     from spacec.search.runner import search
 
@@ -124,13 +136,14 @@ def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: 
         progress=progress,
         probes=parts.probes,
         executor=parts.executor,
+        store=url or None,
     )
     if parts.probes:
-        write_report(out)
+        write_report(out, url=url)
     return Ended(found=found)
 
 
-def _search_and_train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool) -> Ended:
+def _search_and_train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
     from spacec.pipeline import Job, run_job
 
     assert parts.make_strategy is not None, "a search has a strategy"
@@ -147,11 +160,12 @@ def _search_and_train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn
         job.compare,
         parts.probes,
         parts.executor,
+        url,
     )
     return Ended(outcome=run_job(whole, progress, resume))
 
 
-def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool) -> Ended:
+def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
     from spacec.search.record import RunStore
     from spacec.search.repeat import repeat
     from spacec.search.report.gather import record_command
@@ -164,26 +178,43 @@ def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume:
     assert isinstance(parts.task, Tabular), "queries ask a benchmark"
     assert job.benchmark is not None, "of the recipe"
     make, task, runs = parts.make_strategy, parts.task, job.benchmark.runs
-    executor = parts.executor
     curves = repeat(
-        parts.space, make, task, parts.search, runs, out, resume=resume, progress=progress, executor=executor
+        parts.space,
+        make,
+        task,
+        parts.search,
+        runs,
+        out,
+        resume=resume,
+        progress=progress,
+        executor=parts.executor,
+        store_url=url,
     )
-    with RunStore(out / files.STORE) as store:
+    with RunStore.of(out, url) as store:
         recorder = store.reopen("search", store.runs()[-1]["name"])
         assert recorder is not None, "a run was just read from it"
         with recording(recorder):
             record_command(recorder, job.command)
-    write_report(out)
+    write_report(out, url=url)
     return Ended(curves=tuple(curves))
 
 
-def _train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool) -> Ended:
+def _train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
     from spacec.lower.network import Network
     from spacec.lower.package import save_package
     from spacec.search.training import train
 
     assert parts.architecture is not None, "a training has an architecture"
-    found = train(parts.space, parts.architecture, parts.task, parts.train, out, resume=resume, progress=progress)
+    found = train(
+        parts.space,
+        parts.architecture,
+        parts.task,
+        parts.train,
+        out,
+        resume=resume,
+        store=url or None,
+        progress=progress,
+    )
     assert isinstance(found.model, Network), "the space builds its networks itself"
     test = "  ".join(f"{name} {value:.4g}" for name, value in found.test.items())
     facts = (f"{parts.space.params(parts.architecture):,} weights. On held-out data: {test}.",)

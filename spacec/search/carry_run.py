@@ -7,11 +7,9 @@ checkpoints, networks and reports belong to the old network and stay where they 
 from __future__ import annotations
 
 import hashlib
-import json
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,9 @@ from spacec.diagnostics.model import Diagnostic
 from spacec.search import files
 from spacec.search.carry import Carry, Tally, carry_file
 from spacec.search.record import RunStore
+from spacec.search.store.copying import copy
+from spacec.search.store.place import holds_run
+from spacec.search.store.sqlite import Sqlite
 
 PARTS = (files.ARCHITECTURE_JSON, files.ARCHITECTURE_TEXT)
 
@@ -50,8 +51,7 @@ def carry_run(source: Path, target: Path | None, home: Home, old_slots: Mapping[
 
     Raises :class:`~spacec.search.files.StorageError`: E0810 where the disk refuses, E0813 where ``source`` is no run.
     """
-    store = source / files.STORE
-    if not store.is_file():
+    if not holds_run(source):
         raise files.StorageError(Diagnostic("E0813", f"'{source}' holds no run: there is no {files.STORE}"))
     texts = {}
     for name in PARTS:
@@ -60,60 +60,63 @@ def carry_run(source: Path, target: Path | None, home: Home, old_slots: Mapping[
     if target is not None:
         with files.storage_errors(target, "create"):
             target.mkdir(parents=True, exist_ok=True)
-    place = None if target is None else target / files.STORE
-    with RunStore(store):  # a database of another kind or version is refused here
-        kept, total, left = _record(store, place, home, old_slots, carry, tally)
+    rows = _Rows(home, {s for s, labels in old_slots.items() if home.slots.get(s) != labels}, carry, tally)
+    with RunStore.of(source, readonly=True) as store:  # a database of another kind or version is refused here
+        _record(store, None if target is None else target / files.STORE, rows)
     if target is not None:
         files.write_text(target / files.SPACE, home.grammar)
         for name, text in texts.items():
             if text:
                 files.write_text(target / name, text)
-    return CarriedRun(kept, total, left)
+    return CarriedRun(rows.kept, rows.total, len(rows.left))
 
 
-def _record(
-    source: Path, target: Path | None, home: Home, old_slots: Mapping[str, tuple[str, ...]], carry: Carry, tally: Tally
-) -> tuple[int, int, int]:
-    """Copy the database, then change what speaks of architectures; all of it or nothing."""
+def _record(store: RunStore, target: Path | None, rows: _Rows) -> None:
+    """Copy the record to a file, wherever it is kept, but for what is carried; all of it or nothing."""
     temporary = None if target is None else target.with_name(f".{target.name}.new")
     try:
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(
-            sqlite3.connect(temporary or ":memory:")
-        ) as new:  # fmt: skip
-            old.backup(new)
-            with new:
-                found = _changed(new, home, old_slots, carry, tally)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        with closing(Sqlite(temporary)) as new:
+            copy(store.backend, store.runs(), new, rows)
         if temporary is not None and target is not None:
             temporary.replace(target)
-        return found
-    except sqlite3.DatabaseError as error:
-        raise files.StorageError(Diagnostic("E0813", f"'{source}' is not a run record: {error}")) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def _changed(
-    db: sqlite3.Connection, home: Home, old_slots: Mapping[str, tuple[str, ...]], carry: Carry, tally: Tally
-) -> tuple[int, int, int]:
-    kept = total = 0
-    keys = (("architectures", "text", ("run", "role", "epoch")), ("trials", "architecture", ("run", "number")))
-    for table, column, key in keys:
-        where = " AND ".join(f"{k} = ?" for k in key)
-        for text, *row in db.execute(f"SELECT {column}, {', '.join(key)} FROM {table}").fetchall():
-            total += 1
-            tally.place(f"{table} " + " ".join(map(str, row)))
-            new = carry(text)
-            if isinstance(new, str):
-                kept += 1
-                db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (new, *row))
-            else:
-                db.execute(f"DELETE FROM {table} WHERE {where}", row)
-    stale = [s for s, labels in old_slots.items() if home.slots.get(s) != labels]
-    left = 0
-    for slot in stale:
-        left += db.execute("DELETE FROM probabilities WHERE slot = ?", (slot,)).rowcount > 0
-    digest = hashlib.sha256(home.grammar.encode()).hexdigest()
-    facts = (home.space, home.digest, home.grammar, digest, json.dumps(dict(home.header)))
-    db.execute("UPDATE runs SET space = ?, digest = ?, grammar = ?, grammar_sha256 = ?, header = ?", facts)
-    return kept, total, left
+@dataclass
+class _Rows:
+    """Carries the rows of a record that speak of architectures, and counts them."""
+
+    home: Home
+    stale: set[str]
+    carry: Carry
+    tally: Tally
+    kept: int = 0
+    total: int = 0
+    left: set[str] = field(default_factory=set)
+
+    def __call__(self, table: str, row: dict[str, Any]) -> dict[str, Any] | None:
+        if table == "runs":
+            home, digest = self.home, hashlib.sha256(self.home.grammar.encode()).hexdigest()
+            facts = {"space": home.space, "digest": home.digest, "grammar": home.grammar, "grammar_sha256": digest}
+            return {**row, **facts, "header": dict(home.header), "job": ""}
+        if table == "architectures":
+            return self._carried(row, "text", f"{table} {row['run']} {row['role']} {row['epoch']}")
+        if table == "trials":
+            return self._carried(row, "architecture", f"{table} {row['run']} {row['number']}")
+        if table == "probabilities" and row["slot"] in self.stale:
+            self.left.add(row["slot"])
+            return None
+        return row
+
+    def _carried(self, row: dict[str, Any], column: str, place: str) -> dict[str, Any] | None:
+        self.total += 1
+        self.tally.place(place)
+        new = self.carry(row[column])
+        if not isinstance(new, str):
+            return None
+        self.kept += 1
+        return {**row, column: new}

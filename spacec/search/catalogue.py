@@ -112,7 +112,7 @@ def find_runs(folder: Path) -> Iterator[Path]:
         raise SpacecError(Diagnostic("E0840", f"there is no folder '{folder}'"))
     for where, below, names in os.walk(folder):
         below[:] = sorted(n for n in below if not n.startswith(".") and n not in LEFT_OUT)
-        if files.STORE in names:
+        if files.STORE in names or files.STORE_PLACE in names:
             below.clear()
             yield Path(where)
 
@@ -123,7 +123,7 @@ def open_record(run_dir: Path) -> RunStore:
     if inside != run_dir:
         help = f"a run in it: {inside}" if inside is not None else "name the --out of a search or of a training"
         raise SpacecError(Diagnostic("E0840", f"'{run_dir}' holds no run", help=help))
-    return RunStore(run_dir / files.STORE)
+    return RunStore.of(run_dir, readonly=True)
 
 
 def summary_of(run_dir: Path) -> Summary:
@@ -149,7 +149,7 @@ def summarise(store: RunStore, place: str) -> Summary:
     return Summary(
         place=place,
         kind=_kind(parts, searches),
-        status=str(ended["status"]),
+        status=store.status(ended),
         parts=parts,
         metric=metric,
         reason=str(ended["reason"]),

@@ -26,10 +26,12 @@ CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
 FRONT = "front.json"
 JOB = "job.json"
+LOCK = "run.lock"
 REPORT = "report.html"
 SCHEDULES = "schedules.json"
 SPACE = "space.space"
 STORE = "run.sqlite"
+STORE_PLACE = "store.json"
 TRAINING = "training.pt"
 TRIALS = "trials.pt"
 TRIAL_STATES = "trials"
@@ -148,7 +150,7 @@ def read_json(path: Path) -> Any:
 
 def make_run_directory(path: Path) -> None:
     """Create ``path``; E0815 if it already holds a run."""
-    if (path / STORE).exists():
+    if (path / STORE).exists() or (path / STORE_PLACE).exists():
         raise StorageError(
             Diagnostic("E0815", f"'{path}' already holds a run", help="choose another --out, or resume it")
         )
@@ -179,7 +181,8 @@ def discard_job(path: Path) -> None:
 def discard_run(path: Path) -> None:
     """Take back a run that was refused before its first step, so that the mended command meets no E0815."""
     with storage_errors(path, "remove"):
-        for name in (CONFIG, JOB, SCHEDULES, SPACE, STORE):
+        record = (f"{STORE}{end}" for end in ("", "-wal", "-shm"))
+        for name in (CONFIG, JOB, SCHEDULES, SPACE, *record, STORE_PLACE, LOCK):
             (path / name).unlink(missing_ok=True)
         if not any(path.iterdir()):
             path.rmdir()

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spacec.search import files
 from spacec.search.config import SearchConfig
 from spacec.search.executor import Executor
 from spacec.search.fronts import read_front, write_front
 from spacec.search.incumbents import incumbents
+from spacec.search.lock import locked
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import RunStore
 from spacec.search.runner import search
@@ -51,10 +51,12 @@ def repeat(
     resume: bool = False,
     progress: ProgressFn = silent,
     executor: Executor | None = None,
+    store_url: str = "",
 ) -> list[Curve]:
     """Search ``runs`` times with the seeds ``config.seed``, ``config.seed + 1``, …; ``make`` gives a fresh strategy.
 
-    All are rated by ``executor``, which is started and closed for each.
+    All are rated by ``executor``, which is started and closed for each. ``store_url``: of the database that keeps the
+    record, which is in ``out_dir`` otherwise.
 
     ``front.json`` gets the front of all of them, where there are several objectives.
 
@@ -63,24 +65,26 @@ def repeat(
     strategy = make()
     task.refuse_training(strategy)
     settings = settings_of(space, strategy, task, config, TrainConfig(seed=config.seed, device=config.device))
-    prepare(out_dir, space, settings, resume)
-    clock = Clock(runs)
-    with RunStore(out_dir / files.STORE) as store:
-        done = {run["name"] for run in store.runs() if run["status"] == "done" and _as_long(store, run, config.trials)}
-        for k in range(runs):
-            if _name(k) not in done:
-                own = replace(config, seed=config.seed + k)
-                search(
-                    space, make(), task, own,
-                    resume=resume, name=_name(k), store=store, executor=executor, home=out_dir,
-                )  # fmt: skip
-            progress(Progress("runs", step=k + 1, steps=runs, eta=clock.eta(k + 1)))
-        wanted = {_name(k) for k in range(runs)}
-        found = [run for run in store.runs() if run["name"] in wanted]
-        directions, rows = read_front(store, [run["id"] for run in found])
-        if directions:
-            write_front(out_dir, directions, rows)
-        return [curve_of(store, run, task.metrics[0]) for run in found]
+    with locked(out_dir):
+        prepare(out_dir, space, settings, resume, store_url)
+        clock = Clock(runs)
+        with RunStore.of(out_dir, store_url) as store:
+            ended = [run for run in store.runs() if run["status"] == "done"]
+            done = {run["name"] for run in ended if _as_long(store, run, config.trials)}
+            for k in range(runs):
+                if _name(k) not in done:
+                    own = replace(config, seed=config.seed + k)
+                    search(
+                        space, make(), task, own,
+                        resume=resume, name=_name(k), store=store, executor=executor, home=out_dir,
+                    )  # fmt: skip
+                progress(Progress("runs", step=k + 1, steps=runs, eta=clock.eta(k + 1)))
+            wanted = {_name(k) for k in range(runs)}
+            found = [run for run in store.runs() if run["name"] in wanted]
+            directions, rows = read_front(store, [run["id"] for run in found])
+            if directions:
+                write_front(out_dir, directions, rows)
+            return [curve_of(store, run, task.metrics[0]) for run in found]
 
 
 def curve_of(store: RunStore, run: Mapping[str, Any], metric: Metric) -> Curve:

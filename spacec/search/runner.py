@@ -28,6 +28,7 @@ from spacec.search.evaluate import distillation
 from spacec.search.executor import Executor, Here
 from spacec.search.fronts import save_front
 from spacec.search.loader import Stream
+from spacec.search.lock import locked
 from spacec.search.objectives import Front
 from spacec.search.optim import clip_gradients, learning_rate, set_rate
 from spacec.search.probe import Probe
@@ -44,7 +45,7 @@ from spacec.search.strategy import StepReport, Strategy
 from spacec.search.tabular import Tabular
 from spacec.search.task import Batch, OutLike, Output, Task
 from spacec.search.trainer import TrainConfig, check_finite
-from spacec.search.training import open_store, recording, run_info
+from spacec.search.training import check_record, discard, open_store, recording, run_info
 from spacec.search.trials import Trials
 from spacec.search.wiring import input_types, output_types
 from spacec.space.architecture import Architecture
@@ -73,7 +74,7 @@ def search(
     train_config: TrainConfig | None = None,
     resume: bool = False,
     name: str = "",
-    store: RunStore | None = None,
+    store: RunStore | str | None = None,
     progress: ProgressFn = silent,
     probes: Sequence[Probe] = (),
     executor: Executor | None = None,
@@ -82,11 +83,12 @@ def search(
     """Search ``space`` for ``task`` by ``strategy``.
 
     ``config`` defaults to the strategy's settings of the runner; ``train_config`` is how a trial is trained alone.
-    ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``); ``name`` tells several searches
-    in one ``store`` apart. What is refused before its first step leaves no run behind; later interrupts and failures
-    close the record and are raised on. ``probes`` measure before the first step and after epochs, and change nothing
-    (E0709 for one that cannot measure this search). ``executor``: where standalone trials are rated, by default here.
-    ``home`` is where the strategy may keep files of its own where that is not ``out_dir``.
+    ``out_dir`` receives the run directory (E0815 if it holds a run, unless ``resume``; E0830 while another process
+    writes it); ``name`` tells several searches in one ``store`` apart, which is open, or the URL of the database that
+    keeps ``out_dir``'s record. What is refused before its first step leaves no run behind; later interrupts
+    and failures close the record and are raised on. ``probes`` measure before the first step and after epochs,
+    and change nothing (E0709 for one that cannot measure this search). ``executor``: where standalone trials are
+    rated, by default here. ``home`` is where the strategy may keep files of its own where that is not ``out_dir``.
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
@@ -99,23 +101,26 @@ def search(
         raise SpacecError(Diagnostic("E0706", f"strategy '{strategy.name}' cannot search '{space.name}': {why}"))
     check_probes(probes, space, strategy)
     settings = settings_of(space, strategy, task, config, train_config)
-    if out_dir is not None:
-        prepare(out_dir, space, settings, resume)
     run: _Run | None = None
-    try:
-        with own_randomness(device), open_store(store, out_dir) as record:
-            recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
-            with recording(recorder):
-                schedules = Schedules(config.optimise, recorder, out_dir, lambda text: progress(_timing(text)))
-                own = (schedules, out_dir or home, name)
-                context = SearchContext(space, task, config, train_config, device, recorder, *own)
-                begin(context, strategy, out_dir if resume else None)
-                run = _Run(strategy, context, out_dir, progress, probes, executor or Here())
-                return run.run(resume)
-    except SpacecError:
-        if run is None and out_dir is not None and not resume:
-            files.discard_run(out_dir)
-        raise
+    with locked(None if isinstance(store, RunStore) else out_dir):
+        if out_dir is not None:
+            prepare(out_dir, space, settings, resume, store if isinstance(store, str) else "")
+        try:
+            with own_randomness(device), open_store(store, out_dir) as record:
+                if resume:
+                    check_record(record, out_dir)
+                recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
+                with recording(recorder):
+                    schedules = Schedules(config.optimise, recorder, out_dir, lambda text: progress(_timing(text)))
+                    own = (schedules, out_dir or home, name)
+                    context = SearchContext(space, task, config, train_config, device, recorder, *own)
+                    begin(context, strategy, out_dir if resume else None)
+                    run = _Run(strategy, context, out_dir, progress, probes, executor or Here())
+                    return run.run(resume)
+        except SpacecError:
+            if run is None and out_dir is not None and not resume:
+                discard(out_dir, store if isinstance(store, str) else "")
+            raise
 
 
 def _timing(text: str) -> Progress:
@@ -173,7 +178,7 @@ class _Run:
                 self.progress(Progress("search", message=why, note=True))
             ctx.epoch += 1
             if self.out_dir is not None:
-                ctx.recorder.flush()
+                ctx.recorder.sync()
                 save_context(self.out_dir, ctx, self.strategy)
 
     def _epoch(self, train: Stream, arch: Stream, clock: Clock) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from spacec.search import files
 from spacec.search.config import SearchConfig
 from spacec.search.space_like import SpaceLike
+from spacec.search.store.place import assign, open_at
 from spacec.search.strategy import Strategy
 from spacec.search.task import Task
 from spacec.search.trainer import TrainConfig
@@ -40,13 +41,16 @@ def _narrowed(space: SpaceLike) -> dict[str, Any]:
     return {"where": [source.text for source in space.narrowed_by]} if space.narrowed_by else {}
 
 
-def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume: bool) -> None:
+def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume: bool, url: str = "") -> None:
     """Make the run directory, or check that it holds this search (E0812, E0815).
 
     A search that goes on may have more trials, on another device. Settings that its spacec did not know have their
-    defaults.
+    defaults. ``url``: of the database that keeps the record; one that cannot be used is refused before anything is
+    written.
     """
     if not resume:
+        if url:
+            open_at(url).close()
         files.make_run_directory(out_dir)
         files.discard_parts(out_dir)
         files.write_text(out_dir / files.SPACE, space.text)
@@ -62,3 +66,5 @@ def prepare(out_dir: Path, space: SpaceLike, settings: Mapping[str, Any], resume
         check_same(out_dir, stored, given)
         files.discard_parts(out_dir)
     update_config(out_dir, "search", settings)
+    if url and not resume:
+        assign(out_dir, url)

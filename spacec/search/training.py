@@ -18,10 +18,12 @@ from spacec.ir.types import TensorType
 from spacec.search import files
 from spacec.search.device import resolve_device
 from spacec.search.environment import environment, versions
+from spacec.search.lock import locked
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.record import NullRecorder, Recorder, RunInfo, RunStore
 from spacec.search.seeds import own_randomness, stable_seed
 from spacec.search.space_like import SpaceLike
+from spacec.search.store.place import assign, holds_run
 from spacec.search.task import Splits, Task
 from spacec.search.trainer import TrainConfig, Trainer
 from spacec.search.wiring import Wiring, free_sizes, input_types, output_types
@@ -89,25 +91,27 @@ def train(
     *,
     resume: bool = False,
     name: str = "",
-    store: RunStore | None = None,
+    store: RunStore | str | None = None,
     progress: ProgressFn = silent,
 ) -> TrainResult:
     """Train ``arch`` on the ``train`` split, keep the best or last epoch by ``valid``, report on ``test``.
 
-    ``out_dir`` receives the weights, a checkpoint per epoch, and (unless ``store`` is given) the record; ``resume``
-    goes on from its checkpoint to the identical result (bit for bit on the CPU). ``name`` tells several trainings
-    in one record apart. Interrupts and failures close the record and are raised on.
+    ``out_dir`` receives the weights, a checkpoint per epoch, and the record, unless ``store`` is one that is open or
+    the URL of a database. ``resume`` goes on from its checkpoint to the identical result (bit for bit on the CPU).
+    ``name`` tells several trainings in one record apart. Interrupts and failures close the record and are raised on.
+    No other process writes in ``out_dir`` meanwhile (E0830); where ``store`` is open, that is its opener's care.
     """
     config = config or TrainConfig()
     device = resolve_device(config.device)
     task = task.adapt(input_types(space.flat), output_types(space.flat))
     space.validate(arch)
-    if out_dir is not None:
-        _prepare(out_dir, arch, config, resume)
-    with own_randomness(device), open_store(store, out_dir) as record:
-        recorder = _recorder(record, space, task, config, device, name, resume)
-        with recording(recorder):
-            return _train(space, arch, task, config, out_dir, device, recorder, progress, resume)
+    with locked(None if isinstance(store, RunStore) else out_dir):
+        if out_dir is not None:
+            _prepare(out_dir, arch, config, resume, store if isinstance(store, str) else "")
+        with own_randomness(device), open_store(store, out_dir) as record:
+            recorder = _recorder(record, space, task, config, device, name, resume)
+            with recording(recorder):
+                return _train(space, arch, task, config, out_dir, device, recorder, progress, resume)
 
 
 def _train(
@@ -175,16 +179,18 @@ def _epochs(
         found = trainer.run_epoch(told)
         latest.update(found)
         recorder.metric("valid", epoch, -1, found)
-        recorder.flush()
+        recorder.sync()
         if checkpoint is not None:
             state = {"architecture": arch.text(), "config": asdict(config), "trainer": trainer.state_dict()}
             files.write_tensors(checkpoint, state)
 
 
-def _prepare(out_dir: Path, arch: Architecture, config: TrainConfig, resume: bool) -> None:
+def _prepare(out_dir: Path, arch: Architecture, config: TrainConfig, resume: bool, url: str) -> None:
     checkpoint = out_dir / files.TRAINING
     with files.storage_errors(out_dir, "create"):
         out_dir.mkdir(parents=True, exist_ok=True)
+    if url and not holds_run(out_dir):
+        assign(out_dir, url)
     if checkpoint.exists() and not resume:
         raise files.StorageError(
             Diagnostic("E0815", f"'{out_dir}' already holds a training", help="choose another --out, or resume it")
@@ -215,13 +221,32 @@ def update_config(out_dir: Path, part: str, value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def open_store(store: RunStore | None, out_dir: Path | None) -> Iterator[RunStore | None]:
-    """``store`` itself, or the one of ``out_dir`` for the body of the ``with``, or none."""
-    if store is not None or out_dir is None:
-        yield store
+def open_store(store: RunStore | str | None, out_dir: Path | None) -> Iterator[RunStore | None]:
+    """``store`` itself where it is open, or that of ``out_dir`` (at the URL ``store``) for the body, or none."""
+    if isinstance(store, RunStore) or out_dir is None:
+        yield store if isinstance(store, RunStore) else None
         return
-    with RunStore(out_dir / files.STORE) as opened:
+    with RunStore.of(out_dir, store or "") as opened:
         yield opened
+
+
+def check_record(store: RunStore | None, out_dir: Path | None) -> None:
+    """Raise E0833 where a run that resumes has checkpoints, and its record is not in the store."""
+    if store is None or out_dir is None or store.runs():
+        return
+    left = [name for name in (files.CHECKPOINT, files.TRIALS) if (out_dir / name).exists()]
+    if left:
+        headline = f"'{store.place}' does not hold the record of '{out_dir}'"
+        notes = (f"the run is not new: there is {left[0]}",)
+        raise files.StorageError(Diagnostic("E0833", headline, notes=notes, help="name the store of then by --store"))
+
+
+def discard(out_dir: Path, url: str = "") -> None:
+    """Take back a run that was refused before its first step, its record in a database, too."""
+    if url:
+        with suppress(files.StorageError), RunStore.of(out_dir, url) as store:
+            store.discard()
+    files.discard_run(out_dir)
 
 
 @contextmanager

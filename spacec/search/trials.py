@@ -278,7 +278,7 @@ class Trials:
         if self.out_dir is None or not (force or time.monotonic() >= self._next_checkpoint):
             return
         start = time.monotonic()
-        self.ctx.recorder.flush()
+        self.ctx.recorder.sync()
         save_trials(self.out_dir, self.ctx, self.strategy, replace(self.log, out=tuple(self._out.rows)))
         end = time.monotonic()
         self._next_checkpoint = end + max(PAUSE, SHARE * (end - start))

@@ -6,16 +6,15 @@ import errno
 import json
 import os
 import pickle
-import sqlite3
 from pathlib import Path
 
 import pytest
 import torch
 
 from spacec.search import files
-from spacec.search.database import SCHEMA_VERSION
 from spacec.search.files import StorageError
 from spacec.search.record import RunInfo, RunStore, TrialRow
+from spacec.search.store.schema import SCHEMA_VERSION
 
 INFO = RunInfo("search", 0, "fake", "0123abcd", "space fake()", "00", task={"name": "points"}, config={"lr": 0.1})
 
@@ -113,43 +112,3 @@ def test_several_runs_share_a_database(tmp_path: Path) -> None:
         assert again is not None
         assert again.run == second.run
         assert store.reopen("train") is None
-
-
-def test_an_interrupted_transaction_leaves_nothing(tmp_path: Path) -> None:
-    with RunStore(tmp_path / files.STORE) as store:
-        run = store.start(INFO).run
-
-        def interrupted() -> None:
-            with store.transaction() as db:
-                db.execute("INSERT INTO metrics VALUES (?, 'search', 0, 0, 'loss', 1.0)", (run,))
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            interrupted()
-        assert store.metrics(run) == []
-
-
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("no database at all, but long enough to be read as one" * 20)
-    with pytest.raises(StorageError) as error:
-        RunStore(tmp_path / "text")
-    assert code(error) == "E0813"
-    with sqlite3.connect(tmp_path / "newer") as db:
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    db.close()
-    with pytest.raises(StorageError, match="record version") as error:
-        RunStore(tmp_path / "newer")
-    assert code(error) == "E0814"
-
-
-def test_a_full_database_is_a_diagnostic(tmp_path: Path) -> None:
-    with RunStore(tmp_path / files.STORE) as store:
-        recorder = store.start(INFO)
-        with store.transaction() as db:
-            pages = db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages}")
-        for step in range(400):
-            recorder.metric("search", 0, step, {"a name that takes some room": 1.0})
-        with pytest.raises(StorageError, match="the disk is full"):
-            recorder.flush()
-        assert store.runs()[0]["status"] == "running"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -267,26 +266,13 @@ def test_options_of_a_probe_are_checked() -> None:
     assert Still(ProbeOptions(every=5)).options.every == 5
 
 
-def test_a_record_of_version_1_is_read_and_brought_up(tmp_path: Path) -> None:
-    path = tmp_path / files.STORE
-    info = RunInfo("search", 0, "s", "00", "", "00")
-    with RunStore(path) as store:
-        store.start(info).close("done")
-    with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE readings")
-        db.execute("PRAGMA user_version = 1")
-    path.chmod(0o444)
-    with RunStore(path) as store:
-        assert store.export()["runs"][0]["readings"] == []
-    path.chmod(0o644)
-    with RunStore(path) as store:
-        recorder = store.reopen("search")
-        assert recorder is not None
+def test_readings_are_recorded_and_replaced(tmp_path: Path) -> None:
+    with RunStore(tmp_path / files.STORE) as store:
+        recorder = store.start(RunInfo("search", 0, "s", "00", "", "00"))
         table: Mapping[tuple[str, ...], float] = {("a", "b"): 1.5, ("a", "c"): float("nan")}
         for _ in range(2):
             recorder.reading("p", "t", 0, table)
         recorder.close("done")
-    with RunStore(path) as store:
         rows = store.readings(1, "p")
         assert store.readings(1, "q") == []
     assert [(r["place"], r["value"]) for r in rows] == [(("a", "b"), 1.5), (("a", "c"), None)]

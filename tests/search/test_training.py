@@ -50,7 +50,7 @@ def curves(path: Path) -> list[dict[str, object]]:
 def test_it_learns_and_leaves_a_readable_directory(tmp_path: Path) -> None:
     found = train(SPACE, ARCH, TASK, TrainConfig(epochs=25), tmp_path)
     assert found.test["score"] >= 0.7
-    assert sorted(os.listdir(tmp_path)) == [files.CONFIG, files.STORE, files.TRAINING, files.WEIGHTS]
+    assert sorted(os.listdir(tmp_path)) == [files.CONFIG, files.LOCK, files.STORE, files.TRAINING, files.WEIGHTS]
     network = SPACE.network(ARCH)
     network.load_state_dict(weights(tmp_path))
     assert equal(network.state_dict(), found.model.state_dict())

@@ -19,8 +19,12 @@ def opened(place: str) -> Iterator[tuple[RunStore, str]]:
     """
     from spacec.search.catalogue import open_record
     from spacec.search.record import RunStore
+    from spacec.search.store.url import is_url
 
     path = Path(place)
-    store = RunStore(path) if path.is_file() else open_record(path)
+    if is_url(place):
+        store = RunStore(place, readonly=True)
+    else:
+        store = RunStore(path, readonly=True) if path.is_file() else open_record(path)
     with store:
         yield store, ""

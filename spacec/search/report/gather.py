@@ -18,6 +18,7 @@ from spacec.diagnostics.model import Diagnostic
 from spacec.search import files
 from spacec.search.catalogue import MetricInfo
 from spacec.search.record import Recorder, RunStore
+from spacec.search.store.place import holds_run
 from spacec.search.task import Baseline
 
 PICTURES = "pictures"
@@ -119,14 +120,14 @@ def described(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {e["message"]: e["data"] for e in run["events"] if e["kind"] == "probe"}
 
 
-def gather(run_dir: Path) -> RunData:
+def gather(run_dir: Path, url: str = "") -> RunData:
     """Read a run directory. Raises :class:`spacec.search.files.StorageError` without a record that can be read."""
-    if not (run_dir / files.STORE).is_file():
+    if not holds_run(run_dir):
         raise files.StorageError(Diagnostic("E0813", f"'{run_dir}' holds no run record ({files.STORE})"))
     folder = run_dir / PICTURES
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".svg")) if folder.is_dir() else []
     pictures = {p.name: files.read_bytes(p, MAX_PICTURE) for p in paths if _own(p)}
-    with RunStore(run_dir / files.STORE) as store:
+    with RunStore.of(run_dir, url, readonly=True) as store:
         return gather_store(store, pictures)
 
 

@@ -17,14 +17,15 @@ from spacec.search.report.probes import probe_charts
 from spacec.space.architecture import Architecture
 
 
-def write_report(run_dir: Path, completed: Callable[[RunData], RunData] | None = None) -> Path:
+def write_report(run_dir: Path, completed: Callable[[RunData], RunData] | None = None, url: str = "") -> Path:
     """Make ``report.html`` and the charts of ``pictures/`` from what ``run_dir`` holds; returns the report's path.
 
     ``completed`` may add what this package cannot find out, as a drawing. It may be called at any time: of a run that
     was cut off, it shows what there is. Raises :class:`spacec.search.files.StorageError` where the directory has no
     readable record, or the disk refuses.
     """
-    data = gather(run_dir) if completed is None else completed(gather(run_dir))
+    data = gather(run_dir, url)
+    data = data if completed is None else completed(data)
     found = charts(data)
     probabilities = probability_chart(data)
     if probabilities:
