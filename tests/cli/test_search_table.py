@@ -10,7 +10,10 @@ import pytest
 
 from spacec.hooks import BenchmarkDescriptor, StrategyDescriptor, hookimpl, load_plugins
 from spacec.hooks.manager import Candidate
+from spacec.search.files import read_json
+from spacec.search.objectives import Front, FrontPoint, Objective
 from spacec.search.options import Options
+from spacec.search.pareto import front
 from spacec.search.record import RunStore
 from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.space.architecture import Architecture
@@ -61,10 +64,36 @@ class First(Strategy):
         return self.best.trial.arch
 
 
+class Both(First):
+    """Keeps all that it rated, for a front: many convolutions, few others."""
+
+    name = "both"
+
+    def setup(self, ctx: object) -> None:
+        super().setup(ctx)
+        self.seen: list[TrialResult] = []
+
+    def observe(self, results: Sequence[TrialResult]) -> None:
+        super().observe(results)
+        self.seen += results
+
+    def front(self) -> Front:
+        objectives = (Objective("count", "max"), Objective("params", "min", cost=True))
+        rated = {r.trial.arch: r for r in self.seen}
+        points = [
+            FrontPoint(a, r.number, {"count": r.metrics["count"], "params": self.ctx.cost(a)}) for a, r in rated.items()
+        ]
+        kept = front(Front(objectives, tuple(points)).minimised())
+        return Front(objectives, tuple(sorted((points[k] for k in kept), key=lambda p: -p.values["count"])))
+
+
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     benchmarks = [BenchmarkDescriptor("convolutions", "counts convolutions", f"{__name__}:convolutions")]
-    strategies = [StrategyDescriptor("first", "rates samples", f"{__name__}:First")]
+    strategies = [
+        StrategyDescriptor("both", "rates samples", f"{__name__}:Both"),
+        StrategyDescriptor("first", "rates samples", f"{__name__}:First"),
+    ]
     module = types.SimpleNamespace(
         spacec_benchmarks=hookimpl(lambda: benchmarks), spacec_strategies=hookimpl(lambda: strategies)
     )
@@ -103,6 +132,21 @@ def test_the_metric_and_its_direction(spacec: Run, tmp_path: Path) -> None:
     least = spacec("search", *BASE, "--metric", "others:min", "--out", tmp_path / "b")
     values = [float(d.out.partition("others")[2].split()[0]) for d in (most, least)]
     assert values[0] > 3 > values[1]
+
+
+def test_the_front_of_all_runs_is_printed_and_written(spacec: Run, tmp_path: Path) -> None:
+    given = (NB201, "--preset", "tiny", "--benchmark", "convolutions", "--strategy", "both", "--queries", "30")
+    done = spacec("search", *given, "--runs", "2", "--out", tmp_path / "a")
+    assert done.code == 0, done.err
+    written = read_json(tmp_path / "a" / "front.json")
+    values = [(p["values"]["count"], p["values"]["params"]) for p in written["points"]]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 2
+    assert f"front         {len(values)} architectures, none better than another in all of count (higher)" in done.out
+    shown = done.out.partition("params  architecture")[2].splitlines()[1:]
+    assert [line.split()[2] for line in shown[: len(values)]] == [p["architecture"] for p in written["points"]]
+    found = [p for _, p in sorted(values)]
+    assert found == sorted(found)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,12 @@ def spacec_benchmarks() -> list[BenchmarkDescriptor]:
             "or a CSV file with a column arch, or NATS-tss-v1_0-3ffb9, or NAS-Bench-201-v1_1-096897.pth",
         ),
         BenchmarkDescriptor(
+            "hw-nas-bench",
+            "NAS-Bench-201's cells on six devices: latency and energy beside accuracy",
+            "spacec_tables.hw_nas_bench:open_hw_nas_bench",
+            files="a folder with nb201_accuracy.csv and nb201_hwnas_cifar10.csv, …",
+        ),
+        BenchmarkDescriptor(
             "nats-bench-size",
             "32,768 networks of five widths on CIFAR-10, CIFAR-100 and ImageNet16-120",
             "spacec_tables.nats_bench_size:open_nats_bench_size",
