@@ -126,17 +126,19 @@ def open_record(run_dir: Path) -> RunStore:
     return RunStore.of(run_dir, readonly=True)
 
 
-def summary_of(run_dir: Path) -> Summary:
-    """The facts of the run in a directory. Raises what :func:`open_record` and :func:`summarise` raise."""
-    with open_record(run_dir) as store:
-        return summarise(store, str(run_dir))
+def parts_in(store: RunStore, place: str, job: str = "") -> list[dict[str, Any]]:
+    """The parts of a run, as :meth:`RunStore.runs` gives them; ``job``: which run's, in a database of many.
 
-
-def summarise(store: RunStore, place: str) -> Summary:
-    """The facts of the run in ``store``; E0841 where the record holds none, as of one killed while it started."""
-    parts = store.runs()
+    Raises :class:`SpacecError` (E0841) where there are none, as of a run that was killed while it started.
+    """
+    parts = [part for part in store.runs() if not job or part.get("job") == job]
     if not parts:
         raise SpacecError(Diagnostic("E0841", f"'{place}' holds the record of a run that never began"))
+    return parts
+
+
+def summarise(store: RunStore, place: str, parts: Sequence[Mapping[str, Any]]) -> Summary:
+    """The facts of the run with these ``parts`` of ``store``."""
     searches = [part for part in parts if part["kind"] == "search"]
     metric = next((MetricInfo.of(m) for p in parts for m in p["task"].get("metrics", ())), MetricInfo())
     ended = next((part for part in reversed(parts) if part["status"] != "done"), parts[-1])

@@ -8,6 +8,9 @@ from spacec.cli.groups import LazyGroup
 
 PARTS = {
     "list": ("one line for each run in folders or a store", "spacec.cli.runs.listing:list_"),
+    "show": ("what one run did, found and failed at", "spacec.cli.runs.show:show"),
+    "compare": ("settings that differ, results, best so far", "spacec.cli.runs.compare:compare"),
+    "export": ("trials, metrics and more as CSV, Parquet or JSON", "spacec.cli.runs.export:export"),
     "report": ("a page about one run, made from its record alone", "spacec.cli.runs.report:report"),
 }
 """The subcommands, in the order of ``--help``."""

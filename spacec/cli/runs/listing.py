@@ -6,17 +6,15 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from spacec.cli.output import show, table, tell, tell_json
+from spacec.cli.output import table, tell, tell_json
 from spacec.cli.progress import duration
+from spacec.cli.runs.places import every
 from spacec.cli.spaces import json_option
-from spacec.diagnostics.model import SpacecError
 from spacec.diagnostics.suggest import nearest
 
 if TYPE_CHECKING:
@@ -88,17 +86,11 @@ def list_(
 
 
 def summaries(places: Sequence[str]) -> Iterator[Summary]:
-    """A summary of each run in and below ``places``; one that cannot be read is warned of and left out.
+    """A summary of each run at ``places``; see :func:`spacec.cli.runs.places.every`."""
+    from spacec.search.catalogue import summarise
 
-    Raises :class:`SpacecError` (E0840) for a place that is not there.
-    """
-    from spacec.search.catalogue import find_runs, summary_of
-
-    for run_dir in [run_dir for place in places for run_dir in find_runs(Path(place))]:
-        try:
-            yield summary_of(run_dir)
-        except SpacecError as error:
-            show([replace(d, severity="warning") for d in error.diagnostics])
+    for label, store, parts in (run for place in places for run in every(place)):
+        yield summarise(store, label, parts)
 
 
 def as_facts(found: Summary) -> dict[str, Any]:
