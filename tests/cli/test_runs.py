@@ -172,7 +172,7 @@ def test_trials_as_a_table(spacec: Run, pair: tuple[Path, Path], tmp_path: Path)
     out = tmp_path / "trials"
     for suffix in (".csv", ".parquet", ".json"):
         done = spacec("runs", "export", tmp_path, "-o", out.with_suffix(suffix))
-        assert (done.code, done.err) == (0, f"7 rows in {out.with_suffix(suffix)}\n")
+        assert (done.code, done.out) == (0, f"7 rows in {out.with_suffix(suffix)}\n")
     with open(out.with_suffix(".csv"), newline="") as file:
         table = list(csv.DictReader(file))
     whole = pyarrow.parquet.read_table(out.with_suffix(".parquet")).to_pylist()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.files import write_whole
-from spacec.cli.output import say
+from spacec.cli.output import tell
 from spacec.cli.runs.places import every
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def export(places: tuple[str, ...], what: str, output: str | None, kind: str | N
         click.echo(data, nl=False)
         return
     write_whole(Path(output), data)
-    say(f"{len(rows):,} rows in {output}")
+    tell(f"{len(rows):,} rows in {output}")
 
 
 def _kind(output: str | None) -> str:
