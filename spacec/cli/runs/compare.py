@@ -9,7 +9,7 @@ import click
 
 from spacec.cli.output import table, tell, tell_json
 from spacec.cli.runs.listing import as_facts
-from spacec.cli.runs.places import opened
+from spacec.cli.runs.places import opened, parts_at, place_text
 from spacec.cli.spaces import json_option
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def compare(places: tuple[str, ...], name: str | None, as_json: bool) -> None:
     Example:
       spacec runs compare runs/random runs/evolution
     """
-    from spacec.search.catalogue import parts_in, summarise
+    from spacec.search.catalogue import summarise
     from spacec.search.comparing import course, differing, settings_of_run
 
     if len(places) < 2:
@@ -39,7 +39,7 @@ def compare(places: tuple[str, ...], name: str | None, as_json: bool) -> None:
     with ExitStack() as stack:
         stores = [stack.enter_context(opened(place)) for place in places]
         named = zip(places, stores, strict=True)
-        runs = [summarise(store, place, parts_in(store, place, job)) for place, (store, job) in named]
+        runs = [summarise(store, place_text(place), parts_at(store, place, job)) for place, (store, job) in named]
         metric = _metric(runs, name)
         courses = [course(store, found, metric) for (store, _), found in zip(stores, runs, strict=True)]
     settings = differing([settings_of_run(found) for found in runs])

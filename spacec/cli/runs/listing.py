@@ -64,7 +64,7 @@ def list_(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List runs, one a line: those in and below folders (by default the one at hand).
+    """List runs, one a line: those in and below folders (by default the one at hand), or of a store by its URL.
 
     Metrics are those of the retrained network on held-out data, else of what the search found with the search's own
     weights or by the benchmark; of several runs the median. A metric sorts the best first, all else the least first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from spacec.cli.output import facts, table, tell, tell_json
 from spacec.cli.progress import duration
 from spacec.cli.runs.listing import as_facts, moment, result_text
-from spacec.cli.runs.places import opened
+from spacec.cli.runs.places import opened, parts_at, place_text
 from spacec.cli.spaces import json_option
 
 if TYPE_CHECKING:
@@ -27,16 +28,16 @@ MOST = 5
 def show(place: str, as_json: bool) -> None:
     """Show one run: what it did and where, its results, what it found, which trials failed.
 
-    RUN is a run directory or a record (run.sqlite).
+    RUN is a run directory, a record (run.sqlite), or a run of a store: its URL and id, URL#ID.
 
     \b
     Example:
       spacec runs show runs/darts
     """
-    from spacec.search.catalogue import parts_in, summarise
+    from spacec.search.catalogue import summarise
 
     with opened(place) as (store, job):
-        found = summarise(store, place, parts_in(store, place, job))
+        found = summarise(store, place_text(place), parts_at(store, place, job))
         failed = [(part, row) for part in found.parts for row in store.trials(part["id"]) if row["error"]]
         if as_json:
             parts = [{k: v for k, v in part.items() if k != "grammar"} for part in found.parts]
@@ -61,7 +62,7 @@ def _facts(found: Summary, command: str) -> dict[str, str]:
     return {
         "run": found.place,
         "status": found.status + (f": {found.reason}" if found.reason else ""),
-        "goes on": f"spacec resume {found.place}" if found.status in ("interrupted", "failed", "cut off") else "",
+        "goes on": f"spacec resume {found.place}" if _goes_on(found) else "",
         "space": f"{found.space} ({first['digest'][:8]}) {_settings(first['header'])}".rstrip(),
         "strategy": f"{found.strategy} {_settings(first['strategy'].get('options', {}))}".rstrip(),
         "task": f"{found.task} {_settings(first['task'].get('options', {}))}".rstrip(),
@@ -74,6 +75,10 @@ def _facts(found: Summary, command: str) -> dict[str, str]:
         "architecture": found.architecture,
         "costs": costs,
     }
+
+
+def _goes_on(found: Summary) -> bool:
+    return found.status in ("interrupted", "failed", "cut off") and Path(found.place).is_dir()
 
 
 def _settings(values: Mapping[str, Any]) -> str:
@@ -95,7 +100,7 @@ def _parts(found: Summary, store: RunStore) -> Iterator[tuple[str, ...]]:
         ended = part["ended"]
         time = "" if ended is None else duration(ended - part["started"])
         count = len(store.trials(part["id"])) or ""
-        yield _label(part), part["kind"], part["status"], str(part["seed"]), time, str(count)
+        yield _label(part), part["kind"], store.status(part), str(part["seed"]), time, str(count)
 
 
 def _results(found: Summary, store: RunStore) -> Iterator[tuple[str, ...]]:
