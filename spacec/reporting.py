@@ -73,13 +73,41 @@ def drawn(data: RunData) -> RunData:
         return replace(data, undrawn=error.diagnostics[0].headline)
 
 
-def _drawing(data: RunData, run: Mapping[str, Any], text: str) -> str:
-    from spacec.search.report.draw import draw_architecture
+class Pictures:
+    """Draws architectures of recorded runs as PNG files; a space is compiled once."""
 
+    def __init__(self) -> None:
+        self._spaces: dict[tuple[str, str], Space | None] = {}
+
+    def __call__(self, run: Mapping[str, Any], text: str) -> bytes:
+        """The picture of an architecture; empty where it cannot be drawn."""
+        from spacec.search.report.draw import draw_architecture
+        from spacec.search.report.raster import png_of
+
+        key = str(run["grammar"]), repr(run["header"])
+        try:
+            if key not in self._spaces:
+                self._spaces[key] = None
+                self._spaces[key] = _drawable(run)
+            space = self._spaces[key]
+            return b"" if space is None else png_of(draw_architecture(space, space.architecture(text)))
+        except SpacecError:
+            return b""
+
+
+def _drawable(run: Mapping[str, Any]) -> Space:
+    """Raises :class:`SpacecError` as :func:`space_of_record` does, and E0871 for a network that is too large."""
     space = space_of_record(run)
     if len(space.flat.nodes) > MOST_NODES:
         headline = f"its space has {len(space.flat.nodes):,} nodes, and no more than {MOST_NODES:,} are drawn"
         raise SpacecError(Diagnostic("E0871", headline))
+    return space
+
+
+def _drawing(data: RunData, run: Mapping[str, Any], text: str) -> str:
+    from spacec.search.report.draw import draw_architecture
+
+    space = _drawable(run)
     rows = data.search["probabilities"] if data.search else ()
     last = max((row["epoch"] for row in rows), default=-1)
     probabilities = {row["slot"]: row["values"] for row in rows if row["epoch"] == last}

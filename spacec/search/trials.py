@@ -45,7 +45,7 @@ class _Out:
 
 
 class Trials:
-    """``done``: how many were rated."""
+    """``done``: how many were rated, ``failed``: in vain."""
 
     def __init__(
         self, strategy: Strategy, ctx: SearchContext, out_dir: Path | None, progress: ProgressFn, executor: Executor
@@ -57,6 +57,8 @@ class Trials:
         self.executor = executor
         self.log = Log()
         self.done = 0
+        self.failed = 0
+        self._best: float | None = None
         self._ratings: dict[str, TrialRow] = {}
         self._out = _Out()
         self._recorded: Mapping[int, TrialRow] = {}
@@ -243,7 +245,7 @@ class Trials:
             trial = self._out.trials.pop(row.number)
             results.append(TrialResult(trial, row.metrics, row.seconds, row.error, row.traceback, row.number))
             self._count(row)
-            self._show(row)
+            self._show()
         reseed(self.ctx.seed, "tell", self.log.told)
         self.log.told += 1
         self.strategy.observe(results)
@@ -258,7 +260,11 @@ class Trials:
         self.done += 1
         self._raised = self._raised + 1 if row.traceback else 0
         if row.status != "done":
+            self.failed += 1
             return
+        value = row.metrics[metric.name]
+        if self._best is None or metric.better(value, self._best):
+            self._best = value
         known = self._ratings.get(row.architecture)
         longer = 1 if known is None else (row.budget or 0) - (known.budget or 0)
         if (
@@ -268,10 +274,12 @@ class Trials:
         ):
             self._ratings[row.architecture] = row
 
-    def _show(self, row: TrialRow) -> None:
+    def _show(self) -> None:
         eta = self._clock.eta(self.done) if self.ctx.config.trials else None
         steps = self.ctx.config.trials or 0
-        self.progress(Progress("trials", step=self.done - 1, steps=steps, metrics=row.metrics, eta=eta))
+        out, name = len(self._out.rows), self.ctx.task.metrics[0].name
+        best = {} if self._best is None else {name: self._best}
+        self.progress(Progress("trials", 0, 0, self.done, steps, eta=eta, best=best, failed=self.failed, running=out))
 
     def _save(self, force: bool = False) -> None:
         """Write a checkpoint, where it is time for one."""

@@ -12,6 +12,7 @@ PARTS = {
     "compare": ("settings that differ, results, best so far", "spacec.cli.runs.compare:compare"),
     "export": ("trials, metrics and more as CSV, Parquet or JSON", "spacec.cli.runs.export:export"),
     "report": ("a page about one run, made from its record alone", "spacec.cli.runs.report:report"),
+    "tensorboard": ("TensorBoard's event files of a run", "spacec.cli.runs.tensorboard:tensorboard"),
 }
 """The subcommands, in the order of ``--help``."""
 

@@ -20,7 +20,8 @@ def commands(data: RunData) -> list[str]:
 
 def _command(run: Mapping[str, Any]) -> str:
     search = run["kind"] == "search"
-    config = run["config"].get("search", {}) if search else run["config"]
+    whole = {name: value for name, value in run["config"].items() if name != "trial"}
+    config = run["config"].get("search", whole)
     words = ["spacec", run["kind"], GRAMMAR, *_options("-p", run["header"])]
     words += ["--task", str(run["task"].get("name", "")), *_options("-t", run["task"].get("options", {}))]
     if search:
