@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacec.diagnostics.model import Diagnostic, Sink, SpacecError
 from spacec.driver import Session
-from spacec.source import SourceFile
+from spacec.job.recipe import read_job
+from spacec.source import OWN, Kept, SourceFile
 from spacec.syntax import ast
 from spacec.syntax.parse import parse
 
@@ -35,7 +37,16 @@ def write_run_report(run_dir: Path, url: str = "") -> Path:
     """
     from spacec.search.report.write import write_report
 
-    return write_report(run_dir, drawn, url)
+    kept = _kept(run_dir)
+    return write_report(run_dir, lambda data: drawn(data, kept), url)
+
+
+def _kept(run_dir: Path) -> Kept:
+    """The files that the space of a run directory uses; none where the run kept no recipe that can be read."""
+    with suppress(SpacecError):
+        job = read_job(run_dir)
+        return job.grammar.kept() if job is not None else Kept()
+    return Kept()
 
 
 def report_page(store: RunStore, job: str = "") -> str:
@@ -57,8 +68,11 @@ def report_page(store: RunStore, job: str = "") -> str:
     return page(drawn(data))
 
 
-def drawn(data: RunData) -> RunData:
-    """``data`` with a drawing of the architecture that it is about, or with the reason why there is none."""
+def drawn(data: RunData, kept: Kept | None = None) -> RunData:
+    """``data`` with a drawing of the architecture that it is about, or with the reason why there is none.
+
+    ``kept``: the files that its space uses.
+    """
     ours = data.ours
     if ours is None or not ours.architecture:
         return data
@@ -68,7 +82,7 @@ def drawn(data: RunData) -> RunData:
     if run is None:
         return data
     try:
-        return replace(data, drawing=_drawing(data, run, ours.architecture))
+        return replace(data, drawing=_drawing(data, run, ours.architecture, kept))
     except SpacecError as error:
         return replace(data, undrawn=error.diagnostics[0].headline)
 
@@ -95,32 +109,33 @@ class Pictures:
             return b""
 
 
-def _drawable(run: Mapping[str, Any]) -> Space:
+def _drawable(run: Mapping[str, Any], kept: Kept | None = None) -> Space:
     """Raises :class:`SpacecError` as :func:`space_of_record` does, and E0871 for a network that is too large."""
-    space = space_of_record(run)
+    space = space_of_record(run, kept)
     if len(space.flat.nodes) > MOST_NODES:
         headline = f"its space has {len(space.flat.nodes):,} nodes, and no more than {MOST_NODES:,} are drawn"
         raise SpacecError(Diagnostic("E0871", headline))
     return space
 
 
-def _drawing(data: RunData, run: Mapping[str, Any], text: str) -> str:
+def _drawing(data: RunData, run: Mapping[str, Any], text: str, kept: Kept | None) -> str:
     from spacec.search.report.draw import draw_architecture
 
-    space = _drawable(run)
+    space = _drawable(run, kept)
     rows = data.search["probabilities"] if data.search else ()
     last = max((row["epoch"] for row in rows), default=-1)
     probabilities = {row["slot"]: row["values"] for row in rows if row["epoch"] == last}
     return draw_architecture(space, space.architecture(text), probabilities, space.name)
 
 
-def space_of_record(run: Mapping[str, Any]) -> Space:
+def space_of_record(run: Mapping[str, Any], kept: Kept | None = None) -> Space:
     """The space of a recorded run, from its text; constraints are left out, which no drawing needs.
 
     Raises :class:`SpacecError`: what the compiler finds, E0871 for a text that uses files.
     """
     from spacec.hooks import installed
 
+    kept = kept or Kept()
     with tempfile.TemporaryDirectory() as empty:
         source = SourceFile(str(Path(empty) / "space.space"), str(run["grammar"]))
         sink = Sink()
@@ -128,9 +143,13 @@ def space_of_record(run: Mapping[str, Any]) -> Space:
         sink.check()
         libraries = set(installed().names("spacec_library"))
         for item in file.items:
-            if isinstance(item, ast.Use) and not _in_library(item.path, libraries):
+            if (
+                isinstance(item, ast.Use)
+                and (OWN, item.path) not in kept.uses
+                and not _in_library(item.path, libraries)
+            ):
                 raise SpacecError(Diagnostic("E0871", f"its space uses the file '{item.path}', which the record lacks"))
-        session = replace(Session.default(), folders=(), constrained=False)
+        session = replace(Session.default(), folders=(), constrained=False, kept=kept)
         return session.compile(source, run["header"])
 
 

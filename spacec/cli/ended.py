@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacec.cli.front import tell_front
+from spacec.cli.follow import following
 from spacec.cli.output import table, tell
 from spacec.cli.progress import watching
 from spacec.job.perform import perform
@@ -34,22 +35,24 @@ def command_line() -> str:
 
 def run_and_tell(job: Recipe, parts: Parts, out: Path, resume: bool, store_url: str = "") -> None:
     """Do ``job`` in ``out``, with progress, and print what it found."""
-    with watching() as progress:
+    from spacec.reporting import write_run_report
+
+    with watching() as bars, following(out, bars, store_url) as progress:
         ended = perform(job, parts, out, progress, resume, store_url)
+        report = write_run_report(out, store_url)
     if ended.found is not None:
         _tell_found(ended.found, parts.space, out)
         tell_front(out)
-        if parts.probes:
-            tell(f"report        {out / 'report.html'}")
     if ended.outcome is not None:
         _tell_outcome(ended.outcome, parts.space, parts.task.metrics[0], out)
         tell_front(out)
     if ended.curves:
         _tell_curves(ended.curves, parts.task.metrics[0])
         tell_front(out)
-        tell(f"report        {out / 'report.html'}")
     if ended.trained is not None:
         _tell_trained(ended.trained, parts.space, out)
+    if ended.outcome is None:
+        tell(f"report        {report}")
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

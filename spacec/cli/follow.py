@@ -35,11 +35,12 @@ def tensorboard_option(command: F) -> F:
 
 
 @contextmanager
-def following(run_dir: Path, watch: ProgressFn) -> Iterator[ProgressFn]:
+def following(run_dir: Path, watch: ProgressFn, url: str = "") -> Iterator[ProgressFn]:
     """``watch``, and with it, where they are wanted, event files that follow the record of ``run_dir``.
 
     ``--tensorboard`` wants them, and a run that goes on where they are. They are written at the end in any case. A disk
-    that refuses them ends the following, not the run; that TensorBoard is missing (E0720) is raised at once.
+    that refuses them ends the following, not the run; that TensorBoard is missing (E0720) is raised at once. ``url`` is
+    that of the store, with a password, where the run has one.
     """
     from spacec.search.tensorboard import FOLDER, Events
 
@@ -51,7 +52,7 @@ def following(run_dir: Path, watch: ProgressFn) -> Iterator[ProgressFn]:
     from spacec.reporting import Pictures
     from spacec.search.report.gather import PICTURES
 
-    follower = _Follower(run_dir, Events(run_dir / FOLDER, Pictures(), run_dir / PICTURES))
+    follower = _Follower(run_dir, url, Events(run_dir / FOLDER, Pictures(), run_dir / PICTURES))
 
     def both(now: Progress) -> None:
         watch(now)
@@ -66,19 +67,19 @@ def following(run_dir: Path, watch: ProgressFn) -> Iterator[ProgressFn]:
 
 
 class _Follower:
-    def __init__(self, run_dir: Path, events: Events) -> None:
-        self.run_dir = run_dir
+    def __init__(self, run_dir: Path, url: str, events: Events) -> None:
+        self.run_dir, self.url = run_dir, url
         self.events = events
         self.failed = False
 
     def look(self, last: bool = False) -> None:
-        from spacec.search import files
-        from spacec.search.catalogue import open_record
+        from spacec.search.record import RunStore
+        from spacec.search.store.place import holds_run
 
-        if self.failed or not (self.run_dir / files.STORE).exists():
+        if self.failed or not holds_run(self.run_dir):
             return
         try:
-            with open_record(self.run_dir) as store:
+            with RunStore.of(self.run_dir, self.url, readonly=True) as store:
                 self.events.follow(store, last)
         except SpacecError as error:
             self.failed = True

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spacec.cli.ended import run_and_tell
+from spacec.cli.follow import tensorboard_option
+from spacec.cli.progress import quiet_option
 from spacec.cli.tasks import TASK_HELP, store_option
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def code_options(command: F) -> F:
 @click.option("--runs", type=click.IntRange(1), metavar="N", help="Over a benchmark: go on to so many runs in all.")
 @store_option
 @code_options
+@tensorboard_option
+@quiet_option
 def resume(
     run_dir: Path,
     trials: int | None,

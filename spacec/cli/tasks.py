@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from spacec.cli.follow import tensorboard_option
 from spacec.cli.output import table, tell
 from spacec.cli.spaces import further_constraints, library_folders, read_params
 from spacec.hooks import installed
@@ -61,6 +62,7 @@ def task_options(command: F, required: bool) -> F:
 def _run_options(command: F) -> F:
     for option in (
         store_option,
+        tensorboard_option,
         click.option("--resume", is_flag=True, help="Go on with the run in DIR."),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),

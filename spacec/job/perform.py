@@ -121,7 +121,6 @@ def _told(job: Recipe) -> dict[str, Any]:
 
 
 def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
-    from spacec.search.report.write import write_report
     from spacec.search.runner import search
 
     assert parts.make_strategy is not None, "a search has a strategy"
@@ -138,8 +137,6 @@ def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: 
         executor=parts.executor,
         store=url or None,
     )
-    if parts.probes:
-        write_report(out, url=url)
     return Ended(found=found)
 
 
@@ -169,7 +166,6 @@ def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume:
     from spacec.search.record import RunStore
     from spacec.search.repeat import repeat
     from spacec.search.report.gather import record_command
-    from spacec.search.report.write import write_report
     from spacec.search.tabular import Tabular
     from spacec.search.training import recording
 
@@ -195,7 +191,6 @@ def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume:
         assert recorder is not None, "a run was just read from it"
         with recording(recorder):
             record_command(recorder, job.command)
-    write_report(out, url=url)
     return Ended(curves=tuple(curves))
 
 
