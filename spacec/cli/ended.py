@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spacec.cli.front import tell_front
 from spacec.cli.follow import following
+from spacec.cli.front import tell_front
 from spacec.cli.output import table, tell
 from spacec.cli.progress import watching
 from spacec.job.perform import perform

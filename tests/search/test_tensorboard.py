@@ -162,3 +162,15 @@ def test_without_tensorboard_a_diagnostic_names_the_extra(tmp_path: Path, monkey
 def test_what_is_no_network_has_no_picture() -> None:
     assert Pictures()({"grammar": "space s\n", "header": {}}, TEXT) == b""
     assert png_of('<svg xmlns="http://www.w3.org/2000/svg" width="99999" height="1"></svg>') == b""
+
+
+def test_a_search_that_resumes_goes_on_with_its_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    asked = ["--strategy", "random", "--benchmark", "nas-bench-201", "--queries", "5", "--out", str(out)]
+    assert command(["search", str(ROOT / "grammars/nas_bench_201.space"), *asked, "--tensorboard"]) == 0
+    told = capsys.readouterr().out
+    assert f"report        {out / 'report.html'}" in told
+    (folder,) = (out / "tensorboard").iterdir()
+    assert [step for step, _ in scalars(read(folder), "trial/val_acc")] == [1, 2, 3, 4, 5]
+    assert command(["resume", str(out), "--trials", "8"]) == 0, capsys.readouterr().err
+    assert [step for step, _ in scalars(read(folder), "trial/val_acc")] == [1, 2, 3, 4, 5, 6, 7, 8]

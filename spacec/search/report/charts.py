@@ -101,22 +101,35 @@ def probability_panels(
     """
     names = list(history)[:limit]
     colours = {n: PALETTE[k % len(PALETTE)] for k, n in enumerate(_all_labels(names, history, labels))}
-    wide, high, top = 142.0, 104.0, 42.0
+    wide, high = 142.0, 104.0
+    places = _in_rows(list(colours), columns * wide)
+    top = max((y for _, y in places.values()), default=33.0) + 9
     rows = -(-len(names) // columns)
     remark = f"{len(history) - limit} further slots are in the run record" if len(history) > limit else ""
     svg = Svg(columns * wide + 8, top + rows * high + (18 if remark else 2), "Architecture probabilities")
     svg.text(4, 16, "Architecture probabilities by epoch", 12.5, bold=True)
-    x = 4.0
-    for label, colour in colours.items():
-        svg.rect(x, 24, 10, 10, colour, radius=2)
-        svg.text(x + 14, 33, label, 10.5)
-        x += text_width(label, 10.5) + 30
+    for label, (x, y) in places.items():
+        svg.rect(x, y - 9, 10, 10, colours[label], radius=2)
+        svg.text(x + 14, y, label, 10.5)
     for k, name in enumerate(names):
         panel = _panel(name, history[name], [colours[n] for n in _labels_of(name, history, labels)], wide, high)
         svg.place(panel, 4 + (k % columns) * wide, top + (k // columns) * high)
     if remark:
         svg.text(4, svg.height - 4, remark, 10.5, fill=MUTED)
     return svg
+
+
+def _in_rows(labels: Sequence[str], width: float) -> dict[str, Point]:
+    """Where the entries of a legend stand that may take several rows."""
+    found: dict[str, Point] = {}
+    x, y = 4.0, 33.0
+    for label in labels:
+        step = text_width(label, 10.5) + 30
+        if x > 4 and x + step > width:
+            x, y = 4.0, y + 15
+        found[label] = (x, y)
+        x += step
+    return found
 
 
 def legend(svg: Svg, names: Sequence[str], x: float, y: float) -> None:
