@@ -19,6 +19,7 @@ from spacec.search.tabular import Tabular
 from spacec.search.trainer import TrainConfig
 from spacec.space.architecture import Architecture
 from spacec.space.benchmark import Benchmark, Measure, Measured
+from spacec.testing.exchange import Exchange, made_up
 from spacec.testing.synthetic import Synthetic
 
 GRAMMARS = Path(__file__).resolve().parents[3] / "grammars"
@@ -145,6 +146,22 @@ def test_the_state_is_all_that_goes_on() -> None:
     found.context.rng.setstate(state)
     other.options = strategy.options
     assert other.propose(2) == children
+
+
+def test_nobody_waits_while_the_population_fills() -> None:
+    """Trials side by side: children come once P results are there, uniform draws until then; results in any order."""
+    strategy = watched({"population": 6, "sample": 3}, trials=1)
+    strategy.setup(strategy.ctx)
+    exchange = Exchange(strategy, made_up(strategy.ctx), workers=4, most=30)
+    strategy.options = RegularisedEvolution({"population": 6, "sample": 3, "samples": 30}).options
+    exchange.run()
+    assert len(exchange.asked) == len(exchange.told) == 30
+    for trial, known in zip(exchange.asked, exchange.known, strict=True):
+        assert (trial.tag is None) == (known < 6)
+    parents = {r.number: place for place, r in enumerate(exchange.told)}
+    for trial, known in zip(exchange.asked[6:], exchange.known[6:], strict=True):
+        if trial.tag is not None:
+            assert known - 6 <= parents[trial.tag["parent"]] < known, "one of the six youngest"
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in GRAMMARS.glob("*.space")))

@@ -20,6 +20,7 @@ from spacec.search.runner import SearchResult, search
 from spacec.search.task import Metric
 from spacec.search.trainer import TrainConfig
 from spacec.space.architecture import Architecture
+from spacec.testing.exchange import Exchange, made_up
 from spacec.testing.synthetic import Synthetic
 
 SPACE = spacec.loads("""
@@ -106,6 +107,22 @@ def test_resume_among_the_trials(tmp_path: Path, stop: int) -> None:
     assert resumed.architecture == whole.architecture
     keys = ("architecture", "metrics", "number")
     assert [[t[k] for k in keys] for t in trials(cut)] == [[t[k] for k in keys] for t in trials(tmp_path / "whole")]
+
+
+def test_finalists_wait_for_the_last_of_the_first_ratings() -> None:
+    strategy = RandomSearch({"samples": 1, "finalists": 1})
+    context = search(SPACE, strategy, TASK, CONFIG).context
+    strategy = RandomSearch({"samples": 9, "finalists": 3})
+    strategy.setup(context)
+    exchange = Exchange(strategy, made_up(context, lambda number: number == 4), workers=4)
+    exchange.run()
+    rounds = [t.tag["round"] for t in exchange.asked]
+    assert rounds == ["first"] * 9 + ["final"] * 3
+    assert exchange.known[9] == 9
+    assert [r.number for r in exchange.told] != list(range(12)), "they came in another order"
+    assert (len(strategy.first), strategy.failed, len(strategy.final)) == (8, 1, 3)
+    best = dict(strategy.first)
+    assert {text for text, _ in strategy.final} == set(sorted(best, key=lambda text: -best[text])[:3])
 
 
 def test_without_a_success_there_is_no_answer() -> None:
