@@ -19,6 +19,7 @@ from benchmarks.regret_rows import FRONT, FULL, SHORT, Row
 from benchmarks.report import ROOT, commit
 from spacec.hooks import installed
 from spacec.search.config import SearchConfig
+from spacec.search.pareto import hypervolume
 from spacec.search.record import RunStore
 from spacec.search.runner import search
 from spacec.search.tabular import Tabular
@@ -121,7 +122,7 @@ def _lacking(space: spacec.Space, table: Benchmark) -> Judge:
     """
     every = [_point(table.query(arch).metrics) for arch in space.enumerate()]
     worst = max(x for x, _ in every), max(y for _, y in every)
-    whole = _volume(every, worst)
+    whole = hypervolume(every, worst)
 
     def judge(trials: Sequence[Trial]) -> list[float]:
         found: list[float] = []
@@ -130,22 +131,12 @@ def _lacking(space: spacec.Space, table: Benchmark) -> Judge:
             new = _point(trial.metrics)
             if not found or not any(a <= new[0] and b <= new[1] for a, b in points):
                 points = [p for p in points if not (new[0] <= p[0] and new[1] <= p[1])] + [new]
-                found.append(1 - _volume(points, worst) / whole)
+                found.append(1 - hypervolume(points, worst) / whole)
             else:
                 found.append(found[-1])
         return found
 
     return judge
-
-
-def _volume(points: Sequence[tuple[float, float]], worst: tuple[float, float]) -> float:
-    """The area that points dominate, up to the worst."""
-    area, floor = 0.0, worst[1]
-    for x, y in sorted(points):
-        if y < floor:
-            area += (worst[0] - x) * (floor - y)
-            floor = y
-    return area
 
 
 def _point(metrics: Mapping[str, float]) -> tuple[float, float]:
