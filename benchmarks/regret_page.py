@@ -12,6 +12,8 @@ from spacec.search.report.charts import axes, linear_axis, log_axis
 
 Record = Mapping[str, Any]
 Records = Mapping[str, Record]
+Point = tuple[float, float, float, float]
+"""Query, low end, mean and high end."""
 
 TOLD = (10, 25, 50, 100, 150)
 FIRST = 5
@@ -90,7 +92,7 @@ def _chart(found: Mapping[str, Record], title: str, label: str) -> str:
     svg = Svg(width, height, title)
     svg.text(52, 18, title, 12.5, bold=True)
     right = width - max(text_width(entry, 10.5) for entry in found) - 34
-    curves = {entry: _curve(record) for entry, record in found.items()}
+    curves = _visible({entry: _curve(record) for entry, record in found.items()})
     values = [v for rows in curves.values() for _, low, middle, high in rows for v in (low, middle, high)]
     x = linear_axis([float(FIRST), float(QUERIES)], 52, right, whole=True)
     y = log_axis(values, height - 42, 30)
@@ -106,8 +108,13 @@ def _chart(found: Mapping[str, Record], title: str, label: str) -> str:
     return svg.render()
 
 
-def _curve(record: Record) -> list[tuple[float, float, float, float]]:
-    """Query, low end, mean and high end."""
+def _visible(curves: Mapping[str, list[Point]]) -> dict[str, list[Point]]:
+    """Without the beginnings of strategies over lengths of training, before all their searches have a full one."""
+    most = max(rows[0][2] for entry, rows in curves.items() if entry not in ENTRIES or not ENTRIES[entry].lengths)
+    return {entry: [row for row in rows if row[2] <= most] for entry, rows in curves.items()}
+
+
+def _curve(record: Record) -> list[Point]:
     rows = zip(record["mean"], record["reach"], strict=True)
     return [
         (float(q), max(m - r, SMALLEST, m / 4), max(m, SMALLEST), max(m + r, SMALLEST))

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
-from spacec.search.options import Options, option
-from spacec.search.strategy import Strategy, Trial, TrialResult
-from spacec.search.task import Metric
+from spacec.search.options import option
+from spacec.search.strategy import Trial, TrialResult
+from spacec.search.trial_strategy import TrialOptions, TrialStrategy
 from spacec.space.architecture import Architecture
 from spacec_bananas.acquisition import scores
 from spacec_bananas.ensemble import Ensemble, Fit
@@ -40,7 +40,7 @@ DRAWN = 2000
 
 
 @dataclass(frozen=True)
-class BananasOptions(Options):
+class BananasOptions(TrialOptions):
     initial: int = option(10, "architectures drawn uniformly at the start", low=2)
     k: int = option(10, "architectures rated between two trainings of the ensemble", low=1)
     acquisition: Literal["its", "ts", "ucb", "ei", "pi", "mean"] = option(
@@ -58,11 +58,10 @@ class BananasOptions(Options):
     fit_lr: float = option(0.01, "Adam's rate there")
     loss: Literal["mae", "mape"] = option("mae", "absolute errors (the authors' code), or relative ones (the paper)")
     bound: float | None = option(None, "of mape: a value that none is better than, such as 100 of accuracy")
-    samples: int | None = option(None, "architectures to rate in all; none for the search's trials, else 150", low=1)
-    trial_epochs: int | None = option(None, "epochs of a trial; none for the training's own", low=1)
+    samples: int | None = option(None, "trials in all; none for the search's trials, else 150", low=1)
 
 
-class Bananas(Strategy):
+class Bananas(TrialStrategy):
     """See the module. ``seen``: all that was asked for, by text; ``rated``: those that succeeded, as they were told."""
 
     name = "bananas"
@@ -77,62 +76,44 @@ class Bananas(Strategy):
     rated: list[tuple[Architecture, float]]
     queue: deque[Architecture]
     """Chosen and not yet asked for."""
-    asked: int
-    failure: str
     scheme: tuple[str, dict[str, int]]
 
     @property
-    def uses_supernet(self) -> bool:
-        return False
-
-    @property
-    def metric(self) -> Metric:
-        return self.ctx.task.metrics[0]
+    def most(self) -> int:
+        return int(self.options.samples or self.ctx.config.trials or SAMPLES)
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
         if self.options.loss == "mape" and self.options.bound is None:
             headline = "the loss 'mape' needs bound: a value of the metric that no architecture is better than"
             raise SpacecError(Diagnostic("E0869", headline, help="-o bound=100 for an accuracy in percent"))
-        self.seen, self.rated, self.queue, self.asked, self.failure = set(), [], deque(), 0, ""
+        self.seen, self.rated, self.queue = set(), [], deque()
         self.scheme = self._scheme()
 
     def propose(self, n: int) -> Sequence[Trial]:
-        n = min(n, (self.options.samples or self.ctx.config.trials or SAMPLES) - self.asked)
+        n = min(n, self.most - self.asked)
         if n > 0 and not self.queue:
             self.queue.extend(self._round())
-        found = [self.queue.popleft() for _ in range(min(n, len(self.queue)))]
-        self.asked += len(found)
-        return [Trial(arch, "standalone", self.options.trial_epochs) for arch in found]
+        return [self.ask(self.queue.popleft()) for _ in range(min(n, len(self.queue)))]
 
-    def observe(self, results: Sequence[TrialResult]) -> None:
-        for result in results:
-            self.failure = self.failure or result.error
-            value = float("nan") if result.failed else float(result.metrics[self.metric.name])
-            if value == value:
-                self.rated.append((result.trial.arch, value))
-
-    def derive(self) -> Architecture:
-        if not self.rated:
-            headline = f"none of the {self.asked} trials succeeded, so nothing was found"
-            raise SpacecError(Diagnostic("E0821", headline, notes=(self.failure,) if self.failure else ()))
-        return self._best_first()[0]
+    def take(self, result: TrialResult, value: float | None) -> None:
+        if value is not None:
+            self.rated.append((result.trial.arch, value))
 
     def state_dict(self) -> dict[str, Any]:
         return {
+            **super().state_dict(),
             "rated": [(arch.text(), value) for arch, value in self.rated],
             "seen": sorted(self.seen),
             "queue": [arch.text() for arch in self.queue],
-            "asked": self.asked,
-            "failure": self.failure,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
         read = self.ctx.space.architecture
         self.rated = [(read(text), float(value)) for text, value in state["rated"]]
         self.seen = set(state["seen"])
         self.queue = deque(map(read, state["queue"]))
-        self.asked, self.failure = int(state["asked"]), str(state["failure"])
 
     # a round
 
@@ -175,20 +156,19 @@ class Bananas(Strategy):
 
     def _best_first(self) -> list[Architecture]:
         """What was rated, the best first; of equals, who was told first."""
-        sign = -1.0 if self.metric.direction == "max" else 1.0
-        return [arch for arch, _ in sorted(self.rated, key=lambda pair: sign * pair[1])]
+        return [arch for arch, _ in sorted(self.rated, key=lambda pair: self.loss(pair[1]))]
 
     # the ensemble
 
     def _predictions(self, candidates: Sequence[Architecture]) -> Tensor:
         """The acquisition of candidates ``[n]``, less is better, by an ensemble trained on all that was rated."""
-        given, sign = self.options, -1.0 if self.metric.direction == "max" else 1.0
-        losses = torch.tensor([sign * value for _, value in self.rated], dtype=torch.float64)
+        given = self.options
+        losses = torch.tensor([self.loss(value) for _, value in self.rated], dtype=torch.float64)
         centre, scale = losses.mean(), losses.std(correction=0).clamp_min(1e-12)
         targets = ((losses - centre) / scale).float()
         weights = torch.ones_like(targets)
         if given.loss == "mape" and given.bound is not None:
-            weights = (scale / (losses - sign * given.bound).abs().clamp_min(1e-12)).float()
+            weights = (scale / (losses - self.loss(given.bound)).abs().clamp_min(1e-12)).float()
         rows = self._rows([arch for arch, _ in self.rated])
         fit = Fit(
             given.members, given.layers, given.width, given.fit_epochs, given.fit_batch, given.fit_lr

@@ -43,11 +43,11 @@ class Watched(Bananas):
 
     def setup(self, ctx: Any) -> None:
         super().setup(ctx)
-        self.told: list[Architecture] = []
+        self.watched: list[Architecture] = []
 
     def observe(self, results: Any) -> None:
         super().observe(results)
-        self.told += [r.trial.arch for r in results]
+        self.watched += [r.trial.arch for r in results]
 
 
 def run(options: Mapping[str, object], task: Tabular | None = None, **config: Any) -> tuple[Watched, SearchResult]:
@@ -127,10 +127,10 @@ def test_acquisitions_are_their_formulas() -> None:
 
 def test_nothing_is_rated_twice_and_rounds_stay_near_the_best() -> None:
     strategy, _ = run({})
-    assert len({a.text() for a in strategy.told}) == 30
+    assert len({a.text() for a in strategy.watched}) == 30
     for start in range(6, 30, 4):
-        known = sorted(strategy.told[:start], key=height, reverse=True)[:5]
-        for child in strategy.told[start : start + 4]:
+        known = sorted(strategy.watched[:start], key=height, reverse=True)[:5]
+        for child in strategy.watched[start : start + 4]:
             assert any(sum(a != b for a, b in zip(p.choices, child.choices, strict=True)) == 1 for p in known)
 
 

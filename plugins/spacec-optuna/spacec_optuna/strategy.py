@@ -16,13 +16,15 @@ from typing import Any, ClassVar, Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
+from spacec.search.objectives import Front, FrontPoint, Objective, parse_objectives
 from spacec.search.options import Options, option
+from spacec.search.pareto import dominates, minimised
 from spacec.search.strategy import Strategy, Trial, TrialResult
 from spacec.search.tabular import Tabular
+from spacec.search.trial_strategy import no_trial_succeeded
 from spacec.space.architecture import Architecture
 from spacec_optuna import named
 from spacec_optuna.mirror import FILE, Mirror, key_of, open_storage
-from spacec_optuna.objectives import Objective, objectives, values
 from spacec_optuna.parameters import Parameters
 from spacec_optuna.sampling import Sampling
 
@@ -43,7 +45,7 @@ class OptunaOptions(Options):
     budgets: tuple[int, ...] = option(
         (), "epochs after which a trial reports; the last is its training's length", low=1
     )
-    objectives: str = option("", "metrics and costs: val_acc,params; none for the first metric of the task")
+    objectives: tuple[str, ...] = option((), "metrics and costs: val_acc,params; none for the first metric of the task")
     operations: Literal["categorical", "integer"] = option(
         "categorical", "operations as categories, or as integers for a sampler that knows nothing else (cma-es)"
     )
@@ -73,6 +75,8 @@ class OptunaSearch(Strategy):
     onward: deque[tuple[int, int, int]]
     """Trainings that go on: number of Optuna, which budget comes next, trial whose state is kept."""
     asked: int
+    archive: list[FrontPoint]
+    """Of several objectives, those that no other beats, in the order of telling."""
     best: tuple[int, float, Architecture] | None
     """Which budget (the last is the largest), the first objective, and who has it."""
     failure: str
@@ -84,7 +88,7 @@ class OptunaSearch(Strategy):
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
         given = self.options
-        self.wanted = objectives(ctx, given.objectives)
+        self.wanted = parse_objectives(ctx, given.objectives or (ctx.task.metrics[0].name,))
         self._check()
         self.sampling = Sampling(
             Parameters(ctx.space, given.operations == "integer"),
@@ -94,7 +98,7 @@ class OptunaSearch(Strategy):
             ctx.seed,
         )
         self.archs, self.places, self.onward = {}, {}, deque()
-        self.asked, self.best, self.failure = 0, None, ""
+        self.asked, self.archive, self.best, self.failure = 0, [], None, ""
         self.mirror = self._mirror()
 
     def _check(self) -> None:
@@ -149,13 +153,14 @@ class OptunaSearch(Strategy):
             self._told(result, int(result.trial.tag["optuna"]), int(result.trial.tag["rung"]))
 
     def _told(self, result: TrialResult, number: int, rung: int) -> None:
-        arch, budgets = self.archs[number], self.budgets
-        found = None if result.failed else values(self.ctx, self.wanted, arch, result.metrics)
-        if found is None:
+        budgets = self.budgets
+        told = [] if result.failed else [o.value(self.ctx, result) for o in self.wanted]
+        found = [value for value in told if value is not None]
+        if len(found) < len(self.wanted):
             self.failure = self.failure or result.error
             self._end(number, None, error=result.error)
             return
-        self._note(rung, found[0], arch)
+        self._note(rung, found, result)
         if not budgets:
             self._end(number, found)
             return
@@ -171,11 +176,20 @@ class OptunaSearch(Strategy):
         else:
             self.onward.append((number, rung + 1, result.number))
 
-    def _note(self, rung: int, value: float, arch: Architecture) -> None:
+    def _note(self, rung: int, found: list[float], result: TrialResult) -> None:
         """The best is among those trained longest."""
-        sign = 1.0 if self.wanted[0].direction == "max" else -1.0
-        if self.best is None or (rung, sign * value) > (self.best[0], sign * self.best[1]):
-            self.best = rung, value, arch
+        sign, arch = 1.0 if self.wanted[0].direction == "max" else -1.0, result.trial.arch
+        if self.best is None or (rung, sign * found[0]) > (self.best[0], sign * self.best[1]):
+            self.best = rung, found[0], arch
+        if len(self.wanted) > 1 and rung == max(0, len(self.budgets) - 1):
+            values = dict(zip((o.name for o in self.wanted), found, strict=True))
+            new, point = FrontPoint(arch, result.number, values), self._point(values)
+            if not any(dominates(self._point(p.values), point) for p in self.archive):
+                self.archive = [p for p in self.archive if not dominates(point, self._point(p.values))] + [new]
+
+    def _point(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """Less is better."""
+        return minimised([values[o.name] for o in self.wanted], [o.direction for o in self.wanted])
 
     def _end(self, number: int, found: list[float] | None, pruned: bool = False, error: str = "") -> None:
         place = self.places.pop(number)
@@ -185,10 +199,15 @@ class OptunaSearch(Strategy):
             self.mirror.end(place, found, pruned, error)
 
     def derive(self) -> Architecture:
+        """The best in the first objective, of those trained longest. E0821 where every trial failed."""
         if self.best is None:
-            headline = f"none of the {self.asked} trials succeeded, so nothing was found"
-            raise SpacecError(Diagnostic("E0821", headline, notes=(self.failure,) if self.failure else ()))
+            raise no_trial_succeeded(self.asked, self.failure)
         return self.best[2]
+
+    def front(self) -> Front | None:
+        """Of several objectives, the architectures that no other beats, best in the first one first."""
+        points = sorted(self.archive, key=lambda p: (self._point(p.values), p.number))
+        return Front(self.wanted, tuple(points)) if len(self.wanted) > 1 else None
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -196,6 +215,7 @@ class OptunaSearch(Strategy):
             "outstanding": {n: (self.places[n], arch.text()) for n, arch in self.archs.items()},
             "onward": [list(row) for row in self.onward],
             "asked": self.asked,
+            "archive": [(p.arch.text(), p.number, dict(p.values)) for p in self.archive],
             "best": None if self.best is None else (*self.best[:2], self.best[2].text()),
             "failure": self.failure,
         }
@@ -207,6 +227,7 @@ class OptunaSearch(Strategy):
         self.places = {int(n): int(place) for n, (place, _) in state["outstanding"].items()}
         self.onward = deque((int(n), int(rung), int(kept)) for n, rung, kept in state["onward"])
         self.asked, self.failure = int(state["asked"]), str(state["failure"])
+        self.archive = [FrontPoint(read(text), int(n), dict(values)) for text, n, values in state["archive"]]
         best = state["best"]
         self.best = None if best is None else (int(best[0]), float(best[1]), read(best[2]))
 

@@ -180,6 +180,18 @@ def test_the_seed_decides() -> None:
     assert found(1) == found(1) != found(2)
 
 
+def test_several_objectives_have_a_front(tmp_path: Path) -> None:
+    strategy = OptunaSearch({**NONE, "sampler": "nsga-ii", "objectives": "height,params"})
+    found = search(SPACE, strategy, table(), SearchConfig(trials=30, seed=1), tmp_path / "run")
+    front = strategy.front()
+    assert front is not None
+    rated = {(t.values[0], -t.values[1]) for t in strategy.sampling.study.best_trials}
+    assert {(p.values["height"], -p.values["params"]) for p in front.points} == rated
+    assert found.architecture == front.points[0].arch
+    assert (tmp_path / "run" / files.FRONT).exists()
+    assert run({}, 3)[0].front() is None
+
+
 def test_a_sampler_that_has_suggested_everything_ends_the_search() -> None:
     space = spacec.loads(POINTS)
     strategy, found = run({"sampler": "brute-force"}, 40, space=space)
@@ -234,7 +246,7 @@ def test_trials_that_fail_are_told_so() -> None:
         ({"sampler_options": "n_startup=3"}, "E0865", "'tpe' has no option 'n_startup'"),
         ({"sampler_options": "multivariate"}, "E0865", "is not of the form name=value"),
         ({"sampler": "nsga-ii", "sampler_options": "population_size=1"}, "E0865", "'nsga-ii' refuses its options"),
-        ({"objectives": "heigth"}, "E0868", "'heigth' is no objective"),
+        ({"objectives": "heigth"}, "E0860", "'heigth' is neither a metric"),
         ({"objectives": "height,params", "sampler": "cma-es"}, "E0868", "has one objective"),
         ({"objectives": "height,params", "pruner": "median"}, "E0868", "judge one objective"),
         ({"objectives": "params", "pruner": "median"}, "E0868", "needs a metric"),
