@@ -30,6 +30,7 @@ def replay(
     ctx: click.Context,
     /,
     run_dir: Path,
+    outside: bool,
     out: Path | None,
     as_json: bool,
     **code: Any,
@@ -46,12 +47,14 @@ def replay(
       spacec replay runs/darts
     """
     from spacec.job.before import recipe_in
-    from spacec.job.parts import Code, parts_of
+    from spacec.job.parts import Code, check_outside, parts_of
     from spacec.job.perform import perform
     from spacec.job.replay import compare_runs, take_schedules
 
     job = recipe_in(run_dir)
     parts = parts_of(job, run_dir, Code(**code))
+    if not outside:
+        check_outside(parts, run_dir)
     with ExitStack() as stack:
         place = out or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
         take_schedules(run_dir, place)

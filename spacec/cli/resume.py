@@ -21,8 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def code_options(command: F) -> F:
-    """What a run does not hold, or what has moved since: the arguments of :class:`spacec.job.parts.Code`."""
+    """What a run does not hold, or what has moved since: the arguments of :class:`spacec.job.parts.Code`, and
+    ``outside``."""
     for option in (
+        click.option("--outside", is_flag=True, help="Ask the servers and write the files outside RUN that it names."),
         click.option("--device", metavar="D", help="Compute here instead: auto, cpu, cuda, cuda:1, mps."),
         click.option("--file", "path", type=click.Path(), metavar="PATH", help="Where the benchmark's file is now."),
         click.option("--task", metavar="T", help=f"Where the data of the run are now. {TASK_HELP}"),
@@ -49,6 +51,7 @@ def code_options(command: F) -> F:
 @quiet_option
 def resume(
     run_dir: Path,
+    outside: bool,
     trials: int | None,
     runs: int | None,
     store_url: str,
@@ -68,10 +71,13 @@ def resume(
       spacec resume runs/darts
     """
     from spacec.job.before import recipe_in
-    from spacec.job.parts import Code, parts_of
+    from spacec.job.parts import Code, check_outside, parts_of
 
     job = more_of(recipe_in(run_dir), trials, runs)
-    run_and_tell(job, parts_of(job, run_dir, Code(**code)), run_dir, True, store_url)
+    parts = parts_of(job, run_dir, Code(**code))
+    if not outside:
+        check_outside(parts, run_dir)
+    run_and_tell(job, parts, run_dir, True, store_url)
 
 
 def more_of(job: Recipe, trials: int | None, runs: int | None) -> Recipe:

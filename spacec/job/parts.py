@@ -14,6 +14,7 @@ from spacec.hooks import installed
 from spacec.hooks.local import Source
 from spacec.job.recipe import Asked, Does, Grammar, Named, Recipe, TaskNamed
 from spacec.search import files
+from spacec.search.options import outside
 from spacec.source import SourceFile
 
 if TYPE_CHECKING:
@@ -66,6 +67,19 @@ class Code:
     task: str | None = None
     path: str | None = None
     device: str | None = None
+
+
+def check_outside(parts: Parts, run_dir: Path) -> None:
+    """Raise E0875 where the run in ``run_dir`` names servers to ask or files to write, by an option of a part."""
+    strategy = parts.make_strategy
+    named = [("strategy", strategy.options)] if strategy is not None else []
+    named += [("executor", parts.executor.options)] if parts.executor is not None else []
+    named += [(f"probe '{probe.name}'", probe.options) for probe in parts.probes]
+    found = tuple(f"{what}: {name} = {value!r}" for what, told in named for name, value in outside(told).items())
+    if found:
+        headline = f"the run in '{run_dir}' names what is outside it"
+        help = "add --outside if you trust whoever made the run"
+        raise SpacecError(Diagnostic("E0875", headline, notes=found, help=help))
 
 
 def grammar_of(space: Space, ops: Sequence[str]) -> Grammar:

@@ -49,12 +49,21 @@ def option(
     low: float | None = None,
     high: float | None = None,
     below: float | None = None,
+    outside: bool = False,
 ) -> Any:
     """A field of an :class:`Options` class: default, one line of help, and the range of a number.
 
-    ``low`` and ``high`` belong to the range, ``below`` does not. It holds for each of several numbers.
+    ``low`` and ``high`` belong to the range, ``below`` does not. It holds for each of several numbers. ``outside``: it
+    names a server to ask or a file to write, so its value is not taken from a run that somebody else may have made.
     """
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "below": below})
+    metadata = {"help": help, "low": low, "high": high, "below": below, "outside": outside}
+    return field(default=default, metadata=metadata)
+
+
+def outside(options: Options) -> dict[str, Any]:
+    """The options that name something outside a run, with their values; a default and ``none`` name nothing."""
+    named = [f for f in fields(options) if f.metadata.get("outside")]
+    return {f.name: value for f in named if (value := getattr(options, f.name)) not in (f.default, "none")}
 
 
 def parse_options(

@@ -54,8 +54,13 @@ def case(strategy: str, *more: str, name: str = "", **changed: object) -> Case:
         **SPARED.get(strategy, {}),
         **changed,
     }
-    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={_text(value)}")]
     return Case(name or strategy, ("search", str(SPACE), *TASK, "--strategy", strategy, *words, *more))
+
+
+def _text(value: object) -> str:
+    """A value as the command line has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def cases() -> list[Case]:

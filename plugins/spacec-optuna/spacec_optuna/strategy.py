@@ -51,7 +51,9 @@ class OptunaOptions(Options):
     )
     samples: int | None = option(None, "architectures to rate in all; none for the search's trials, else 1000", low=1)
     storage: str = option(
-        "run", "where the study is seen: run (optuna.sqlite3 in the run directory), none, a URL, a journal's path"
+        "run",
+        "where the study is seen: run (optuna.sqlite3 in the run directory), none, a URL, a journal's path",
+        outside=True,
     )
     study: str = option("", "name of the study there; none for one of the space and the run")
 

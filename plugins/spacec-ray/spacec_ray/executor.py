@@ -33,7 +33,9 @@ BRIEF = 0.02
 @dataclass(frozen=True)
 class RayOptions(OptionsBase):
     workers: int | None = option(None, "trials at a time; none for as many as cores (or GPUs) are enough for", low=1)
-    address: str = option("", "of a Ray that runs: host:port, or auto; empty to start one on this machine")
+    address: str = option(
+        "", "of a Ray that runs: host:port, or auto; empty to start one on this machine", outside=True
+    )
     cpus: int = option(1, "cores of a worker, and threads of its torch", low=1)
     gpus: float | None = option(None, "GPUs of a worker, 0.5 for half of one; none for 1 with --device cuda", low=0)
     retries: int = option(2, "how often a trial is tried again whose worker died", low=0)
