@@ -33,6 +33,8 @@ RUNS = {
 """Files that may call ``exec``, and what on."""
 LOADS = {
     "plugins/spacec-tables/spacec_tables/sources.py": "an unpickler that makes plain data only",
+    "plugins/spacec-ray/spacec_ray/executor.py": "a search to its own workers",
+    "plugins/spacec-ray/spacec_ray/worker.py": "a search to its own workers",
 }
 """Files that may name ``pickle``."""
 UNPACKING = ("full_load", "unsafe_load", "extractall", "unpack_archive")

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import sys
 import zipfile
 from html.parser import HTMLParser
@@ -19,9 +20,11 @@ import torch
 
 import spacec
 from spacec.diagnostics.model import SpacecError
+from spacec.hooks import installed
 from spacec.reopen import reopen
 from spacec.search import files
 from spacec.search.config import SearchConfig
+from spacec.search.options import outside
 from spacec.search.record import RunInfo, RunStore
 from spacec.search.report.gather import gather
 from spacec.search.report.reproduce import commands
@@ -29,6 +32,7 @@ from spacec.search.report.write import write_report
 from spacec.search.runner import search
 from spacec.testing.synthetic import Synthetic
 from tests.safety.handed import ESCAPES, HARM, MARKUP, SIGN, SPACE, harmed, pickled, written
+from tests.safety.handed import spacec as command
 
 EVIL = MARKUP + ESCAPES
 INFO = RunInfo(
@@ -42,8 +46,6 @@ INFO = RunInfo(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was searched honestly."""
-    from spacec.hooks import installed
-
     out = tmp_path_factory.mktemp("finished") / "run"
     strategy = installed().find("spacec_strategies", "darts").load()()
     config = SearchConfig(epochs=1, steps=1, batch_size=4, eval_batches=1, device="cpu")
@@ -167,6 +169,80 @@ def test_a_checkpoint_of_another_shape_is_told_of(run: Path, state: object) -> N
     assert _code(error) == "E0813"
 
 
+def test_a_record_of_another_program_is_left_alone() -> None:
+    db = sqlite3.connect("other.sqlite")
+    with db:
+        db.execute("CREATE TABLE cookies (name TEXT)")
+    db.close()
+    before = Path("other.sqlite").read_bytes()
+    with pytest.raises(SpacecError) as error:
+        RunStore(Path("other.sqlite")).close()
+    assert _code(error) == "E0813"
+    assert Path("other.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE runs; CREATE VIEW runs AS "
+        "WITH RECURSIVE t(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM t) SELECT * FROM t",
+        "CREATE TRIGGER t AFTER UPDATE ON runs BEGIN DELETE FROM runs; END",
+    ],
+)
+def test_a_record_has_tables_and_nothing_that_runs(run: Path, change: str) -> None:
+    db = sqlite3.connect(run / files.STORE)
+    db.executescript(change)
+    db.close()
+    with pytest.raises(SpacecError) as error:
+        write_report(run)
+    assert _code(error) == "E0813"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE runs SET task = '['", "UPDATE runs SET task = '[]'", "UPDATE runs SET started = 'x'",
+        "UPDATE runs SET environment = x'00'", "UPDATE metrics SET value = 'abc'",
+        "UPDATE architectures SET costs = '[1]'",
+        f"UPDATE runs SET task = '{'[' * 50_000}'",
+    ],
+)  # fmt: skip
+def test_a_record_whose_values_are_others_is_told_of(run: Path, change: str) -> None:
+    db = sqlite3.connect(run / files.STORE)
+    with db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(SpacecError) as error:
+        write_report(run)
+    assert _code(error) == "E0813"
+
+
+@pytest.mark.parametrize("url", ["sqlite:////etc/x", "mysql://h/d", "postgresql+evil://h/d", "file:///etc", "$(id)"])
+def test_a_store_that_a_run_names_is_a_postgresql_server(run: Path, url: str) -> None:
+    files.write_json(run / files.STORE_PLACE, {"url": url, "job": "j"})
+    with pytest.raises(SpacecError) as error:
+        RunStore.of(run, readonly=True).close()
+    assert _code(error) == "E0832"
+
+
+def test_a_run_asks_no_server_and_writes_no_file_that_it_names(tmp_path: Path) -> None:
+    task = ("--task", "spacec.testing.synthetic:Synthetic")
+    small = [word for text in ("epochs=1", "steps=1", "batch_size=4", "eval_batches=1") for word in ("-o", text)]
+    made = command("search", written("s.space", SPACE), *task, "--strategy", "darts", *small, "--out", "mine")
+    assert made[0] == 0, made[1]
+    job = files.read_json(Path("mine") / files.JOB)
+    job["executor"] = {"name": "ray", "options": {"address": "ray://127.0.0.1:1"}}
+    files.write_json(Path("mine") / files.JOB, job)
+    for verb in ("resume", "replay"):
+        code, printed = command(verb, "mine", *task)
+        assert (code, "E0875" in printed, "ray://127.0.0.1:1" in printed) == (1, True, True), printed
+    assert command("resume", "mine", *task, "--outside")[0] == 0, "a search without trials starts no executor"
+    optuna = installed().find("spacec_strategies", "optuna").load().Options
+    assert outside(optuna(storage="sqlite:////etc/x")) == {"storage": "sqlite:////etc/x"}
+    assert not outside(optuna(storage="none"))
+    assert not outside(optuna())
+
+
 class _Tags(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -212,8 +288,6 @@ def test_a_report_shows_no_picture_from_elsewhere(run: Path) -> None:
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "9" * 10_000, '{"version": 1, "passes": ["os:system"]}', "{}"])
 def test_a_schedule_is_data(content: str) -> None:
-    from tests.safety.handed import spacec as command
-
     code, printed = command("bench", written("s.space", SPACE), "--schedule", written("schedule.json", content))
     assert code in (1, 2)
     assert "internal error" not in printed

@@ -59,12 +59,14 @@ class Backend(ABC):
         there = [c for c in left if c.since <= self.version]
         lacking = {c.name: c.default for c in left if c.since > self.version}
         names = [c.name for c in there]
-        strange = [c for c in there if c.kind in ("json", "flag")]
         rows = []
         for values in self.query(select(wanted, names, where, order), where):
             row = dict(zip(names, values, strict=True))
-            for column in strange:
-                row[column.name] = unpacked(column, row[column.name])
+            for column in there:
+                try:
+                    row[column.name] = unpacked(column, row[column.name])
+                except ValueError as error:
+                    raise no_record(self.place, str(error)) from error
             rows.append({**row, **lacking})
         return rows
 

@@ -155,7 +155,27 @@ def _text(value: str) -> str:
 
 
 def unpacked(column: Column, value: Any) -> Any:
-    """What :func:`packed` was given."""
-    if column.kind == "json" and value is not None:
-        return json.loads(value)
+    """What :func:`packed` was given. Raises :class:`ValueError` for what is not of the column's kind."""
+    if value is None and column.default is None:
+        return None
+    if column.kind == "json" and isinstance(value, str):
+        value = _parsed(value)
+        kind = _JSON.get(column.name, dict)
+    else:
+        kind = _KINDS[column.kind]
+    if not isinstance(value, kind):
+        raise ValueError(f"its column '{column.name}' holds {str(value)[:40]!r}")
     return bool(value) if column.kind == "flag" else value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("a value is nested too deeply") from None
+
+
+_KINDS: Mapping[str, Any] = {"text": str, "integer": int, "real": int | float, "flag": int, "json": ()}
+"""What a column of a kind gives, before it is unpacked; JSON is text."""
+_JSON: Mapping[str, Any] = {"values": list, "place": list, "tag": object}
+"""What JSON of a column is, where it is no object."""

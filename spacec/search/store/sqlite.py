@@ -30,6 +30,9 @@ WAIT = 30.0
 _MARK = "SELECT count(*) FROM pragma_table_info('runs') WHERE name IN ('digest', 'grammar_sha256')"
 """Two for a record of any version."""
 
+_RUNNING = "SELECT type FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1"
+"""What a record never has: a view or a trigger of whoever made the file would run when it is read or written."""
+
 _REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 """What opening for reading meets where nothing can be made beside the file."""
 
@@ -68,6 +71,7 @@ class Sqlite(Backend):
 
     def _look(self, readonly: bool) -> None:
         """Whose file it is; one that is empty gets the tables."""
+        self._db.execute("PRAGMA trusted_schema = OFF")
         self.version = self._db.execute("PRAGMA user_version").fetchone()[0]
         empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         ours = self._db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
@@ -75,6 +79,8 @@ class Sqlite(Backend):
             self._build(create(SQLITE, SCHEMA_VERSION), SCHEMA_VERSION)
         elif empty and not self.version:
             return  # a record that was begun, or is just being begun: nothing is in it
+        elif kind := self._db.execute(_RUNNING).fetchone():
+            raise no_record(self.place, f"it has a {kind[0]}")
         elif not ours and self._db.execute(_MARK).fetchone()[0] != 2:
             raise no_record(self.place, "it is a database of another program")
         elif not 1 <= self.version <= SCHEMA_VERSION:
