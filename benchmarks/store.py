@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from spacec_random.strategy import RandomOptions, RandomSearch
+
 import spacec
 from benchmarks.report import arguments, machine, publish
 from spacec.search import files
@@ -22,7 +24,6 @@ from spacec.search.runner import search
 from spacec.search.tabular import Tabular
 from spacec.space.architecture import Architecture
 from spacec.space.benchmark import Benchmark, Measure, Measured
-from spacec_random.strategy import RandomOptions, RandomSearch
 from tests.store.postgres import Server
 
 TRIALS = 10_000
