@@ -8,10 +8,10 @@ be made of what there is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spacec.search.executor import Executor
     from spacec.search.probe import Probe
     from spacec.search.progress import ProgressFn
+    from spacec.search.ranks import Ranks
     from spacec.search.record import RunStore
     from spacec.search.strategy import Strategy
     from spacec.search.task import Forward, OutLike, Splits, Task
@@ -58,11 +59,16 @@ class Job:
     """Where trials are rated; in this process where none is given."""
     store: str = ""
     """The URL of the database that keeps the record; in ``out`` where none is given."""
+    ranks: Ranks | None = None
+    """The processes that run it together; none for this one alone."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: metrics on held-out data by subject, in the order of the report."""
+    """How a job ended: metrics on held-out data by subject, in the order of the report.
+
+    Of several processes, the first one alone judges: ``results`` are empty on the others.
+    """
 
     architecture: Architecture
     report: Path
@@ -77,11 +83,12 @@ def run_job(job: Job, progress: ProgressFn, resume: bool = False) -> Outcome:
     """
     from spacec.search.lock import locked
 
+    leads = job.ranks is None or job.ranks.leads
     try:
-        with locked(job.out):
+        with locked(job.out if leads else None):
             return _stages(job, progress, resume)
     except (KeyboardInterrupt, SpacecError) as error:
-        if not (isinstance(error, SpacecError) and error.diagnostics[0].code in NOT_OURS):
+        if leads and not (isinstance(error, SpacecError) and error.diagnostics[0].code in NOT_OURS):
             _report_what_there_is(job)
         raise
 
@@ -96,9 +103,14 @@ def _report_what_there_is(job: Job) -> None:
 
 
 def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
+    from spacec.search.files import REPORT
+    from spacec.search.progress import silent
+    from spacec.search.ranks import ONE
     from spacec.search.record import RunStore
     from spacec.search.runner import search
 
+    ranks = job.ranks or ONE
+    progress = progress if ranks.leads else silent
     found = search(
         job.space,
         job.strategy,
@@ -111,13 +123,16 @@ def _stages(job: Job, progress: ProgressFn, resume: bool) -> Outcome:
         probes=job.probes,
         executor=job.executor,
         store=job.store or None,
+        ranks=ranks,
     )
     arch = found.architecture
-    with RunStore.of(job.out, job.store) as store:
+    with RunStore.of(job.out, job.store) if ranks.leads else nullcontext() as store:
         trained = {SEARCHED: _retrain(job, arch, SEARCHED, job.out, store, progress, resume)}
         if job.compare:
             other = random_other(job.space, arch, job.search.seed)
             trained[RANDOM] = _retrain(job, other, RANDOM, job.out / RANDOM, store, progress, resume)
+        if store is None:
+            return Outcome(arch, job.out / REPORT)
         return _conclude(job, arch, trained, store, progress)
 
 
@@ -136,11 +151,13 @@ def random_other(space: Space, arch: Architecture, seed: int) -> Architecture:
 
 
 def _retrain(
-    job: Job, arch: Architecture, name: str, out: Path, store: RunStore, progress: ProgressFn, resume: bool
+    job: Job, arch: Architecture, name: str, out: Path, store: RunStore | None, progress: ProgressFn, resume: bool
 ) -> TrainResult:
+    from spacec.search.ranks import ONE
     from spacec.search.training import train
 
-    return train(job.space, arch, job.task, job.train, out, resume=resume, name=name, store=store, progress=progress)
+    how: dict[str, Any] = {"resume": resume, "name": name, "store": store, "progress": progress}
+    return train(job.space, arch, job.task, job.train, out, ranks=job.ranks or ONE, **how)
 
 
 def _conclude(

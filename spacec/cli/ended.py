@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from spacec.cli.follow import following
 from spacec.cli.front import tell_front
 from spacec.cli.output import table, tell
 from spacec.cli.progress import watching
+from spacec.cli.together import processes, several
 from spacec.job.perform import perform
 
 if TYPE_CHECKING:
@@ -30,13 +32,22 @@ def command_line() -> str:
     """The command line as a person would type it again, without passwords."""
     from spacec.search.store.url import without_passwords
 
-    return shlex.join(["spacec", *without_passwords(sys.argv[1:])])
+    start = ["spacec"]
+    if several():
+        start = ["torchrun", "--nproc-per-node", os.environ.get("LOCAL_WORLD_SIZE", "1"), "-m", "spacec"]
+    return shlex.join([*start, *without_passwords(sys.argv[1:])])
 
 
 def run_and_tell(job: Recipe, parts: Parts, out: Path, resume: bool, store_url: str = "") -> None:
     """Do ``job`` in ``out``, with progress, and print what it found."""
     from spacec.reporting import write_run_report
 
+    ranks = processes()
+    parts = replace(parts, ranks=ranks)
+    if not ranks.leads:
+        with watching() as progress:
+            perform(job, parts, out, progress, resume, store_url)
+        return
     with watching() as bars, following(out, bars, store_url) as progress:
         ended = perform(job, parts, out, progress, resume, store_url)
         report = write_run_report(out, store_url)

@@ -12,15 +12,21 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
 from spacec.cli.output import say, show, warnings_shown
 from spacec.cli.progress import quiet_option
+from spacec.cli.together import run_together, several
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.hooks import installed
 from spacec.hooks.host import version
+
+if TYPE_CHECKING:
+    from spacec.search.ranks import Ranks
 
 DEBUG = "SPACEC_DEBUG"
 
@@ -98,7 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code."""
+    """Run one command line and return its exit code; in each of several processes, where torchrun started such."""
+    return run_together(_run, arguments) if several() else _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None, ranks: Ranks | None = None) -> int:
     sys.set_int_max_str_digits(0)  # counts have thousands of digits, and bounded ones: so are spaces
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
@@ -106,8 +116,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         ):  # a terminal that cannot show a character of the grammar shows its code
             stream.reconfigure(errors="backslashreplace")
     try:
-        with warnings_shown():
-            code = spacec.main(args=arguments, prog_name="spacec", standalone_mode=False)
+        with warnings_shown(), nullcontext() if ranks is None else ranks.last_words():
+            code = spacec.main(args=arguments, prog_name="spacec", standalone_mode=False, obj=ranks)
         if sys.stdout is not None:  # closed by the caller
             sys.stdout.flush()
         return code if isinstance(code, int) else 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spacec.search.config import SearchConfig
     from spacec.search.executor import Executor
     from spacec.search.probe import Probe
+    from spacec.search.ranks import Ranks
     from spacec.search.strategy import Strategy
     from spacec.search.task import Task
     from spacec.search.trainer import TrainConfig
@@ -39,6 +40,8 @@ class Parts:
     probes: Sequence[Probe] = ()
     executor: Executor | None = None
     architecture: Architecture | None = None
+    ranks: Ranks | None = None
+    """The processes that run it together; none for this one alone."""
 
 
 @dataclass(frozen=True)

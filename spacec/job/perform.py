@@ -44,17 +44,20 @@ def perform(
     record, which is in ``out`` otherwise. Raises E0830 while another process writes in ``out``, and what the work
     raises; what is refused before its first step leaves no run behind.
     """
-    if resume and not out.is_dir():
+    from spacec.search.ranks import ONE
+
+    ranks = parts.ranks or ONE
+    if resume and ranks.leads and not out.is_dir():
         raise _no_run(out)
-    with locked(out):
+    with locked(out if ranks.leads else None):
         if resume:
-            resume = go_on(job, out)
+            resume = ranks.first(lambda: go_on(job, out))
         else:
-            begin(job, out)
+            ranks.first(lambda: begin(job, out))
         try:
             return _DOES[job.does](job, parts, out, progress, resume, store_url)
         except SpacecError:
-            if not resume and not holds_run(out):
+            if ranks.leads and not resume and not holds_run(out):
                 files.discard_job(out)
             raise
 
@@ -121,9 +124,11 @@ def _told(job: Recipe) -> dict[str, Any]:
 
 
 def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
+    from spacec.search.ranks import ONE
     from spacec.search.runner import search
 
     assert parts.make_strategy is not None, "a search has a strategy"
+    ranks = parts.ranks or ONE
     found = search(
         parts.space,
         parts.make_strategy(),
@@ -136,6 +141,7 @@ def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: 
         probes=parts.probes,
         executor=parts.executor,
         store=url or None,
+        ranks=ranks,
     )
     return Ended(found=found)
 
@@ -158,6 +164,7 @@ def _search_and_train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn
         parts.probes,
         parts.executor,
         url,
+        parts.ranks,
     )
     return Ended(outcome=run_job(whole, progress, resume))
 
@@ -169,6 +176,9 @@ def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume:
     from spacec.search.tabular import Tabular
     from spacec.search.training import recording
 
+    if parts.ranks is not None and parts.ranks.size > 1:
+        headline = f"a search over a benchmark is for one process, {parts.ranks.size} were started"
+        raise SpacecError(Diagnostic("E0856", headline, help="start it without torchrun"))
     assert parts.make_strategy is not None, "a search has a strategy"
     assert parts.search is not None, "and its settings"
     assert isinstance(parts.task, Tabular), "queries ask a benchmark"
@@ -197,9 +207,11 @@ def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume:
 def _train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
     from spacec.lower.network import Network
     from spacec.lower.package import save_package
+    from spacec.search.ranks import ONE
     from spacec.search.training import train
 
     assert parts.architecture is not None, "a training has an architecture"
+    ranks = parts.ranks or ONE
     found = train(
         parts.space,
         parts.architecture,
@@ -209,7 +221,10 @@ def _train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: b
         resume=resume,
         store=url or None,
         progress=progress,
+        ranks=ranks,
     )
+    if not ranks.leads:
+        return Ended(trained=found)
     assert isinstance(found.model, Network), "the space builds its networks itself"
     test = "  ".join(f"{name} {value:.4g}" for name, value in found.test.items())
     facts = (f"{parts.space.params(parts.architecture):,} weights. On held-out data: {test}.",)

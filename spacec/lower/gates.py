@@ -9,7 +9,7 @@ z = (Σ g_k) b, give each of its gates <dL/dz, b>.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -76,6 +76,8 @@ class Trace:
     switching: dict[str, Tensor] = field(default_factory=dict)
     activations: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """What each (slot, instance) is called by itself (:func:`spacec.ir.flat.activation_names`)."""
+    total: Callable[[list[Tensor]], list[Tensor]] | None = None
+    """Sums of tensors over the processes that ran the pass, where each of several ran a part of the batch."""
 
 
 def watch(y: Tensor, weighted: bool) -> Tensor:
@@ -142,21 +144,26 @@ def gate_gradients(loss: Tensor, out: Out, per: Literal["slot", "instance"] = "s
         raise errors.lowering_error(
             errors.MASK, "this output has no gates", help="ask the forward pass for them: net(x, mask, gates=True)"
         )
-    records = [*out.trace.records, *out.trace.edges, *out.trace.bypasses]
-    meetings = out.trace.meetings
-    direct = [*out.trace.elastic.items(), *out.trace.switching.items()]
-    if out.trace.weights:
-        return _of_weights(loss, out.trace, per)
+    found = _of_this_process(loss, out.trace, per)
+    return found if out.trace.total is None else dict(zip(found, out.trace.total(list(found.values())), strict=True))
+
+
+def _of_this_process(loss: Tensor, trace: Trace, per: Literal["slot", "instance"]) -> dict[str, Tensor]:
+    records = [*trace.records, *trace.edges, *trace.bypasses]
+    meetings = trace.meetings
+    direct = [*trace.elastic.items(), *trace.switching.items()]
+    if trace.weights:
+        return _of_weights(loss, trace, per)
     watched = [*(r.output for r in records), *(weights for _, weights in direct), *(m.output for m in meetings)]
     found = torch.autograd.grad(loss, watched, retain_graph=True, allow_unused=True) if watched else ()
     gradients: dict[str, Tensor] = {}
     for record, gradient in zip(records, found, strict=False):
-        name = record.slot if per == "slot" else out.trace.activations[record.slot, record.instance]
+        name = record.slot if per == "slot" else trace.activations[record.slot, record.instance]
         _add(gradients, name, _products(record, gradient))
     for (name, weights), gradient in zip(direct, found[len(records) :], strict=False):
         _add(gradients, name, torch.zeros_like(weights) if gradient is None else gradient)
-    for (slot, instance), gradient in _by_reach(out.trace, found[len(records) + len(direct) :]).items():
-        _add(gradients, slot if per == "slot" else out.trace.activations[slot, instance], gradient)
+    for (slot, instance), gradient in _by_reach(trace, found[len(records) + len(direct) :]).items():
+        _add(gradients, slot if per == "slot" else trace.activations[slot, instance], gradient)
     return gradients
 
 

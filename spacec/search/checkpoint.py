@@ -41,9 +41,9 @@ def save_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> None:
 def restore_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> None:
     """Read ``checkpoint.pt`` into a context whose strategy is set up; a run stopped in its first epoch has none."""
     path = out_dir / files.CHECKPOINT
-    if not path.exists():
+    state = ctx.ranks.first(lambda: files.read_tensors(path) if path.exists() else None)
+    if state is None:
         return
-    state = files.read_tensors(path)
     with _of_this_search(path):
         ctx.load_state(state)
         strategy.load_state_dict(state["strategy"])
@@ -71,9 +71,9 @@ def save_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy, log: Log)
 def restore_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> Log | None:
     """Read ``trials.pt``, if there is one, into a strategy that is set up."""
     path = out_dir / files.TRIALS
-    if not path.exists():
+    state = ctx.ranks.first(lambda: files.read_tensors(path) if path.exists() else None)
+    if state is None:
         return None
-    state = files.read_tensors(path)
     with _of_this_search(path):
         return _restored(state, ctx, strategy)
 

@@ -25,10 +25,12 @@ from spacec.search.loader import Stream, steps_per_epoch
 from spacec.search.logits import Init, Logits, checked_rates, small_normal
 from spacec.search.nodes import summed_slots
 from spacec.search.optim import WeightHyper, weight_hypers
+from spacec.search.ranks import ONE, Ranks
 from spacec.search.record import Recorder
 from spacec.search.schedules import Schedules
 from spacec.search.scope import Scope
 from spacec.search.seeds import generator, stable_seed
+from spacec.search.shared import run_supernet
 from spacec.search.space_like import Mask, SpaceLike
 from spacec.search.strategy import StepReport, Weights
 from spacec.search.tabular import Tabular
@@ -46,6 +48,7 @@ class SearchContext(Course):
 
     ``run_dir``: where a strategy may keep files of its own; ``run_name`` tells several searches there apart.
     ``mixes``: whether its strategy's masks run many candidates at once; supernets are measured accordingly.
+    ``ranks``: the processes that run this search together.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SearchContext(Course):
         schedules: Schedules | None = None,
         run_dir: Path | None = None,
         run_name: str = "",
+        ranks: Ranks = ONE,
     ) -> None:
         self.space = space
         self.run_dir = run_dir
@@ -68,6 +72,7 @@ class SearchContext(Course):
         self.train_config = train_config
         self.device = device
         self.recorder = recorder
+        self.ranks = ranks
         self.schedules = schedules or Schedules(config.optimise, recorder)
         self.mixes = True
         self.seed = config.seed
@@ -211,10 +216,27 @@ class SearchContext(Course):
         weights: Mapping[str, Tensor] | None = None,
         gates: bool | str = False,
     ) -> OutLike:
-        """Run a supernet in its present mode; ``weights`` replace its own by name (other tensors keep theirs)."""
+        """Run a supernet in its present mode; ``weights`` replace its own by name (other tensors keep theirs).
+
+        Where several processes search, each runs its share of the batch, and the output is that of the whole batch on
+        all of them; so are gradients by weights and masks (:mod:`spacec.search.shared`).
+        """
+        return self._run(self.wiring.batch_arguments(batch), mask, supernet, weights, gates)
+
+    def _run(
+        self,
+        inputs: Sequence[Tensor],
+        mask: Mask | None,
+        supernet: str,
+        weights: Mapping[str, Tensor] | None = None,
+        gates: bool | str = False,
+    ) -> OutLike:
         net: Any = self.supernets[supernet]
-        inputs = self.wiring.batch_arguments(batch)
-        return self.wiring.rename(net(*inputs, mask=mask, taps=self.task.taps, weights=weights, gates=gates))
+        if self.ranks.size > 1:
+            out = run_supernet(self.ranks, net, inputs, mask, weights, taps=self.task.taps, gates=gates)
+        else:
+            out = net(*inputs, mask=mask, taps=self.task.taps, weights=weights, gates=gates)
+        return self.wiring.rename(out)
 
     def loss(self, out: OutLike, batch: Batch) -> Tensor:
         """The task's loss and the auxiliary losses that ops of the space emitted. A scalar."""
@@ -297,10 +319,9 @@ class SearchContext(Course):
                 raise ValueError("only an architecture can be trained alone")
             return dict(self.fit(arch, split=split).metrics)
         mask = self.mask_of(arch) if isinstance(arch, Architecture) else arch
-        net: Any = self.supernets[supernet]
 
         def forward(inputs: Mapping[str, Tensor]) -> OutLike:
-            return self.wiring.rename(net(*self.wiring.arguments(inputs), mask=mask, taps=self.task.taps))
+            return self._run(self.wiring.arguments(inputs), mask, supernet)
 
         again = self.config.recalibrate if recalibrate is None else recalibrate
         with self._ready(mask, again, supernet):

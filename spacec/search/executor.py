@@ -24,6 +24,7 @@ from spacec.search import files
 from spacec.search.device import resolve_device
 from spacec.search.options import Options as OptionsBase
 from spacec.search.options import option, parse_options
+from spacec.search.ranks import Parted
 from spacec.search.seeds import reseed
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Trial
@@ -96,13 +97,13 @@ class Rater:
 def rated(seed: int, number: int, metric: str, work: Callable[[], Rated]) -> Rated:
     """``work`` under the randomness of trial ``number``; whatever it raises is its result, not the search's end.
 
-    A disk that refuses is no fault of the trial and is raised on.
+    A disk that refuses and processes that lost each other are no fault of the trial and are raised on.
     """
     start = time.monotonic()
     reseed(seed, "trial", number)
     try:
         found = work()
-    except files.StorageError:
+    except (files.StorageError, Parted):
         raise
     except SpacecError as error:
         return Rated(number, seconds=time.monotonic() - start, error=_told(error))

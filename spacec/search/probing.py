@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
 from spacec.search.probe import INIT, Probe, Reading, Table
+from spacec.search.ranks import Parted
 from spacec.search.seeds import reseed
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Strategy
@@ -72,6 +73,8 @@ class Probing:
             with untouched(self.ctx, self.strategy):
                 reseed(self.ctx.seed, "probe setup", probe.name)
                 probe.setup(self.ctx, self.strategy)
+        except Parted:
+            raise
         except Exception as error:  # a probe may run any code; it costs only itself
             self._failed(probe, INIT, error)
             return False
@@ -82,6 +85,8 @@ class Probing:
             with untouched(self.ctx, self.strategy):
                 reseed(self.ctx.seed, "probe", probe.name, epoch)
                 numbers, tables = _sorted(probe.on_epoch_end(epoch))
+        except Parted:
+            raise
         except Exception as error:  # as above
             self._failed(probe, epoch, error)
             return
@@ -92,6 +97,7 @@ class Probing:
 
     def _failed(self, probe: Probe, epoch: int, error: Exception) -> None:
         text = f"{probe.name}: {type(error).__name__}: {error}"
+        self.ctx.ranks.failed_alike(text)
         data = {"probe": probe.name, "epoch": epoch, "traceback": traceback.format_exc()}
         self.ctx.recorder.event(FAILED, text, data)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
 from spacec.search.evaluate import distillation
-from spacec.search.executor import Executor, Here
+from spacec.search.executor import Executor
 from spacec.search.fronts import save_front
+from spacec.search.in_step import check_in_step, check_shared
 from spacec.search.loader import Stream
 from spacec.search.lock import locked
 from spacec.search.objectives import Front
@@ -34,11 +36,13 @@ from spacec.search.optim import clip_gradients, learning_rate, set_rate
 from spacec.search.probe import Probe
 from spacec.search.probing import Probing, check_probes
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
+from spacec.search.ranks import ONE, Ranks
 from spacec.search.record import NullRecorder, Recorder, RunStore
 from spacec.search.report.gather import record_labels
 from spacec.search.schedules import Schedules
 from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
+from spacec.search.shared_out import executor_of
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path as ForwardPath
 from spacec.search.strategy import StepReport, Strategy
@@ -79,6 +83,7 @@ def search(
     probes: Sequence[Probe] = (),
     executor: Executor | None = None,
     home: Path | None = None,
+    ranks: Ranks = ONE,
 ) -> SearchResult:
     """Search ``space`` for ``task`` by ``strategy``.
 
@@ -89,10 +94,13 @@ def search(
     and failures close the record and are raised on. ``probes`` measure before the first step and after epochs,
     and change nothing (E0709 for one that cannot measure this search). ``executor``: where standalone trials are
     rated, by default here. ``home`` is where the strategy may keep files of its own where that is not ``out_dir``.
+    ``ranks``: the processes that search together (:func:`spacec.search.ranks.joined`); each of them calls this function
+    alike, and has the result.
     """
     config = config or strategy_config(strategy.config)
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
-    device = resolve_device(config.device)
+    check_shared(ranks, config, executor)
+    device = ranks.device(resolve_device(config.device))
     if isinstance(task, Tabular):
         task.refuse_training(strategy)
     else:
@@ -101,25 +109,29 @@ def search(
         raise SpacecError(Diagnostic("E0706", f"strategy '{strategy.name}' cannot search '{space.name}': {why}"))
     check_probes(probes, space, strategy)
     settings = settings_of(space, strategy, task, config, train_config)
+    url = store if isinstance(store, str) else ""
+    own_dir = out_dir if ranks.leads else None
+    if not ranks.leads:
+        store, progress = None, silent
     run: _Run | None = None
-    with locked(None if isinstance(store, RunStore) else out_dir):
+    with locked(None if isinstance(store, RunStore) else own_dir):
         if out_dir is not None:
-            prepare(out_dir, space, settings, resume, store if isinstance(store, str) else "")
+            ranks.first(partial(prepare, out_dir, space, settings, resume, url))
         try:
-            with own_randomness(device), open_store(store, out_dir) as record:
-                if resume:
+            with own_randomness(device), open_store(store, own_dir) as record:
+                if resume and ranks.leads:
                     check_record(record, out_dir)
                 recorder = _recorder(record, space, strategy, task, settings, device, resume, name)
                 with recording(recorder):
-                    schedules = Schedules(config.optimise, recorder, out_dir, lambda text: progress(_timing(text)))
-                    own = (schedules, out_dir or home, name)
+                    schedules = Schedules(config.optimise, recorder, own_dir, lambda text: progress(_timing(text)))
+                    own = (schedules, (out_dir or home) if ranks.leads else None, name, ranks)
                     context = SearchContext(space, task, config, train_config, device, recorder, *own)
                     begin(context, strategy, out_dir if resume else None)
-                    run = _Run(strategy, context, out_dir, progress, probes, executor or Here())
+                    run = _Run(strategy, context, out_dir, progress, probes, executor_of(ranks, executor))
                     return run.run(resume)
         except SpacecError:
-            if run is None and out_dir is not None and not resume:
-                discard(out_dir, store if isinstance(store, str) else "")
+            if run is None and own_dir is not None and not resume:
+                discard(own_dir, url)
             raise
 
 
@@ -140,7 +152,7 @@ class _Run:
         self.strategy = strategy
         self.ctx = context
         self.probing = Probing(probes, context, strategy)
-        self.out_dir = out_dir
+        self.out_dir = out_dir if context.ranks.leads else None
         self.progress = progress
         self.trials = Trials(strategy, context, out_dir, progress, executor)
         self.latest: dict[str, float] = {}
@@ -177,6 +189,7 @@ class _Run:
                 why = f"stopped after epoch {ctx.epoch + 1}: {ctx.stopped}"
                 self.progress(Progress("search", message=why, note=True))
             ctx.epoch += 1
+            check_in_step(ctx, self.strategy)
             if self.out_dir is not None:
                 ctx.recorder.sync()
                 save_context(self.out_dir, ctx, self.strategy)

@@ -20,7 +20,9 @@ from spacec.search.evaluate import measure, mode
 from spacec.search.loader import Stream, steps_per_epoch
 from spacec.search.optim import OptimOptions, clip_gradients, learning_rate, make_optimizer, set_rate
 from spacec.search.options import option
+from spacec.search.ranks import ONE, Ranks, digest
 from spacec.search.seeds import generator, reseed
+from spacec.search.shared import run_network
 from spacec.search.task import Batch, OutLike, Split, Task
 from spacec.search.wiring import Wiring
 
@@ -53,7 +55,10 @@ StepFn = Callable[[int, float], None]
 
 
 class Trainer:
-    """Trains ``model`` on ``train``, measuring it on ``valid``. ``epochs`` is the horizon of the schedules."""
+    """Trains ``model`` on ``train``, measuring it on ``valid``. ``epochs`` is the horizon of the schedules.
+
+    Each of several processes (``ranks``) runs its share of every batch; all of them end with the same weights.
+    """
 
     def __init__(
         self,
@@ -65,12 +70,14 @@ class Trainer:
         valid: Split,
         device: torch.device,
         epochs: int | None = None,
+        ranks: Ranks = ONE,
     ) -> None:
         if config.label_smoothing > 0 and not task.label_smoothing:
             headline = f"task '{task.name}' has no label smoothing, label_smoothing is {config.label_smoothing}"
             raise SpacecError(Diagnostic("E0703", headline))
         self.model = model.to(device)
         self.task, self.wiring, self.config, self.valid, self.device = task, wiring, config, valid, device
+        self.ranks = ranks
         self.epochs = config.epochs if epochs is None else epochs
         size = config.batch_size or task.batch_size
         self.eval_batch_size = config.eval_batch_size or size
@@ -116,7 +123,10 @@ class Trainer:
             return measure(self.forward, self.task, split, self.eval_batch_size, self.device, limit, final)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> OutLike:
-        return self.wiring.wrap(self.model(*self.wiring.arguments(inputs)))
+        given = self.wiring.arguments(inputs)
+        return self.wiring.wrap(
+            self.model(*given) if self.ranks.size == 1 else run_network(self.ranks, self.model, given)
+        )
 
     def load_selected(self) -> int:
         """Put the selected weights into the model (the average becomes its weights); the epoch they are from."""
@@ -138,6 +148,13 @@ class Trainer:
             "average": None if self.average is None else self.average.state_dict(),
             "best": self.best,
         }
+
+    def check_in_step(self) -> None:
+        """Raise E0855 unless all processes hold the same weights and the same source of randomness."""
+        if self.ranks.size > 1:
+            held = {**self.model.state_dict(), "randomness": torch.get_rng_state()}
+            facts = {name: digest(tensor) for name, tensor in held.items()}
+            self.ranks.agree(f"they differ after epoch {self.epoch}", facts)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.epoch = int(state["epoch"])

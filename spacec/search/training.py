@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from spacec.search.device import resolve_device
 from spacec.search.environment import environment, versions
 from spacec.search.lock import locked
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
+from spacec.search.ranks import ONE, Ranks
 from spacec.search.record import NullRecorder, Recorder, RunInfo, RunStore
 from spacec.search.seeds import own_randomness, stable_seed
 from spacec.search.space_like import SpaceLike
@@ -93,6 +95,7 @@ def train(
     name: str = "",
     store: RunStore | str | None = None,
     progress: ProgressFn = silent,
+    ranks: Ranks = ONE,
 ) -> TrainResult:
     """Train ``arch`` on the ``train`` split, keep the best or last epoch by ``valid``, report on ``test``.
 
@@ -100,18 +103,24 @@ def train(
     the URL of a database. ``resume`` goes on from its checkpoint to the identical result (bit for bit on the CPU).
     ``name`` tells several trainings in one record apart. Interrupts and failures close the record and are raised on.
     No other process writes in ``out_dir`` meanwhile (E0830); where ``store`` is open, that is its opener's care.
+    ``ranks``: the processes that train together (:func:`spacec.search.ranks.joined`); each calls this function alike,
+    and has the result.
     """
     config = config or TrainConfig()
-    device = resolve_device(config.device)
+    device = ranks.device(resolve_device(config.device))
     task = task.adapt(input_types(space.flat), output_types(space.flat))
     space.validate(arch)
-    with locked(None if isinstance(store, RunStore) else out_dir):
+    url = store if isinstance(store, str) else ""
+    own_dir = out_dir if ranks.leads else None
+    if not ranks.leads:
+        store, progress = None, silent
+    with locked(None if isinstance(store, RunStore) else own_dir):
         if out_dir is not None:
-            _prepare(out_dir, arch, config, resume, store if isinstance(store, str) else "")
-        with own_randomness(device), open_store(store, out_dir) as record:
+            ranks.first(partial(_prepare, out_dir, arch, config, resume, url))
+        with own_randomness(device), open_store(store, own_dir) as record:
             recorder = _recorder(record, space, task, config, device, name, resume)
             with recording(recorder):
-                return _train(space, arch, task, config, out_dir, device, recorder, progress, resume)
+                return _train(space, arch, task, config, out_dir, device, recorder, progress, resume, ranks)
 
 
 def _train(
@@ -124,13 +133,16 @@ def _train(
     recorder: Recorder,
     progress: ProgressFn,
     resume: bool,
+    ranks: Ranks,
 ) -> TrainResult:
     splits = task.splits(config.seed)
     model = space.network(arch, seed=stable_seed(config.seed, "weights", arch.text()))
-    trainer = Trainer(model, task, Wiring.of(task, space.flat), config, splits.train, splits.valid, device)
+    trainer = Trainer(model, task, Wiring.of(task, space.flat), config, splits.train, splits.valid, device, ranks=ranks)
     checkpoint = None if out_dir is None else out_dir / files.TRAINING
-    if resume and checkpoint is not None and checkpoint.exists():
-        trainer.load_state_dict(files.read_tensors(checkpoint)["trainer"])
+    if resume and checkpoint is not None:
+        state = ranks.first(lambda: files.read_tensors(checkpoint) if checkpoint.exists() else None)
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
     recorder.architecture("trained", -1, arch.text(), _costs(space, arch, trainer.wiring, splits))
     _epochs(trainer, arch, config, checkpoint, recorder, progress)
     epoch = trainer.load_selected()
@@ -141,7 +153,7 @@ def _train(
     valid, test = trainer.measure(splits.valid), trainer.measure(splits.test, final=True)
     recorder.result("trained", "valid", valid)
     recorder.result("trained", "test", test)
-    if out_dir is not None:
+    if out_dir is not None and ranks.leads:
         weights = {key: t.detach().cpu() for key, t in trainer.model.state_dict().items()}
         files.write_tensors(out_dir / files.WEIGHTS, weights)
     trainer.model.eval()
@@ -180,7 +192,8 @@ def _epochs(
         latest.update(found)
         recorder.metric("valid", epoch, -1, found)
         recorder.sync()
-        if checkpoint is not None:
+        trainer.check_in_step()
+        if checkpoint is not None and trainer.ranks.leads:
             state = {"architecture": arch.text(), "config": asdict(config), "trainer": trainer.state_dict()}
             files.write_tensors(checkpoint, state)
 

@@ -75,7 +75,8 @@ class Trials:
         if self.out_dir is not None:
             self.log = restore_trials(self.out_dir, self.ctx, self.strategy) or self.log
         self._settle()
-        self._recorded = rows = {row.number: row for row in self.ctx.recorder.trials()}
+        recorded = self.ctx.ranks.first(self.ctx.recorder.trials)
+        self._recorded = rows = {row.number: row for row in recorded}
         self._latest = max((row.finished or 0.0 for row in rows.values()), default=0.0)
         groups: dict[int, list[TrialRow]] = {}
         for row in rows.values():
@@ -184,7 +185,9 @@ class Trials:
         if trial.weights == "shared" and self.strategy.uses_supernet:
             self._shared.append((number, trial))
             return
-        state = None if trial.resume is None else self._states.load(trial.resume)
+        state = None
+        if trial.resume is not None and self.ctx.ranks.leads:
+            state = self._states.load(trial.resume)
         self._ready_executor().submit(number, trial, state, row.asked)
 
     def _ready_executor(self) -> Executor:
@@ -208,12 +211,15 @@ class Trials:
             metrics = ctx.evaluate(trial.arch, trial.split, batches=trial.batches)
             return Rated(number, metrics, time.monotonic() - start, finished=time.time())
 
-        return rated(ctx.seed, number, ctx.task.metrics[0].name, work)
+        found = rated(ctx.seed, number, ctx.task.metrics[0].name, work)
+        if found.error:
+            ctx.ranks.failed_alike(found.error)
+        return ctx.ranks.everyone(found)[0]
 
     def _rated(self, found: Rated) -> TrialRow:
         """The row of a rating; the state of its training is kept first."""
         row = self._out.rows[found.number]
-        if row.keep and found.state is not None:
+        if row.keep and found.state is not None and self.ctx.ranks.leads:
             self._states.keep(found.number, found.state)
         told = {name: getattr(found, name) for name in _RATED}
         return replace(row, status="failed" if found.error else "done", **told)
@@ -283,7 +289,7 @@ class Trials:
 
     def _save(self, force: bool = False) -> None:
         """Write a checkpoint, where it is time for one."""
-        if self.out_dir is None or not (force or time.monotonic() >= self._next_checkpoint):
+        if self.out_dir is None or not self.ctx.ranks.leads or not (force or time.monotonic() >= self._next_checkpoint):
             return
         start = time.monotonic()
         self.ctx.recorder.sync()

@@ -237,7 +237,7 @@ class OptunaSearch(Strategy):
         where, run_dir = self.options.storage, self.ctx.run_dir
         if where == "run":
             where = "none" if run_dir is None else f"sqlite:///{run_dir / FILE}"
-        if where == "none":
+        if where == "none" or not self.ctx.ranks.leads:
             return None
         own = " ".join(filter(None, (self.ctx.space.name, run_dir.name if run_dir else "", self.ctx.run_name)))
         about = {"space": self.ctx.space.digest, "task": self.ctx.task.name, "seed": self.ctx.seed}
