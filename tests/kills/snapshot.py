@@ -23,8 +23,8 @@ SAID = frozenset(("events",))
 """Tables of what happened on the way: a run that was stopped has more of it."""
 PAGES = (".html", ".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal", ".log", ".lock")
 """Endings of files that tell of times, or are looked at by their rows."""
-TELLING = ("job.json", "store.json")
-"""Files that name the run itself."""
+TELLING = ("job.json", "store.json", "incumbents-time.svg")
+"""Files that name the run itself, or draw times."""
 
 Row = tuple[tuple[str, Any], ...]
 Rows = Mapping[str, frozenset[Row]]
