@@ -1,8 +1,8 @@
 """A Ray to work on: one started on this machine for the length of a search, or one that runs already.
 
 Ray is kept quiet: neither its log nor that of its processes reaches the terminal, no dashboard and no usage report is
-started. A Ray of our own listens on the loopback address behind a token of its own, keeps its files in one folder that
-goes with it, and takes as much shared memory as is there, at most :data:`MOST_STORE`. Its processes die with this one.
+started. A Ray of our own lets in who shows a random token, needs no network, keeps its files in one folder that goes with
+it, and takes as much shared memory as is there, at most :data:`MOST_STORE`. Its processes die with this one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 
 LEAST_STORE, MOST_STORE = 80 << 20, 1 << 30
 """Bytes of Ray's object store: the least that Ray accepts, and the most that ratings need."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Environment of Ray, unless the user says otherwise: no usage reports, and no warning on workers without a GPU."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+"""Environment of Ray, unless the user says otherwise: no usage reports, no warnings (on workers without a GPU, on a
+machine without a network)."""
 TOKEN = "RAY_AUTH_TOKEN"
 """Environment variable: what every process of a Ray has to show to run code in it."""
 
@@ -59,7 +60,8 @@ class Cluster:
 def require_ray() -> ModuleType:
     """The package ``ray``. Raises :class:`SpacecError` (E0850) where it is not installed."""
     try:
-        import ray  # takes half a second, and the rest of spacec does not need it
+        with _environment(QUIET):
+            import ray  # takes half a second, and the rest of spacec does not need it
     except ImportError as error:
         headline = "executor 'ray' needs the package 'ray', which is not installed"
         raise SpacecError(Diagnostic("E0850", headline, notes=(str(error),), help="pip install spacec-ray")) from error
@@ -85,7 +87,7 @@ def connect(address: str, cpus: int | None) -> Cluster:
         return Cluster(ray, ours=True)
     folder = Path(tempfile.mkdtemp(prefix="spacec-ray-", dir=_short_folder()))
     options |= {"address": "local", "num_cpus": cpus, "object_store_memory": _store_bytes()}
-    options |= {"_temp_dir": str(folder), "_node_ip_address": "127.0.0.1"}
+    options["_temp_dir"] = str(folder)
     try:
         with _environment({**QUIET, TOKEN: _token()}), _own_signals():
             _init(ray, options, "cannot start Ray on this machine")
