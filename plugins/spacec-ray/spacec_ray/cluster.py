@@ -1,8 +1,8 @@
 """A Ray to work on: one started on this machine for the length of a search, or one that runs already.
 
 Ray is kept quiet: neither its log nor that of its processes reaches the terminal, no dashboard and no usage report is
-started. A Ray of our own lets in who shows a random token, needs no network, keeps its files in one folder that goes with
-it, and takes as much shared memory as is there, at most :data:`MOST_STORE`. Its processes die with this one.
+started. A Ray of our own lets in who shows a random token, needs no network, keeps its files in one folder that goes
+with it, and takes as much shared memory as is there, at most :data:`MOST_STORE`. Its processes die with this one.
 """
 
 from __future__ import annotations
