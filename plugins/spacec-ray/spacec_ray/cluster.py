@@ -26,9 +26,8 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 
 LEAST_STORE, MOST_STORE = 80 << 20, 1 << 30
 """Bytes of Ray's object store: the least that Ray accepts, and the most that ratings need."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
-"""Environment of Ray, unless the user says otherwise: no usage reports, no warnings (on workers without a GPU, on a
-machine without a network)."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Environment of Ray, unless the user says otherwise: no usage reports, and no warning on workers without a GPU."""
 TOKEN = "RAY_AUTH_TOKEN"
 """Environment variable: what every process of a Ray has to show to run code in it."""
 
@@ -60,8 +59,7 @@ class Cluster:
 def require_ray() -> ModuleType:
     """The package ``ray``. Raises :class:`SpacecError` (E0850) where it is not installed."""
     try:
-        with _environment(QUIET):
-            import ray  # takes half a second, and the rest of spacec does not need it
+        import ray  # takes half a second, and the rest of spacec does not need it
     except ImportError as error:
         headline = "executor 'ray' needs the package 'ray', which is not installed"
         raise SpacecError(Diagnostic("E0850", headline, notes=(str(error),), help="pip install spacec-ray")) from error
