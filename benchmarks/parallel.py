@@ -213,7 +213,7 @@ def body(found: Found, best: float, queries: int, hours: float, rated: list[str]
     return [
         "## Quality against workers",
         "",
-        f"The same {hours:g} hours of wall-clock time: regret when they are over (mean ± half of its 95 % interval).",
+        f"The same {hours:g} h of wall-clock time: regret when they are over (mean ± half of its 95 % interval).",
         f"Random search has {asked[1]:.1f} results by then with one worker, {asked[most]:,.0f} with {most:,}.",
         "",
         "![Regret by workers in equal time](parallel_time.svg)",
@@ -249,7 +249,7 @@ def main(runs: int, queries: int, hours: float, trials: int, note: str) -> None:
         for name in STRATEGIES
     }
     spent = time.process_time() - start
-    about_time = f"NAS-Bench-201, CIFAR-10: regret after {hours:g} hours"
+    about_time = f"NAS-Bench-201, CIFAR-10: regret after {hours:g} h"
     about_queries = f"NAS-Bench-201, CIFAR-10: regret after {queries} queries"
     (HERE / "parallel_time.svg").write_text(picture(found, "in_time", best, about_time), encoding="utf-8")
     (HERE / "parallel_queries.svg").write_text(picture(found, "by_queries", best, about_queries), encoding="utf-8")
