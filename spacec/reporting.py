@@ -62,7 +62,7 @@ def report_page(store: RunStore, job: str = "") -> str:
     known = list(dict.fromkeys(str(run.get("job", "")) for run in data.runs))
     if (not job and len(known) > 1) or (job and job not in known):
         headline = f"the store holds runs of {len(known)} directories" + (f", none of them {job}" if job else "")
-        raise SpacecError(Diagnostic("E0870", headline, notes=tuple(known[:20]), help="name one with --job"))
+        raise SpacecError(Diagnostic("E0870", headline, notes=tuple(known[:20]), help="name one: URL#ID"))
     if job:
         data = gather_store(store, job=job)
     return page(drawn(data))

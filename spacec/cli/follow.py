@@ -30,7 +30,7 @@ def _note_wanted(ctx: click.Context, param: click.Parameter, value: bool) -> Non
 
 def tensorboard_option(command: F) -> F:
     """``--tensorboard``."""
-    help = "Write TensorBoard's event files meanwhile, into tensorboard of DIR."
+    help = "Write TensorBoard's event files meanwhile, into the run's folder tensorboard."
     return click.option("--tensorboard", is_flag=True, expose_value=False, callback=_note_wanted, help=help)(command)
 
 

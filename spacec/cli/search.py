@@ -99,10 +99,9 @@ def search(
 ) -> None:
     """Search a space for the best architecture of a task, or of a benchmark.
 
-    DIR receives the run record, checkpoints and the architecture found; an interrupted run goes on
+    DIR receives the run record, checkpoints, the architecture found and report.html; an interrupted run goes on
     with --resume. With --train the pick is retrained from scratch and judged on held-out data beside the
-    task's baselines and a random architecture; DIR then also holds network.py (stand-alone), pictures and
-    report.html.
+    task's baselines and a random architecture; DIR then also holds network.py (stand-alone) and pictures.
 
     With --probe a probe measures the search while it goes on and changes nothing; report.html draws what it found.
 

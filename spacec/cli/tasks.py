@@ -28,7 +28,7 @@ store_option = click.option(
     "store_url",
     default="",
     metavar="URL",
-    help="Keep the run record in a PostgreSQL database, postgresql://USER@HOST/DATABASE, instead of in DIR.",
+    help="Keep the run record in a PostgreSQL database, postgresql://USER@HOST/DATABASE, not in the run's folder.",
 )
 
 

@@ -30,10 +30,13 @@ def dominates(a: Point, b: Point) -> bool:
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Indices of the points that none dominates, in their order; of equal points all."""
+    """Indices of the points that none dominates, in their order; of equal points all.
+
+    Of two objectives in O(n log n): the latest found then has the least second value, and dominates whatever any does.
+    """
     found: list[int] = []
     for i in sorted(range(len(points)), key=lambda k: tuple(points[k])):  # what dominates a point stands before it
-        if not any(dominates(points[k], points[i]) for k in found):
+        if not any(dominates(points[k], points[i]) for k in (found[-1:] if len(points[i]) == 2 else found)):
             found.append(i)
     return sorted(found)
 

@@ -46,6 +46,11 @@ def test_runs_are_found_by_url_and_id(
     assert [side["metrics"]["loss"] for side in both["runs"]] == [1.0, 2.0]
     rows = list(csv.DictReader(io.StringIO(told("export", url, "--what", "results"))))
     assert [row["value"] for row in rows] == ["1.0", "2.0"]
+    page = tmp_path / "page.html"
+    told("report", f"{url}#{jobs[1][:6]}", "-o", str(page))
+    assert page.is_file()
+    assert run(["runs", "report", url, "-o", str(page)]) == 1
+    assert "URL#ID" in capsys.readouterr().err
     for place, why in ((url, "holds 2 runs"), (f"{url}#no", "has no run 'no'")):
         assert run(["runs", "show", place]) == 1
         said = capsys.readouterr().err

@@ -12,14 +12,14 @@ from spacec.cli.runs.places import opened
 @click.command()
 @click.argument("place", metavar="RUN")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="[default: report.html of RUN]")
-@click.option("--job", default="", metavar="ID", help="Of a database of many runs: which one.")
 @quiet_option
-def report(place: str, output: str | None, job: str) -> None:
+def report(place: str, output: str | None) -> None:
     """Make the report of a run from its record alone.
 
-    RUN is a run directory, a record (run.sqlite), or the URL of a store. The page stands alone: the best architecture
-    drawn, its metrics and cost beside the baselines, the course of the search, what it traded off, trials that failed,
-    and how to do it again. Everything in a record is data: its grammar is compiled, and nothing of it is run.
+    RUN is a run directory, a record (run.sqlite), or a run of a store: its URL and id, URL#ID. The page stands alone:
+    the best architecture drawn, its metrics and cost beside the baselines, the course of the search, what it traded
+    off, trials that failed, and how to do it again. Everything in a record is data: its grammar is compiled, and
+    nothing of it is run.
 
     \b
     Example:
@@ -36,6 +36,6 @@ def report(place: str, output: str | None, job: str) -> None:
             path = write_run_report(Path(place))
         else:
             path = Path(output or REPORT)
-            with opened(place) as (store, own):
-                write_text(path, report_page(store, job or own))
+            with opened(place) as (store, job):
+                write_text(path, report_page(store, job))
     tell(f"report        {path}")

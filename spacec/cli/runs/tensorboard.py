@@ -14,14 +14,13 @@ from spacec.cli.runs.places import opened
 @click.command()
 @click.argument("place", metavar="RUN")
 @click.option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="[default: tensorboard in RUN]")
-@click.option("--job", default="", metavar="ID", help="Of a database of many runs: which one.")
 @quiet_option
-def tensorboard(place: str, output: str | None, job: str) -> None:
+def tensorboard(place: str, output: str | None) -> None:
     """Write TensorBoard's event files of a run that exists, from its record.
 
-    RUN is a run directory, a record (run.sqlite), or the URL of a store. The files are those that --tensorboard of
-    search and train writes meanwhile: curves, probabilities of the slots, trials, pictures and texts of the
-    architectures, settings and results.
+    RUN is a run directory, a record (run.sqlite), or a run of a store: its URL and id, URL#ID. The files are those
+    that --tensorboard of search and train writes meanwhile: curves, probabilities of the slots, trials, pictures and
+    texts of the architectures, settings and results.
 
     \b
     Example:
@@ -41,6 +40,6 @@ def tensorboard(place: str, output: str | None, job: str) -> None:
         raise click.UsageError("Say with -o where the event files of a record alone go.")
     need_tensorboard()
     pictures = None if run_dir is None else run_dir / PICTURES
-    with working("writing events"), opened(place) as (store, own), Events(folder, Pictures(), pictures) as events:
-        events.follow(store, last=True, job=job or own)
+    with working("writing events"), opened(place) as (store, job), Events(folder, Pictures(), pictures) as events:
+        events.follow(store, last=True, job=job)
     tell(f"events        {folder}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spacec.draw.svg import MUTED, PALETTE, Point, Svg, tint
+from spacec.search import pareto
 from spacec.search.report.charts import Axis, axes, linear_axis, log_axis
 
 Direction = Literal["min", "max"]
@@ -29,16 +30,9 @@ class Aim:
 
 
 def front(points: Sequence[Point], x: Aim, y: Aim) -> list[int]:
-    """Which points no other betters in one objective and equals or betters in the other, in the order of ``x``.
-
-    Of equal points the first. O(n log n): in the order of ``x``, those that are better in ``y`` than all before.
-    """
-    order = sorted(range(len(points)), key=lambda k: (x.loss(points[k][0]), y.loss(points[k][1]), k))
-    found: list[int] = []
-    for k in order:
-        if not found or y.loss(points[k][1]) < y.loss(points[found[-1]][1]):
-            found.append(k)
-    return found
+    """Which points none dominates, in the order of ``x``; of equal points all."""
+    losses = [(x.loss(p), y.loss(q)) for p, q in points]
+    return sorted(pareto.front(losses), key=lambda k: (losses[k], k))
 
 
 def scatter(points: Sequence[Point], x: Aim, y: Aim, title: str, size: Point = (440.0, 300.0)) -> Svg:
