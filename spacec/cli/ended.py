@@ -75,7 +75,8 @@ def _tell_found(found: SearchResult, space: Space, out: Path) -> None:
     tell(f"architecture  {found.architecture.text()}")
     tell(f"weights       {space.params(found.architecture):,}")
     if found.metrics:
-        tell(f"rated         {metrics_text(found.metrics)} (with the search's weights, on the arch split)")
+        weights = "with the search's weights" if found.context.supernets else "trained alone, as its trial"
+        tell(f"rated         {metrics_text(found.metrics)} ({weights}, on the arch split)")
     tell(f"run           {out}")
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spacec.cli.output import tell
+from spacec.cli.output import say, tell
 from spacec.cli.tasks import print_options
 from spacec.hooks import installed
 
 if TYPE_CHECKING:
+    from spacec.search.config import SearchConfig
     from spacec.search.executor import Executor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,3 +67,13 @@ def make_executor(name: str, texts: tuple[str, ...]) -> Executor:
 
     found: Executor = installed().find("spacec_executors", name).load()(split_assignments(texts, "-x"))
     return found
+
+
+def tell_idle(executor: Executor, config: SearchConfig) -> None:
+    """Say where workers are asked for and trials are given out one at a time, so that all but one are idle."""
+    workers = getattr(executor.options, "workers", None) or 1
+    if workers > 1 and config.parallel is None and not config.asynchronous:
+        say(
+            f"note: trials are given out one at a time, and {workers - 1} of {workers} workers have nothing to do;"
+            f" -o parallel={workers} gives out rounds, -o asynchronous=true a new trial as each ends"
+        )

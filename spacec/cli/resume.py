@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spacec.cli.ended import run_and_tell
+from spacec.cli.ended import command_line, run_and_tell
 from spacec.cli.follow import tensorboard_option
 from spacec.cli.progress import quiet_option
 from spacec.cli.tasks import TASK_HELP, store_option
@@ -90,4 +90,6 @@ def more_of(job: Recipe, trials: int | None, runs: int | None) -> Recipe:
         if job.benchmark is None:
             raise click.UsageError("--runs needs a search over a benchmark.")
         job = replace(job, benchmark=replace(job.benchmark, runs=runs))
-    return job
+    if trials is None and runs is None:
+        return job
+    return replace(job, command=f"{job.command}\n{command_line()}".lstrip())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spacec.cli.ended import command_line, run_and_tell
-from spacec.cli.executors import executor_options, make_executor
+from spacec.cli.executors import executor_options, make_executor, tell_idle
 from spacec.cli.output import tell
 from spacec.cli.probes import make_probes, probe_options
 from spacec.cli.search_table import Queries, table_options
@@ -134,6 +134,7 @@ def search(
         "probes": make_probes(probe_names, probe_texts),
         "executor": make_executor(executor_name, executor_texts),
     }
+    tell_idle(shared["executor"], config)
     if task_name is None:
         space = open_space(file, params, preset, ops)
         parts = Parts(space, queries.task(space), **shared)

@@ -143,6 +143,8 @@ def _search(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: 
         store=url or None,
         ranks=ranks,
     )
+    if ranks.leads:
+        _keep_command(job, "search", out, url)
     return Ended(found=found)
 
 
@@ -170,11 +172,8 @@ def _search_and_train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn
 
 
 def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: bool, url: str) -> Ended:
-    from spacec.search.record import RunStore
     from spacec.search.repeat import repeat
-    from spacec.search.report.gather import record_command
     from spacec.search.tabular import Tabular
-    from spacec.search.training import recording
 
     if parts.ranks is not None and parts.ranks.size > 1:
         headline = f"a search over a benchmark is for one process, {parts.ranks.size} were started"
@@ -196,11 +195,7 @@ def _queries(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume:
         executor=parts.executor,
         store_url=url,
     )
-    with RunStore.of(out, url) as store:
-        recorder = store.reopen("search", store.runs()[-1]["name"])
-        assert recorder is not None, "a run was just read from it"
-        with recording(recorder):
-            record_command(recorder, job.command)
+    _keep_command(job, "search", out, url)
     return Ended(curves=tuple(curves))
 
 
@@ -225,11 +220,28 @@ def _train(job: Recipe, parts: Parts, out: Path, progress: ProgressFn, resume: b
     )
     if not ranks.leads:
         return Ended(trained=found)
+    _keep_command(job, "train", out, url)
     assert isinstance(found.model, Network), "the space builds its networks itself"
     test = "  ".join(f"{name} {value:.4g}" for name, value in found.test.items())
     facts = (f"{parts.space.params(parts.architecture):,} weights. On held-out data: {test}.",)
     save_package(out, found.model, None, facts)
     return Ended(trained=found)
+
+
+def _keep_command(job: Recipe, kind: str, out: Path, url: str) -> None:
+    """Write the command lines into the record of the last part of ``kind``, once: a run that ended may end again."""
+    from spacec.search.record import RunStore
+    from spacec.search.report.gather import record_command
+    from spacec.search.training import recording
+
+    with RunStore.of(out, url) as store:
+        part = [run for run in store.runs() if run["kind"] == kind][-1]
+        told = [event["message"] for event in store.events(part["id"]) if event["kind"] == "command"]
+        new = [line for line in job.command.splitlines() if line not in told]
+        recorder = store.reopen(kind, part["name"]) if new else None
+        if recorder is not None:
+            with recording(recorder):
+                record_command(recorder, "\n".join(new))
 
 
 _DOES = {"search": _search, "search and train": _search_and_train, "queries": _queries, "train": _train}

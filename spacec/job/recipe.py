@@ -91,7 +91,7 @@ class Recipe:
     does: Does
     grammar: Grammar
     command: str = ""
-    """The command line that started it, for people."""
+    """The command line that started it, and on lines of their own those that gave it more trials or runs."""
     task: TaskNamed | None = None
     benchmark: Asked | None = None
     strategy: Named | None = None

@@ -61,25 +61,35 @@ def rows(out: Path) -> list[Any]:
         ]
 
 
-def test_a_search_goes_on_where_nothing_but_its_directory_is(spacec: Run, grammar: Path, tmp_path: Path) -> None:
+def test_a_search_goes_on_where_nothing_but_its_directory_is(
+    spacec: Run, grammar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, part, moved = tmp_path / "whole", tmp_path / "part", tmp_path / "away" / "moved"
     assert spacec("search", grammar, *SEARCH, "-o", "trials=4", "--out", whole).code == 0
+    monkeypatch.setattr("sys.argv", ["spacec", "search", "2"])  # which the record repeats
     done = spacec("search", grammar, *SEARCH, "-o", "trials=2", "--out", part)
     assert done.code == 0, done.err
     shutil.copytree(part, moved)
     shutil.rmtree(grammar.parent)
+    monkeypatch.setattr("sys.argv", ["spacec", "resume", "--trials", "4"])
     more = spacec("resume", moved, "--trials", "4")
     assert more.code == 0, more.err
     assert rows(moved) == rows(whole)
     assert len(rows(part)[0]) < len(rows(whole)[0])
     assert spacec("resume", moved).code == 0, "what ended ends again"
     assert rows(moved) == rows(whole)
+    assert _commands(moved) == ["spacec search 2", "spacec resume --trials 4"]
     fewer = spacec("resume", moved, "--trials", "3")
     assert "E0846" in fewer.err
     assert "started with 4 trials" in fewer.err
     again = spacec("replay", moved)
     assert (again.code, again.out.splitlines()[0]) == (0, "versions and hardware are the same"), again.err
     assert again.out.splitlines()[1].startswith("results are equal: all ")
+
+
+def _commands(out: Path) -> list[str]:
+    with RunStore(out / "run.sqlite") as store:
+        return [e["message"] for run in store.runs() for e in store.events(run["id"]) if e["kind"] == "command"]
 
 
 def test_a_start_that_was_killed_is_started_again(spacec: Run, grammar: Path, tmp_path: Path) -> None:

@@ -166,3 +166,12 @@ def test_what_does_not_go_together(spacec: Run, tmp_path: Path, given: tuple[str
     assert done.code
     assert message in done.err
     assert not (tmp_path / "a").exists()
+
+
+def test_workers_that_have_nothing_to_do_are_told_of(spacec: Run, tmp_path: Path) -> None:
+    given = (*BASE, "--executor", "virtual", "-x", "workers=4")
+    idle = spacec("search", *given, "-o", "parallel=none", "--out", tmp_path / "a")
+    assert idle.code == 0
+    assert "note: trials are given out one at a time, and 3 of 4 workers have nothing to do" in idle.err
+    busy = spacec("search", *given, "-o", "asynchronous=true", "-o", "parallel=none", "--out", tmp_path / "b")
+    assert (busy.code, busy.err) == (0, "")

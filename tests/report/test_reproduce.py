@@ -7,6 +7,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
+from spacec.search.config import SearchConfig
 from spacec.search.files import STORE
 from spacec.search.options import parse_options, split_assignments
 from spacec.search.record import RunInfo, RunStore
@@ -44,6 +45,19 @@ def test_an_implied_command_states_every_setting(tmp_path: Path) -> None:
     assert parse_options(Denoise.Options, split_assignments(words_after(words, "-t"), "-t")) == task.options
     read = parse_options(TrainConfig, {**split_assignments(words_after(words, "-o")), "seed": 3})
     assert read == config
+
+
+def test_an_implied_search_states_how_its_trials_train(tmp_path: Path) -> None:
+    config = {**asdict(SearchConfig(epochs=2)), "trial": asdict(TrainConfig(steps=5))}
+    with RunStore(tmp_path / STORE) as store:
+        info = RunInfo(
+            kind="search", seed=0, space="s", digest="0" * 8, grammar="", grammar_sha256="",
+            strategy={"name": "random"}, header={}, task=Denoise().describe(), config=config,
+        )  # fmt: skip
+        store.start(info).close("done")
+    (line,) = commands(gather(tmp_path))
+    trained = split_assignments(words_after(shlex.split(line), "-O"), "-O")
+    assert parse_options(TrainConfig, trained) == TrainConfig(steps=5)
 
 
 def test_recorded_commands_win(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def halvings(n: int, eta: int) -> int:
 def _of_table(task: Tabular, options: LadderOptions) -> tuple[int, ...]:
     found = tuple(sorted(int(e) for e in task.benchmark.which.get(EPOCHS, ()) if e.isdigit()))
     if not found:
-        raise _no_rungs(f"benchmark '{task.name}' cannot be asked for epochs")
+        headline = f"there are no lengths of training to halve: benchmark '{task.name}' cannot be asked for epochs"
+        help = "name a file of it that has several, with --file; `spacec query FILE BENCHMARK` lists them as epochs"
+        raise SpacecError(Diagnostic("E0862", headline, help=help))
     return found
 
 

@@ -111,8 +111,9 @@ def record_labels(recorder: Recorder, labels: Mapping[str, Sequence[str]]) -> No
 
 
 def record_command(recorder: Recorder, command: str) -> None:
-    """Write a command line that was run, for "how to reproduce"."""
-    recorder.event("command", command)
+    """Write the command lines that were run, one after the other, for "how to reproduce"."""
+    for line in command.splitlines():
+        recorder.event("command", line)
 
 
 def described(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -253,8 +253,15 @@ def _reproduce(data: RunData) -> Html:
     run = _main_run(data)
     known = ", ".join(f"{name} {version}" for name, version in _versions(data).items())
     what = f"Seed {run['seed']}; {known}. " if known else f"Seed {run['seed']}. "
+    free = any(r["config"].get("search", r["config"]).get("asynchronous") is True for r in data.searches)
+    repeats = (
+        "Results were told as they came, so that from several workers their order, and what is found, may differ."
+        if free
+        else "With the same versions and machine it repeats."
+    )
     note = (
-        f"The grammar is below, and in the run directory as {GRAMMAR}. With the same versions and machine it repeats."
+        f"The grammar is below, and in the run directory as {GRAMMAR}. `spacec replay` repeats the run from its"
+        f" directory and says what differs. {repeats}"
     )
     return section("How to reproduce", tag("pre", "\n".join(lines)), tag("p", what + note, class_="muted"))
 

@@ -31,9 +31,15 @@ def _command(run: Mapping[str, Any]) -> str:
             words += ["--probe", name, *_options("-P", {f"{name}.{k}": v for k, v in told.get("options", {}).items()})]
     else:
         words += ["--arch", next((a["text"] for a in run["architectures"] if a["role"] == "trained"), "")]
-    words += _options("-o", {k: v for k, v in config.items() if k not in _OWN_FLAGS})
+    words += _options("-o", _told(config))
+    words += _options("-O", _told(run["config"].get("trial", {})))
     words += ["--seed", str(run["seed"]), "--out", f"runs/again-{run['name'] or run['kind']}"]
     return join(words)
+
+
+def _told(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that have an option of their own."""
+    return {name: value for name, value in config.items() if name not in _OWN_FLAGS}
 
 
 def _options(flag: str, values: Mapping[str, Any]) -> list[str]:
