@@ -6,8 +6,9 @@ import io
 import os
 import pty
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import TextIO
 
 import pytest
@@ -49,16 +50,25 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     found.close()
 
 
+class NoDelay:
+    """A timer that calls its function as it is started, so that no test waits for a thread."""
+
+    def __init__(self, seconds: float, function: Callable[[], None]) -> None:
+        self.start = function
+        self.daemon = False
+
+    def cancel(self) -> None:
+        """It has run."""
+
+
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "threading", SimpleNamespace(Timer=NoDelay, Lock=threading.Lock))
 
 
 def test_work_on_a_terminal_has_a_bar_that_is_taken_away(terminal: Terminal, at_once: None) -> None:
     with working("timing", 1234, terminal.stream) as tick:
-        time.sleep(0.1)  # the timer's thread draws
         tick(1000, facts="conv [8, 8]")
-        time.sleep(0.3)
     shown = terminal.shown()
     for fact in ("timing", "1,000/1,234", "conv [8, 8]"):
         assert fact in shown
@@ -75,7 +85,6 @@ def test_quick_work_shows_nothing(terminal: Terminal) -> None:
 def test_a_failure_takes_the_bar_away(terminal: Terminal, at_once: None) -> None:
     def failing() -> None:
         with working("failing", None, terminal.stream):
-            time.sleep(0.1)
             raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
@@ -103,7 +112,6 @@ def test_of_a_run_a_pipe_gets_its_notes_only(capsys: pytest.CaptureFixture[str])
 def test_trials_have_their_best_so_far_and_failures(terminal: Terminal) -> None:
     with watching(terminal.stream) as watch:
         watch(Progress("trials", step=1200, steps=5000, best={"accuracy": 94.37}, failed=3, running=4))
-        time.sleep(0.3)
     shown = terminal.shown()
     for fact in ("1,200/5,000", "best accuracy 94.37", "3 failed", "4 running"):
         assert fact in shown
