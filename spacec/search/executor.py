@@ -110,13 +110,22 @@ def rated(seed: int, number: int, metric: str, work: Callable[[], Rated]) -> Rat
     except Exception as error:  # a trial may run any module that a user wrote; its traceback is kept in the record
         text = f"{type(error).__name__}: {error}"
         return Rated(number, seconds=time.monotonic() - start, error=text, traceback=traceback.format_exc())
+    return judged(found, metric)
+
+
+def judged(found: Rated, metric: str) -> Rated:
+    """``found``, failed where its metrics are no numbers, or ``metric`` is no finite one."""
     if found.error:
         return found
+    try:
+        found = replace(found, metrics={str(name): float(value) for name, value in found.metrics.items()})
+    except (TypeError, ValueError) as error:
+        return replace(found, metrics={}, state=None, error=f"its metrics are no numbers: {error}")
     value = found.metrics.get(metric, math.nan)
-    if not math.isfinite(value):
-        why = f"its {metric} is {value}" if metric in found.metrics else f"it has no {metric}"
-        return Rated(number, found.metrics, found.seconds, error=why)
-    return found
+    if math.isfinite(value):
+        return found
+    why = f"its {metric} is {value}" if metric in found.metrics else f"it has no {metric}"
+    return replace(found, state=None, error=why)
 
 
 def _looked_up(task: Tabular, number: int, trial: Trial) -> Rated:

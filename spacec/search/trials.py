@@ -9,7 +9,6 @@ strategy cannot tell the difference.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search.asking import checked
 from spacec.search.checkpoint import Log, restore_trials, save_trials
 from spacec.search.context import SearchContext
-from spacec.search.executor import Executor, Rated, rated
+from spacec.search.executor import Executor, Rated, judged, rated
 from spacec.search.progress import Clock, Progress, ProgressFn
 from spacec.search.record import TrialRow
 from spacec.search.seeds import reseed
@@ -140,9 +140,9 @@ class Trials:
             return []
         reseed(self.ctx.seed, "ask", self.log.told)
         asked = []
-        for trial in self.strategy.propose(room):
+        proposed = self.strategy.propose(room)
+        for trial in checked(self.strategy.name, self.ctx.space.digest, proposed, room, self.log.asked):
             number = self.log.asked
-            trial = replace(trial, tag=json.loads(json.dumps(trial.tag)))  # as it reads back from the record
             row = self._recorded.get(number)
             if row is None:
                 row = self._row(number, trial)
@@ -197,10 +197,20 @@ class Trials:
         return self.executor
 
     def _collect(self) -> list[TrialRow]:
-        """What is rated next, at least one."""
+        """What is rated next, or nothing where what came was rated before."""
         if self._shared:
             return [self._rated(self._rate_shared(*self._shared.popleft()))]
-        return [self._rated(found) for found in self.executor.collect()]
+        collected = self.executor.collect()
+        for found in collected:
+            if not 0 <= found.number < self.log.asked:
+                headline = f"executor '{self.executor.name}' rates a trial that nobody asked for: number {found.number}"
+                raise SpacecError(Diagnostic("E0825", headline))
+        awaited = {found.number: found for found in reversed(collected) if self._awaits(found.number)}
+        return [self._rated(awaited[number]) for number in sorted(awaited)]
+
+    def _awaits(self, number: int) -> bool:
+        """A trial that was tried again may be rated twice: the first rating counts."""
+        return number in self._out.rows and number not in self._out.ready
 
     def _rate_shared(self, number: int, trial: Trial) -> Rated:
         """Rate a trial with the supernet's weights, which are in this process."""
@@ -219,6 +229,7 @@ class Trials:
     def _rated(self, found: Rated) -> TrialRow:
         """The row of a rating; the state of its training is kept first."""
         row = self._out.rows[found.number]
+        found = judged(found, self.ctx.task.metrics[0].name)
         if row.keep and found.state is not None and self.ctx.ranks.leads:
             self._states.keep(found.number, found.state)
         told = {name: getattr(found, name) for name in _RATED}

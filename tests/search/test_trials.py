@@ -195,12 +195,12 @@ class Halve(Strategy):
     def propose(self, n: int) -> Sequence[Trial]:
         if self.asked < 4:
             trials = [Trial(a, "standalone", 1, keep=True) for a in toy.EVERY[3:7]][self.asked : self.asked + n]
-        elif len(self.first) < 4 or self.final:
+        elif len(self.first) < 4:
             return []
         else:
-            best = sorted(self.first, key=lambda k: -self.first[k])[:2]
+            best = sorted(self.first, key=lambda k: -self.first[k])[self.final : min(self.final + n, 2)]
             trials = [Trial(toy.EVERY[3 + k], "standalone", 3, resume=k) for k in best]
-            self.final = 1
+            self.final += len(trials)
         self.asked += len(trials)
         return trials
 
