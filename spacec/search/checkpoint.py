@@ -7,13 +7,11 @@ trials change, and is written now and then after the last epoch; the record hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spacec.diagnostics.model import Diagnostic
 from spacec.search import files
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
@@ -44,7 +42,7 @@ def restore_context(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> No
     state = ctx.ranks.first(lambda: files.read_tensors(path) if path.exists() else None)
     if state is None:
         return
-    with _of_this_search(path):
+    with files.of_this_search(path):
         ctx.load_state(state)
         strategy.load_state_dict(state["strategy"])
 
@@ -74,19 +72,8 @@ def restore_trials(out_dir: Path, ctx: SearchContext, strategy: Strategy) -> Log
     state = ctx.ranks.first(lambda: files.read_tensors(path) if path.exists() else None)
     if state is None:
         return None
-    with _of_this_search(path):
+    with files.of_this_search(path):
         return _restored(state, ctx, strategy)
-
-
-@contextmanager
-def _of_this_search(path: Path) -> Iterator[None]:
-    """E0813 where what a checkpoint holds does not fit what it is loaded into."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        what = f"{type(error).__name__}: {error}".partition("\n")[0]
-        headline = f"'{path}' is not a checkpoint of this search"
-        raise files.StorageError(Diagnostic("E0813", headline, notes=(what,))) from error
 
 
 def _restored(state: Mapping[str, Any], ctx: SearchContext, strategy: Strategy) -> Log:

@@ -114,6 +114,17 @@ def read_tensors(path: Path) -> Any:
         raise StorageError(Diagnostic("E0813", f"'{path}' is not a checkpoint that can be read")) from error
 
 
+@contextmanager
+def of_this_search(path: Path) -> Iterator[None]:
+    """E0813 where what a checkpoint holds does not fit what it is loaded into."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        headline = f"'{path}' is not a checkpoint of this search"
+        raise StorageError(Diagnostic("E0813", headline, notes=(what,))) from error
+
+
 def check_unpacked(file: IO[bytes]) -> None:
     """Raise :class:`ValueError` for an archive that is larger than its file: torch's are not compressed."""
     with zipfile.ZipFile(file) as archive:

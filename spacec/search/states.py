@@ -25,14 +25,13 @@ class States:
         files.write_tensors(self._path(number), state)
 
     def load(self, number: int) -> Any:
-        """The state of trial ``number``; ``None`` where it has none, as over a benchmark.
+        """The state of trial ``number``, which was kept.
 
-        Raises E0813 for a file that cannot be read.
+        Raises E0810 where its file is gone, and E0813 where it is none: the training would begin anew, and end elsewhere.
         """
         if self._folder is None:
             return self._held.get(number)
-        path = self._path(number)
-        return files.read_tensors(path) if path.exists() else None
+        return files.read_tensors(self._path(number))
 
     def _path(self, number: int) -> Path:
         assert self._folder is not None, "asked of a run with a directory"

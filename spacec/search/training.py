@@ -142,7 +142,8 @@ def _train(
     if resume and checkpoint is not None:
         state = ranks.first(lambda: files.read_tensors(checkpoint) if checkpoint.exists() else None)
         if state is not None:
-            trainer.load_state_dict(state["trainer"])
+            with files.of_this_search(checkpoint):
+                trainer.load_state_dict(state["trainer"])
     recorder.architecture("trained", -1, arch.text(), _costs(space, arch, trainer.wiring, splits))
     _epochs(trainer, arch, config, checkpoint, recorder, progress)
     epoch = trainer.load_selected()
@@ -209,7 +210,9 @@ def _prepare(out_dir: Path, arch: Architecture, config: TrainConfig, resume: boo
             Diagnostic("E0815", f"'{out_dir}' already holds a training", help="choose another --out, or resume it")
         )
     if checkpoint.exists():
-        check_same(out_dir, files.read_tensors(checkpoint), {"architecture": arch.text(), "config": asdict(config)})
+        with files.of_this_search(checkpoint):
+            stored = files.read_tensors(checkpoint)
+            check_same(out_dir, stored, {"architecture": arch.text(), "config": asdict(config)})
     update_config(out_dir, "train", asdict(config))
 
 

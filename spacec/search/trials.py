@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search import files
 from spacec.search.asking import checked
 from spacec.search.checkpoint import Log, restore_trials, save_trials
 from spacec.search.context import SearchContext
@@ -85,6 +86,9 @@ class Trials:
         for told in range(self.log.told):
             for row in groups.get(told, ()):
                 self._count(row)
+        if lacking := [number for number in self.log.out if number not in rows]:
+            headline = f"trial {lacking[0]}, which the checkpoint knows, is not in the record of '{self.out_dir}'"
+            raise files.StorageError(Diagnostic("E0813", headline))
         for number in self.log.out:
             self._put_out(rows[number], self._trial(rows[number]))
         while (group := groups.get(self.log.told)) is not None:
@@ -186,7 +190,7 @@ class Trials:
             self._shared.append((number, trial))
             return
         state = None
-        if trial.resume is not None and self.ctx.ranks.leads:
+        if trial.resume is not None and self.ctx.ranks.leads and not isinstance(self.ctx.task, Tabular):
             state = self._states.load(trial.resume)
         self._ready_executor().submit(number, trial, state, row.asked)
 
@@ -279,7 +283,10 @@ class Trials:
         if row.status != "done":
             self.failed += 1
             return
-        value = row.metrics[metric.name]
+        value = row.metrics.get(metric.name)
+        if not isinstance(value, float | int):  # of a record that was changed: ratings are judged before they are in it
+            headline = f"trial {row.number} of the record is done and has no {metric.name}"
+            raise files.StorageError(Diagnostic("E0813", headline))
         if self._best is None or metric.better(value, self._best):
             self._best = value
         known = self._ratings.get(row.architecture)

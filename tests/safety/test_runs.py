@@ -30,6 +30,7 @@ from spacec.search.report.gather import gather
 from spacec.search.report.reproduce import commands
 from spacec.search.report.write import write_report
 from spacec.search.runner import search
+from spacec.search.training import TrainConfig, train
 from spacec.testing.synthetic import Synthetic
 from tests.safety.handed import ESCAPES, HARM, MARKUP, SIGN, SPACE, harmed, pickled, written
 from tests.safety.handed import spacec as command
@@ -167,6 +168,12 @@ def test_a_checkpoint_of_another_shape_is_told_of(run: Path, state: object) -> N
     with pytest.raises(SpacecError) as error:
         reopen(run, task=Synthetic())
     assert _code(error) == "E0813"
+    space = spacec.loads(SPACE)
+    Path("training").mkdir()
+    torch.save(state, Path("training") / files.TRAINING)
+    with pytest.raises(SpacecError) as error:
+        train(space, space.sample(1)[0], Synthetic(), TrainConfig(epochs=1), Path("training"), resume=True)
+    assert _code(error) == "E0813"
 
 
 def test_a_record_of_another_program_is_left_alone() -> None:
@@ -203,7 +210,7 @@ def test_a_record_has_tables_and_nothing_that_runs(run: Path, change: str) -> No
     [
         "UPDATE runs SET task = '['", "UPDATE runs SET task = '[]'", "UPDATE runs SET started = 'x'",
         "UPDATE runs SET environment = x'00'", "UPDATE metrics SET value = 'abc'",
-        "UPDATE architectures SET costs = '[1]'",
+        "UPDATE architectures SET costs = '[1]'", """UPDATE probabilities SET "values" = '[{}]'""",
         f"UPDATE runs SET task = '{'[' * 50_000}'",
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ anything lost, doubled, or told otherwise after a resume, it would end elsewhere
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,12 @@ class Halve(Strategy):
     def derive(self) -> Architecture:
         return toy.EVERY[3]
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self.first, "asked": self.asked, "final": self.final}
+
+    def load_state_dict(self, state: Any) -> None:
+        self.first, self.asked, self.final = dict(state["first"]), state["asked"], state["final"]
+
 
 @pytest.mark.parametrize("where", ["directory", "memory"])
 def test_a_kept_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path, where: str) -> None:
@@ -232,6 +239,46 @@ def test_a_kept_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path, where:
     ordered = sorted((0, 1, 2, 3), key=lambda k: -seen[k]["score"])[:2]
     for number, k in zip((4, 5), ordered, strict=True):
         assert seen[number] == dict(result.context.fit(toy.EVERY[3 + k], 3).metrics)
+
+
+def test_a_kept_training_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    class Cut(Here):
+        def submit(self, number: int, *rest: Any) -> None:
+            if number == 4:
+                raise KeyboardInterrupt
+            super().submit(number, *rest)
+
+    out, training = tmp_path / "run", TrainConfig(epochs=3, steps=2)
+    with pytest.raises(KeyboardInterrupt):
+        search(toy.SPACE, Halve(), toy.TASK, SearchConfig(), out, train_config=training, executor=Cut())
+    promoted = rows(out)[4]["resume"]
+    (out / files.TRIAL_STATES / f"{promoted}.pt").unlink()
+    with pytest.raises(SpacecError, match=f"{promoted}.pt") as error:
+        search(toy.SPACE, Halve(), toy.TASK, SearchConfig(), out, train_config=training, resume=True)
+    assert error.value.diagnostics[0].code == "E0810"
+
+
+def test_a_record_that_lacks_what_its_checkpoint_knows_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spacec.search.trials.PAUSE", 0.0)
+    monkeypatch.setattr("spacec.search.trials.SHARE", 0.0)
+
+    def altered(change: str, out: Path) -> str:
+        executor = Stopping({"workers": 3})
+        executor.left = 8
+        with pytest.raises(KeyboardInterrupt):
+            search(SPACE, Chain(), table(), config(True), out, executor=executor)
+        db = sqlite3.connect(out / files.STORE)
+        with db:
+            db.execute(change)
+        db.close()
+        with pytest.raises(SpacecError) as error:
+            search(SPACE, Chain(), table(), config(True), out, resume=True)
+        return error.value.diagnostics[0].code
+
+    assert altered("UPDATE trials SET metrics = '{}' WHERE status = 'done'", tmp_path / "a") == "E0813"
+    assert altered("DELETE FROM trials", tmp_path / "b") == "E0813"
 
 
 def test_trials_that_raise_one_after_the_other_stop_the_search(tmp_path: Path) -> None:

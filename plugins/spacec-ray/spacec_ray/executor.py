@@ -48,6 +48,8 @@ class _Task:
     trial: Trial
     state: Any
     attempts: int = 1
+    alone: bool = False
+    """Whether it was with a worker that died: it may be the cause, and no other trial is to be lost by it."""
 
 
 @dataclass(eq=False)
@@ -58,6 +60,12 @@ class _Worker:
     starting: Any
     out: dict[Any, _Task] = field(default_factory=dict)
     room: int = 1
+
+    def takes(self, task: _Task) -> bool:
+        """Whether there is room for it."""
+        if task.alone or any(other.alone for other in self.out.values()):
+            return not self.out
+        return len(self.out) < self.room
 
 
 class RayExecutor(Executor):
@@ -152,7 +160,7 @@ class RayExecutor(Executor):
         """Hand what waits to workers that have room, to those with least to do first."""
         assert self._cluster is not None, "it was started"
         while self._waiting:
-            free = [w for w in self._workers if not w.starting and len(w.out) < w.room]
+            free = [w for w in self._workers if not w.starting and w.takes(self._waiting[0])]
             if not free:
                 return
             worker, task = min(free, key=lambda w: len(w.out)), self._waiting.popleft()
@@ -178,7 +186,10 @@ class RayExecutor(Executor):
         return found
 
     def _replaced(self, worker: _Worker, error: Exception) -> list[Rated]:
-        """Another worker in the place of one that is lost; the trial that it was at, if that was the last try."""
+        """Another worker in the place of one that is lost; the trial that it was at, if that was the last try.
+
+        Of several that were sent at once, the first may be done and its rating lost: it fails only where it was alone.
+        """
         assert self._cluster is not None, "it was started"
         if worker.starting:
             self._check_start(error)
@@ -189,11 +200,12 @@ class RayExecutor(Executor):
         if not tasks:
             return []
         first, *others = tasks
-        self._waiting.extendleft(reversed(others))
-        if first.attempts > self.options.retries:
+        self._waiting.extendleft(replace(task, alone=True) for task in reversed(others))
+        if first.attempts > self.options.retries and not others:
             text = f"the worker died, at each of {first.attempts} attempts: {_reason(error)}"
             return [Rated(first.number, error=text, traceback=str(error), attempts=first.attempts)]
-        self._waiting.appendleft(replace(first, attempts=first.attempts + 1))
+        attempts = min(first.attempts, self.options.retries) + 1
+        self._waiting.appendleft(replace(first, attempts=attempts, alone=True))
         return []
 
     def _check_start(self, error: Exception) -> None:

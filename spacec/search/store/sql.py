@@ -163,7 +163,7 @@ def unpacked(column: Column, value: Any) -> Any:
         kind = _JSON.get(column.name, dict)
     else:
         kind = _KINDS[column.kind]
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (column.name == "values" and not all(isinstance(v, float | int) for v in value)):
         raise ValueError(f"its column '{column.name}' holds {str(value)[:40]!r}")
     return bool(value) if column.kind == "flag" else value
 
