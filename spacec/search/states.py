@@ -27,7 +27,7 @@ class States:
     def load(self, number: int) -> Any:
         """The state of trial ``number``, which was kept.
 
-        Raises E0810 where its file is gone, for the training would begin anew and end elsewhere, and E0813 where it is none.
+        Raises E0810 where its file is gone (the training would begin anew, and end elsewhere), E0813 where it is none.
         """
         if self._folder is None:
             return self._held.get(number)
