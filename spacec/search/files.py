@@ -163,7 +163,9 @@ def make_run_directory(path: Path) -> None:
     """Create ``path``; E0815 if it already holds a run."""
     if (path / STORE).exists() or (path / STORE_PLACE).exists():
         raise StorageError(
-            Diagnostic("E0815", f"'{path}' already holds a run", help="choose another --out, or resume it")
+            Diagnostic(
+                "E0815", f"'{path}' already holds a run", help="choose another --out, or go on with `spacec resume`"
+            )
         )
     with storage_errors(path, "create"):
         path.mkdir(parents=True, exist_ok=True)
