@@ -118,8 +118,19 @@ def entries_of(space: str) -> list[str]:
 
 
 LEFT_OUT = {
-    "bananas": "asks for architectures one by one: see REGRET.md",
-    "optuna": "asks for architectures one by one: see REGRET.md",
+    **dict.fromkeys(
+        (
+            "asha",
+            "bananas",
+            "hyperband",
+            "local-search",
+            "nsga2",
+            "optuna",
+            "reinforce",
+            "successive-halving",
+        ),
+        "asks for architectures one by one: see REGRET.md",
+    ),
     "evolution": "asks for architectures one by one: see EVOLUTION.md",
     "cheapest": "an example to copy from",
 }

@@ -1,8 +1,8 @@
 """Kills over all strategies: ``make kills`` (``KILLS=200``), or ``python -m tests.kills.run --kills 200``.
 
-Every kill goes into ``runs/kills/kills.json`` and, with ``--record``, into ``benchmarks/records/kills.json`` and onto
-the page ``benchmarks/KILLS.md``. The command ends with exit code 1 if any run ended otherwise than the undisturbed
-one; its directory is then kept.
+Every kill goes into ``runs/kills/kills.json`` and, with ``--record``, into ``benchmarks/records/kills/`` and onto the
+page ``benchmarks/KILLS.md``. The command ends with exit code 1 if any run ended otherwise than the undisturbed one; its
+directory is then kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.kills.harness import Outcome, Whole, cold_start, disturbed, undisturb
 from tests.kills.processes import Nursery
 
 KEPT = ROOT / "runs/kills"
-RECORD = ROOT / "benchmarks/records/kills.json"
+RECORD = ROOT / "benchmarks/records/kills/kills.json"
 MOST = 5
 """Kills of one run."""
 COLD = 10

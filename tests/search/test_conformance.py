@@ -339,7 +339,7 @@ class UnreadableOptions(Gradient):
         (Unseeded, "seeds", "two searches of one seed differ"),
         (SameSeed, "seeds", "two seeds start from the same weights"),
         (Forgetful, "resume", "(first at strategy.logits.net.block[0])"),
-        (ForgetsTrials, "resume", "the result of a search that was killed and resumed is another one"),
+        (ForgetsTrials, "replay", "from its state in the middle of trials it goes on otherwise"),
         (Pickles, "state", "not read back with weights_only"),
         (KeepsGraphs, "memory", "the tensors that are alive grow by every step"),
         (KeepsOneGraph, "memory", "grow by every step"),
