@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -347,3 +348,18 @@ def test_an_interrupted_transaction_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(StorageError):
             recorder.flush()
         assert store.metrics(recorder.run) == []
+
+
+def test_processes_that_open_a_new_record_at_once_find_one(tmp_path: Path) -> None:
+    """Whoever is first makes the tables, and the others take them as they are."""
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom spacec.search.record import RunStore\n"
+        "while time.time() < float(sys.argv[2]): pass\n"
+        "with RunStore(Path(sys.argv[1])) as store: assert store.runs() == []\n"
+    )
+    start = str(time.time() + 4.0)
+    for_one = [sys.executable, "-c", code, str(tmp_path / "run.sqlite"), start]
+    children = [subprocess.Popen(for_one, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for child in children:
+        _, told = child.communicate(timeout=60)
+        assert child.returncode == 0, told

@@ -72,9 +72,11 @@ class Sqlite(Backend):
     def _look(self, readonly: bool) -> None:
         """Whose file it is; one that is empty gets the tables."""
         self._db.execute("PRAGMA trusted_schema = OFF")
-        self.version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        self._db.execute("BEGIN")  # another process may be making the tables: all is read at one moment
         empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        self.version = self._db.execute("PRAGMA user_version").fetchone()[0]
         ours = self._db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+        self._db.execute("COMMIT")
         if empty and not self.version and not readonly:
             self._build(create(SQLITE, SCHEMA_VERSION), SCHEMA_VERSION)
         elif empty and not self.version:
@@ -122,11 +124,13 @@ class Sqlite(Backend):
             self._copy.cleanup()
 
     def _build(self, statements: Sequence[str], version: int) -> None:
+        """Take the record to ``version``, unless another process has just done so."""
         with self._transaction() as db:
-            for statement in statements:
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION}")
-            db.execute(f"PRAGMA user_version = {version}")
+            if db.execute("PRAGMA user_version").fetchone()[0] < version:
+                for statement in statements:
+                    db.execute(statement)
+                db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.execute(f"PRAGMA user_version = {version}")
         self.version = version
 
     @contextmanager
