@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search import files
+from spacec.search.incumbents import medians
 from spacec.search.record import RunStore
 
 LEFT_OUT = frozenset(("__pycache__", "node_modules"))
@@ -155,7 +155,7 @@ def summarise(store: RunStore, place: str, parts: Sequence[Mapping[str, Any]]) -
         parts=parts,
         metric=metric,
         reason=str(ended["reason"]),
-        metrics=_medians([values for _, _, values in chosen]),
+        metrics=medians([values for _, _, values in chosen]),
         split=split,
         trials=len(rows),
         failed=sum(bool(row["error"]) for row in rows),
@@ -189,11 +189,6 @@ def _chosen(found: Sequence[Found]) -> list[Found]:
     """Of all results those that a run is judged by: on held-out data where there are any."""
     kept = [f for f in found if f[1] == "trained test"] or list(found)
     return [(part, split.split()[1], values) for part, split, values in kept]
-
-
-def _medians(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for values in tables for name in values)
-    return {name: median([values[name] for values in tables if name in values]) for name in names}
 
 
 def _best(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Protocol
 
 
@@ -39,6 +39,12 @@ def quartiles(values: Sequence[float]) -> Quartiles:
         return Quartiles(values[0], values[0], values[0])
     low, median, high = quantiles(values, n=4, method="inclusive")
     return Quartiles(low, median, high)
+
+
+def medians(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each name over the tables that have it."""
+    names = dict.fromkeys(name for values in tables for name in values)
+    return {name: median([values[name] for values in tables if name in values]) for name in names}
 
 
 def by_trial(curves: Sequence[Sequence[float]]) -> list[tuple[int, Quartiles]]:

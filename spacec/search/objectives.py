@@ -10,14 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.diagnostics.suggest import nearest
 from spacec.search.context import SearchContext
-from spacec.search.pareto import minimised
+from spacec.search.pareto import direction_of, minimised
 from spacec.search.strategy import TrialResult
 from spacec.space.architecture import Architecture
+from spacec.space.benchmark import Direction
 
 _LIMIT = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+.\deE_]+)\s*")
 
@@ -27,7 +27,7 @@ class Objective:
     """What is made smaller or larger. ``cost``: of the space, not measured by a trial."""
 
     name: str
-    direction: Literal["max", "min"]
+    direction: Direction
     cost: bool = False
 
     def value(self, ctx: SearchContext, result: TrialResult) -> float | None:
@@ -107,11 +107,7 @@ def _objective(ctx: SearchContext, text: str) -> Objective:
     if metric is None:
         _require_cost(ctx, name)
     default = "min" if metric is None else metric.direction
-    return Objective(name, _direction(direction or default), metric is None)
-
-
-def _direction(text: str) -> Literal["max", "min"]:
-    return "max" if text == "max" else "min"
+    return Objective(name, direction_of(direction or default), metric is None)
 
 
 def _require_cost(ctx: SearchContext, name: str) -> None:

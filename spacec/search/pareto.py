@@ -11,12 +11,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import inf, prod
 
+from spacec.space.benchmark import Direction
+
 Point = Sequence[float]
 
 
 def minimised(values: Sequence[float], directions: Sequence[str]) -> tuple[float, ...]:
     """``values`` with the sign of those turned whose direction is ``max``."""
     return tuple(-v if d == "max" else v for v, d in zip(values, directions, strict=True))
+
+
+def direction_of(text: str) -> Direction:
+    """``max`` where that is what the text says, else ``min``."""
+    return "max" if text == "max" else "min"
 
 
 def dominates(a: Point, b: Point) -> bool:

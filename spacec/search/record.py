@@ -54,7 +54,7 @@ class TrialRow:
     """A trial as the record keeps it. It is written when it was asked for, and again when its rating is there.
 
     ``told``: which telling of results, counted from 0, it was part of; ``None`` until then. ``asked`` and ``finished``
-    are moments of the executor's clock. ``state``: whether its training is kept.
+    are moments of the executor's clock.
     """
 
     number: int

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from spacec.draw.svg import MUTED, PALETTE, Point, Svg, tint
 from spacec.search import pareto
 from spacec.search.report.charts import Axis, axes, linear_axis, log_axis
-
-Direction = Literal["min", "max"]
+from spacec.space.benchmark import Direction
 
 MOST_POINTS = 2_000
 """Points beside the front that are drawn, at most; of more, every so many."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from math import isfinite
-from statistics import median
 from typing import Any
 
 from spacec.draw.svg import Point
 from spacec.search.catalogue import MetricInfo
-from spacec.search.incumbents import by_trial, incumbents
+from spacec.search.incumbents import by_trial, incumbents, medians
+from spacec.search.pareto import direction_of
 from spacec.search.report.charts import Series, line_chart
 from spacec.search.report.gather import RunData, Subject
 from spacec.search.report.html import Html, Part, section, table, tag
-from spacec.search.report.scatter import Aim, Direction, front, scatter
+from spacec.search.report.scatter import Aim, front, scatter
+from spacec.space.benchmark import Direction
 
 Row = Mapping[str, Any]
 REAL = 1e8
@@ -131,7 +132,7 @@ def tradeoffs(data: RunData) -> list[Tradeoff]:
     most = max((t["budget"] or 0 for t in rows), default=0)
     rows = [t for t in rows if (t["budget"] or 0) == most]
     rows = list({t["architecture"]: t for t in rows}.values())
-    y = Aim(data.metric.column, _direction(data.metric.direction))
+    y = Aim(data.metric.column, direction_of(data.metric.direction))
     found = []
     for name, direction in _others(data, rows)[:MOST_PAIRS]:
         known = [(p, q, t["architecture"]) for t in rows if (p := _either(t, name)) is not None
@@ -154,13 +155,9 @@ def _others(data: RunData, rows: Iterable[Row]) -> list[tuple[str, Direction]]:
             name, _, direction = text.partition(":")
             told = data.metrics[name].direction if name in data.metrics else "min"
             if name != data.metric.name:
-                found.append((name, _direction(direction or told)))
+                found.append((name, direction_of(direction or told)))
         return found
     return [(name, "min") for name in dict.fromkeys(n for t in rows for n in t["costs"])]
-
-
-def _direction(text: str) -> Direction:
-    return "max" if text == "max" else "min"
 
 
 def median_trial(data: RunData) -> Subject | None:
@@ -168,13 +165,8 @@ def median_trial(data: RunData) -> Subject | None:
     rows = [t for run in data.searches for t in run["trials"] if t["status"] == "done" and t["weights"] == "standalone"]
     if data.trainings or len(rows) < 2:
         return None
-    values = _medians([t["metrics"] for t in rows])
-    return Subject("trials", f"median of {len(rows):,} trials", values, costs=_medians([t["costs"] for t in rows]))
-
-
-def _medians(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for values in tables for name in values)
-    return {name: median([values[name] for values in tables if name in values]) for name in names}
+    values = medians([t["metrics"] for t in rows])
+    return Subject("trials", f"median of {len(rows):,} trials", values, costs=medians([t["costs"] for t in rows]))
 
 
 def _front(data: RunData) -> Html:
