@@ -245,6 +245,19 @@ class SearchContext(Course):
             total = total + value
         return total
 
+    @torch.no_grad()
+    def quality(self, batch: Batch, mask: Mask | None, supernet: str = MAIN) -> float:
+        """The task's first metric of a mask on a batch, signed so that more is better: the mean over its samples.
+
+        With shared weights in the supernet's present mode; running statistics stay as they are.
+        """
+        metric = self.task.metrics[0]
+        meter = self.task.meter()
+        with self.statistics_kept(supernet):
+            meter.update(self.forward(batch, mask, supernet=supernet), batch)
+        value = meter.result()[metric.name]
+        return value if metric.direction == "max" else -value
+
     def mode(self, training: bool, supernet: str = MAIN) -> AbstractContextManager[None]:
         """The supernet in train or eval mode for the body of a ``with``."""
         return mode(self.supernets[supernet], training)

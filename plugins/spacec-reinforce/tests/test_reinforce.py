@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import spacec_reinforce
 import torch
-from spacec_reinforce.controller import Controller, fresh_logits
 from spacec_reinforce.strategy import Reinforce
 from torch import Tensor
 
@@ -18,6 +17,7 @@ import spacec
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.config import SearchConfig
 from spacec.search.executor import Virtual
+from spacec.search.policies.factorised import FactorisedPolicy, fresh_logits
 from spacec.search.runner import search
 from spacec.search.tabular import Tabular
 from spacec.space.architecture import Architecture
@@ -72,21 +72,28 @@ def bounds(logits: Tensor, low: int, high: int) -> Tensor:
     return torch.logsumexp(torch.stack([log_coins(logits, s) for s in subsets if low <= len(s) <= high]), 0)
 
 
-def controller(deviation: float = 1.0) -> Controller:
-    return Controller(SPACE.table, fresh_logits(SPACE.table, deviation, torch.Generator().manual_seed(3)))
+def controller(deviation: float = 1.0) -> FactorisedPolicy:
+    return FactorisedPolicy(SPACE.table, fresh_logits(SPACE.table, deviation, torch.Generator().manual_seed(3)))
+
+
+def gradient(chosen: FactorisedPolicy, arch: Architecture) -> dict[str, Tensor]:
+    """The gradient of log pi(arch | V) in the logits."""
+    found = torch.autograd.grad(chosen.log_probability(arch), chosen.parameters(), allow_unused=True)
+    pairs = zip(chosen.logits.items(), found, strict=True)
+    return {name: torch.zeros_like(t) if g is None else g for (name, t), g in pairs}
 
 
 def test_the_mean_of_its_steps_is_the_exact_policy_gradient() -> None:
     """sum over a of pi(a) (R(a) - b) grad log pi(a) is the gradient of the expected reward, for any baseline."""
     chosen = controller()
-    leaves = {name: t.clone().requires_grad_() for name, t in chosen.logits.items()}
+    leaves = {name: t.detach().clone().requires_grad_() for name, t in chosen.logits.items()}
     probabilities = by_hand(leaves)
     rewards = torch.tensor([reward(a) for a in EVERY], dtype=torch.float64)
     torch.autograd.backward((probabilities * rewards).sum())
     for baseline in (0.0, 0.7):
         mine = {name: torch.zeros_like(t) for name, t in leaves.items()}
         for arch, p in zip(EVERY, probabilities.tolist(), strict=True):
-            for name, score in chosen.score(arch).items():
+            for name, score in gradient(chosen, arch).items():
                 mine[name] += p * (reward(arch) - baseline) * score
         for name, leaf in leaves.items():
             expected = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
@@ -107,13 +114,13 @@ def test_where_the_constraints_cannot_be_counted_it_rejects(monkeypatch: pytest.
     def uncounted(*_: object) -> Any:
         raise SpacecError(Diagnostic("E0510", "too many states"))
 
-    monkeypatch.setattr("spacec_reinforce.controller.algebra", uncounted)
+    monkeypatch.setattr("spacec.search.policies.factorised.algebra", uncounted)
     chosen = controller()
     assert not chosen.exact
     rng = random.Random(1)
     for _ in range(50):
         SPACE.validate(chosen.draw(rng))
-    leaves = {name: t.clone().requires_grad_() for name, t in chosen.logits.items()}
+    leaves = {name: t.detach().clone().requires_grad_() for name, t in chosen.logits.items()}
     arch = EVERY[5]
     total = torch.zeros((), dtype=torch.float64)
     for d in SPACE.decisions:
@@ -123,7 +130,7 @@ def test_where_the_constraints_cannot_be_counted_it_rejects(monkeypatch: pytest.
         elif value is not None:
             total = total + log_coins(leaves[d.id], value) - bounds(leaves[d.id], d.low, d.high)
     torch.autograd.backward(total)
-    for name, score in chosen.score(arch).items():
+    for name, score in gradient(chosen, arch).items():
         grad = leaves[name].grad
         torch.testing.assert_close(score, torch.zeros_like(score) if grad is None else grad)
 
@@ -131,28 +138,28 @@ def test_where_the_constraints_cannot_be_counted_it_rejects(monkeypatch: pytest.
 def started(options: Mapping[str, object]) -> Reinforce:
     strategy = Reinforce(options)
     search(SPACE, strategy, table(), SearchConfig(trials=1))
-    strategy.total = strategy.weight = 0.0
+    strategy.average.total = strategy.average.weight = 0.0
     return strategy
 
 
 def test_the_baseline() -> None:
     before = started({})
-    assert [before.advantage(r) for r in (2.0, 4.0)] == pytest.approx([0.0, 2.0])
+    assert [before.average.advantage(r) for r in (2.0, 4.0)] == pytest.approx([0.0, 2.0])
     mean = (0.1 * 0.9 * 2 + 0.1 * 4) / (0.1 * 0.9 + 0.1)
-    assert before.advantage(5.0) == pytest.approx(5.0 - mean)
+    assert before.average.advantage(5.0) == pytest.approx(5.0 - mean)
     included = started({"baseline": "with"})
-    assert included.advantage(2.0) == pytest.approx(0.0)
-    assert included.advantage(4.0) == pytest.approx(4.0 - mean)
+    assert included.average.advantage(2.0) == pytest.approx(0.0)
+    assert included.average.advantage(4.0) == pytest.approx(4.0 - mean)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_it_learns(asynchronous: bool) -> None:
-    strategy = Reinforce({"lr": 0.1})
+    strategy = Reinforce({"arch_lr": 0.1})
     executor = Virtual({"workers": 4}) if asynchronous else None
     config = SearchConfig(trials=200, asynchronous=asynchronous)
     found = search(SPACE, strategy, table(), config, executor=executor)
     start = sum(map(reward, EVERY)) / len(EVERY)
-    p = by_hand(strategy.controller.logits)
+    p = by_hand(strategy.policy.logits)
     assert float(sum(w * reward(a) for w, a in zip(p.tolist(), EVERY, strict=True))) > start + 0.5
     assert found.metrics["reward"] == pytest.approx(max(map(reward, EVERY)), abs=0.05)
 

@@ -1,0 +1,1 @@
+"""Distributions over architectures that learn from rewards: what controllers of every kind have in common."""
