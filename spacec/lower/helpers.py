@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -69,6 +70,19 @@ def set_skip_dropout(model: nn.Module, rate: float) -> None:
     for module in () if found is None else found.modules():
         if isinstance(module, nn.Dropout):
             module.p = rate
+
+
+@contextmanager
+def without_noise(model: nn.Module) -> Iterator[None]:
+    """Dropouts and stochastic depth off for the body of a ``with``."""
+    found = [m for m in model.modules() if isinstance(m, nn.Dropout | DropPath) and m.training]
+    for module in found:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in found:
+            module.training = True
 
 
 def ordered_inputs(

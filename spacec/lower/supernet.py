@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -352,6 +353,10 @@ class Supernet(nn.Module):
     def set_skip_dropout(self, rate: float) -> None:
         """The rate of the dropouts behind skips, in a supernet that was built with ``skip_dropout``."""
         helpers.set_skip_dropout(self, rate)
+
+    def without_noise(self) -> AbstractContextManager[None]:
+        """Dropouts and stochastic depth off for the body of a ``with``."""
+        return helpers.without_noise(self)
 
 
 def _plan(

@@ -27,6 +27,7 @@ class SearchConfig(OptimOptions):
     eval_every: int = option(1, "epochs between evaluations of the supernet; 0 for none", low=0)
     eval_batches: int | None = option(10, "batches of such an evaluation; none for all", low=1)
     recalibrate: int = option(0, "training batches to re-estimate norms on before each rating; 0 for none", low=0)
+    label_smoothing: float = option(0.0, "share of a weight step's target spread over all classes", low=0, high=1)
     drop_path: float = option(0.0, "probability of dropping a path at the end of the search", low=0, high=1)
     parallel: int | None = option(
         None, "trials out at a time; none for one, or for all that can run at once where asynchronous", low=1

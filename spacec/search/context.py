@@ -238,9 +238,9 @@ class SearchContext(Course):
             out = net(*inputs, mask=mask, taps=self.task.taps, weights=weights, gates=gates)
         return self.wiring.rename(out)
 
-    def loss(self, out: OutLike, batch: Batch) -> Tensor:
+    def loss(self, out: OutLike, batch: Batch, smoothing: float = 0.0) -> Tensor:
         """The task's loss and the auxiliary losses that ops of the space emitted. A scalar."""
-        total = self.task.loss(out, batch)
+        total = self.task.loss(out, batch, smoothing)
         for value in out.losses.values():
             total = total + value
         return total

@@ -1,4 +1,4 @@
-"""Measuring a network on a split, and the small acts around it (mode, statistics kept, distillation)."""
+"""Measuring a network on a split, and the small acts around it (mode, statistics kept)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
+from spacec.search.distil import distillation
 from spacec.search.loader import ordered
-from spacec.search.task import Forward, OutLike, Split, Task
+from spacec.search.task import Forward, Split, Task
+
+__all__ = ["distillation", "measure", "mode", "statistics_kept"]
 
 LOSS = "loss"
 
@@ -63,12 +65,3 @@ def statistics_kept(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in before:
                 buffer.copy_(value)
-
-
-def distillation(student: OutLike, teacher: OutLike) -> Tensor:
-    """Cross entropy against the softmax of the teacher's (detached) prediction, mean over all but the class axis.
-
-    Hinton et al. (2015) at temperature 1; classes are axis 1. A scalar.
-    """
-    target = teacher.prediction.detach().softmax(1)
-    return -(target * F.log_softmax(student.prediction, 1)).sum(1).mean()

@@ -38,6 +38,7 @@ class OptimOptions(Options):
     weight_decay: float = option(3e-4, "L2 decay of the weights (decoupled in adamw)", low=0)
     norm_decay: bool = option(True, "whether norms and biases decay too")
     clip: float = option(5.0, "largest gradient norm; 0 for no clipping", low=0)
+    clip_value: float = option(0.0, "largest size of each entry of a gradient; 0 for no such clipping", low=0)
 
     def __post_init__(self) -> None:
         if self.nesterov and self.optimizer == "sgd" and not self.momentum > 0:
@@ -90,9 +91,12 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def clip_gradients(model: nn.Module, limit: float) -> None:
-    if limit > 0:
-        nn.utils.clip_grad_norm_(model.parameters(), limit)
+def clip_gradients(model: nn.Module, options: OptimOptions) -> None:
+    """By the norm of the whole gradient, then entry by entry, as far as the options ask for it."""
+    if options.clip > 0:
+        nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+    if options.clip_value > 0:
+        nn.utils.clip_grad_value_(model.parameters(), options.clip_value)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search import files
@@ -25,7 +24,6 @@ from spacec.search.checkpoint import begin, save_context
 from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
-from spacec.search.evaluate import distillation
 from spacec.search.executor import Executor
 from spacec.search.fronts import save_front
 from spacec.search.in_step import check_in_step, check_shared
@@ -44,11 +42,11 @@ from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
 from spacec.search.shared_out import executor_of
 from spacec.search.space_like import SpaceLike
-from spacec.search.strategy import Path as ForwardPath
-from spacec.search.strategy import StepReport, Strategy
+from spacec.search.steps import run_paths
+from spacec.search.strategy import Strategy
 from spacec.search.tabular import Tabular
-from spacec.search.task import Batch, OutLike, Output, Task
-from spacec.search.trainer import TrainConfig, check_finite
+from spacec.search.task import Batch, Task
+from spacec.search.trainer import TrainConfig, check_smoothing
 from spacec.search.training import check_record, discard, open_store, recording, run_info
 from spacec.search.trials import Trials
 from spacec.search.wiring import input_types, output_types
@@ -105,6 +103,7 @@ def search(
         task.refuse_training(strategy)
     else:
         task = task.adapt(input_types(space.flat), output_types(space.flat))
+        check_smoothing(task, config.label_smoothing)
     if why := strategy.unsupported(space):
         raise SpacecError(Diagnostic("E0706", f"strategy '{strategy.name}' cannot search '{space.name}': {why}"))
     check_probes(probes, space, strategy)
@@ -255,35 +254,12 @@ class _Run:
             return 0.0, {}
         for optimizer in ctx.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-        outs: list[OutLike] = []
-        losses: list[float] = []
-        for path in paths:
-            out = ctx.forward(batch, path.mask, supernet=path.supernet)
-            loss = self._path_loss(path, out, outs, batch)
-            losses.append(float(loss.detach()))
-            check_finite(losses[-1], ctx.epoch, step)
-            torch.autograd.backward(loss)
-            outs.append(_detached(out))
-        ctx.last = StepReport(batch, paths, tuple(outs), tuple(losses))
+        ctx.last = run_paths(ctx, paths, batch, step, lambda out: self.strategy.extra_loss(out, "weights"))
         learnt = self.strategy.after_backward(ctx.last) or {}
         for name in dict.fromkeys(path.supernet for path in paths):
-            clip_gradients(ctx.supernets[name], ctx.config.clip)
+            clip_gradients(ctx.supernets[name], ctx.config)
             ctx.optimizers[name].step()
-        return sum(losses), learnt
-
-    def _path_loss(self, path: ForwardPath, out: OutLike, earlier: list[OutLike], batch: Batch) -> Tensor:
-        ctx = self.ctx
-        loss = path.weight * ctx.loss(out, batch)
-        if path.teacher is not None:
-            loss = loss + path.teacher_weight * distillation(out, self._teacher(path, earlier, batch))
-        extra = self.strategy.extra_loss(out, "weights")
-        return loss if extra is None else loss + extra
-
-    def _teacher(self, path: ForwardPath, earlier: list[OutLike], batch: Batch) -> OutLike:
-        if isinstance(path.teacher, int):
-            return earlier[path.teacher]
-        with torch.no_grad(), self.ctx.statistics_kept(path.supernet):
-            return self.ctx.forward(batch, path.teacher, supernet=path.supernet)
+        return sum(ctx.last.losses), learnt
 
     def _end_epoch(self, loss: float) -> None:
         ctx, config, epoch = self.ctx, self.ctx.config, self.ctx.epoch
@@ -304,11 +280,6 @@ class _Run:
         if self.out_dir is not None:
             files.write_text(self.out_dir / files.ARCHITECTURE_TEXT, arch.text() + "\n")
             files.write_json(self.out_dir / files.ARCHITECTURE_JSON, self.ctx.space.to_json(arch))
-
-
-def _detached(out: OutLike) -> OutLike:
-    outputs = {name: t.detach() for name, t in out.outputs.items()}
-    return Output(out.prediction.detach(), outputs)
 
 
 def _recorder(

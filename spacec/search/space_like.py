@@ -8,6 +8,7 @@ one of the wrappers of ``spacec.lower.masks``; search passes it through.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -54,6 +55,10 @@ class SupernetLike(Protocol):
 
     def set_skip_dropout(self, rate: float) -> None:
         """The rate of the dropouts behind skips, where it was built with ``skip_dropout``."""
+        ...
+
+    def without_noise(self) -> AbstractContextManager[None]:
+        """Dropouts and stochastic depth off for the body of a ``with``."""
         ...
 
     def parameters_of(self, kind: str) -> Any: ...
@@ -142,6 +147,10 @@ class SpaceLike(Protocol):
         ...
 
     def cost(self, arch: Architecture, name: str, **sizes: int) -> int | float: ...
+    def extreme(self, name: str, end: Literal["min", "max"] = "min") -> Architecture:
+        """A valid architecture whose cost is the least or the largest of all (E0510 where that is too much work)."""
+        ...
+
     def expected_cost(self, mask: Mapping[str, Any], name: str, **sizes: int) -> Any:
         """Expected cost under independent soft masks: plain arithmetic, so tensors pass through."""
         ...

@@ -51,7 +51,9 @@ class Path:
     """One forward of a weight step: the loss is ``weight`` · task loss + ``teacher_weight`` · distillation.
 
     ``mask`` is for the supernet named ``supernet``. ``teacher`` is a mask whose (detached) prediction on the same
-    batch is distilled, or the index of an earlier path of the same step, whose prediction is reused.
+    batch is distilled, or the index of an earlier path of the same step, whose prediction is reused. A mask runs once
+    for all paths of the step that it teaches; with ``teacher_weights`` (weights and statistics by name) it runs with
+    these and in evaluation mode: a teacher that learns no more. Without ``noise`` no dropout and no stochastic depth.
     Gradients of all paths of a step are summed before the one optimiser step.
     """
 
@@ -60,6 +62,8 @@ class Path:
     teacher: Mask | int | None = None
     teacher_weight: float | Tensor = 0.0
     supernet: str = "main"
+    teacher_weights: Mapping[str, Tensor] | None = None
+    noise: bool = True
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from torch import Tensor
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.ir.types import TensorType, Type, type_text
 from spacec.search.data import SPLIT_NAMES, Affine, Batch, Forward, Normaliser, OutLike, Output, Split, Splits
+from spacec.search.distil import distillation
 from spacec.search.options import Options as OptionsBase
 from spacec.search.options import parse_options
 
@@ -216,6 +217,16 @@ class Task(ABC):
     def loss(self, out: OutLike, batch: Batch, smoothing: float = 0.0) -> Tensor:
         """The sum of :meth:`loss_terms`: a scalar."""
         return torch.stack(tuple(self.loss_terms(out, batch, smoothing).values())).sum()
+
+    def distillation(self, student: OutLike, teacher: OutLike) -> Tensor:
+        """How far a prediction is from a teacher's, whose gradient is not taken: a scalar.
+
+        Where the loss knows label smoothing, the first output is of classes, and this is the cross entropy against the
+        teacher's softmax (Hinton et al., 2015, at temperature 1); elsewhere the mean squared difference.
+        """
+        if self.label_smoothing:
+            return distillation(student, teacher)
+        return torch.nn.functional.mse_loss(student.prediction, teacher.prediction.detach())
 
     @abstractmethod
     def measure(self, out: OutLike, batch: Batch) -> dict[str, Tensor]:

@@ -72,9 +72,7 @@ class Trainer:
         epochs: int | None = None,
         ranks: Ranks = ONE,
     ) -> None:
-        if config.label_smoothing > 0 and not task.label_smoothing:
-            headline = f"task '{task.name}' has no label smoothing, label_smoothing is {config.label_smoothing}"
-            raise SpacecError(Diagnostic("E0703", headline))
+        check_smoothing(task, config.label_smoothing)
         self.model = model.to(device)
         self.task, self.wiring, self.config, self.valid, self.device = task, wiring, config, valid, device
         self.ranks = ranks
@@ -171,7 +169,7 @@ class Trainer:
         value = float(loss.detach())
         check_finite(value, epoch, step)
         torch.autograd.backward(loss)
-        clip_gradients(self.model, self.config.clip)
+        clip_gradients(self.model, self.config)
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model)
@@ -194,6 +192,13 @@ class Trainer:
             source = self.model.state_dict() if self.average is None else self.average.shadow
             weights = {name: t.detach().clone() for name, t in source.items()}
             self.best = {"epoch": self.epoch - 1, "value": found[metric.name], "weights": weights}
+
+
+def check_smoothing(task: Task, share: float) -> None:
+    """Raise E0703 for label smoothing of a task that has none."""
+    if share > 0 and not task.label_smoothing:
+        headline = f"task '{task.name}' has no label smoothing, label_smoothing is {share}"
+        raise SpacecError(Diagnostic("E0703", headline, help="set label_smoothing=0"))
 
 
 def check_finite(loss: float, epoch: int, step: int) -> None:

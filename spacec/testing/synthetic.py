@@ -112,6 +112,11 @@ class Synthetic(Task):
             return {"cross_entropy": F.cross_entropy(out.prediction, batch.target, label_smoothing=smoothing)}
         return {"mse": F.mse_loss(out.prediction, batch.target)}
 
+    def distillation(self, student: OutLike, teacher: OutLike) -> Tensor:
+        if self.classifies:
+            return super().distillation(student, teacher)
+        return F.mse_loss(student.prediction, teacher.prediction.detach())
+
     def measure(self, out: OutLike, batch: Batch) -> dict[str, Tensor]:
         if self.classifies:
             return {"score": (out.prediction.argmax(1) == batch.target).float()}

@@ -11,7 +11,8 @@ from torch import nn
 from spacec.diagnostics.model import SpacecError
 from spacec.search.augment import Average, cutout, set_drop_path
 from spacec.search.device import resolve_device
-from spacec.search.evaluate import distillation, mode, statistics_kept
+from spacec.search.distil import distillation
+from spacec.search.evaluate import mode, statistics_kept
 from spacec.search.optim import OptimOptions, learning_rate, make_optimizer, set_rate, weight_hypers
 from spacec.search.task import Batch, Output
 from spacec.search.trainer import check_finite

@@ -20,7 +20,7 @@ from spacec.search import files
 from spacec.search.config import SearchConfig
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
-from spacec.search.evaluate import distillation
+from spacec.search.distil import distillation
 from spacec.search.gradient import GradientStrategy
 from spacec.search.progress import Progress
 from spacec.search.record import NullRecorder, RunStore

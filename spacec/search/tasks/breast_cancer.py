@@ -44,6 +44,11 @@ class BreastCancer(Classification):
     def loss_terms(self, out: OutLike, batch: Batch, smoothing: float = 0.0) -> dict[str, Tensor]:
         return {"log_loss": _log_loss(out, batch).mean()}
 
+    def distillation(self, student: OutLike, teacher: OutLike) -> Tensor:
+        """The log loss against the teacher's probability of benign."""
+        target = teacher.prediction.detach().sigmoid()
+        return torch.nn.functional.binary_cross_entropy_with_logits(student.prediction, target)
+
     def measure(self, out: OutLike, batch: Batch) -> dict[str, Tensor]:
         found = (out.prediction[:, 0] > 0).long() == batch.target
         return {"accuracy": found.double(), "log_loss": _log_loss(out, batch).double()}

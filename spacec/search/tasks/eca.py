@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spacec.search.options import Options, option
 from spacec.search.seeds import generator
-from spacec.search.task import Batch, Metric, OutLike, Port, Split, Splits, Task
+from spacec.search.task import Batch, Metric, OutLike, Output, Port, Split, Splits, Task
 
 SEP, PAD = 2, 3
 VOCABULARY = 5
@@ -78,6 +78,10 @@ class Eca(Task):
     def measure(self, out: OutLike, batch: Batch) -> dict[str, Tensor]:
         found = self._asked(out).argmax(1) == batch.target
         return {"bit_accuracy": found.double().mean(1), "exact": found.all(1).double()}
+
+    def distillation(self, student: OutLike, teacher: OutLike) -> Tensor:
+        """At the positions of the asked state."""
+        return super().distillation(Output(self._asked(student)), Output(self._asked(teacher)))
 
     def _asked(self, out: OutLike) -> Tensor:
         """Logits at the positions of the asked state, ``[B, 5, cells + 1]``."""

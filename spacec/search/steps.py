@@ -1,0 +1,75 @@
+"""A weight step: the paths of a strategy run one after the other on a batch, and their gradients add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from spacec.search.context import SearchContext
+from spacec.search.space_like import SupernetLike
+from spacec.search.strategy import Path, StepReport
+from spacec.search.task import Batch, OutLike, Output
+from spacec.search.trainer import check_finite
+
+Extra = Callable[[OutLike], Tensor | None]
+"""What a strategy adds to the loss of a forward."""
+
+
+def run_paths(ctx: SearchContext, paths: Sequence[Path], batch: Batch, step: int, extra: Extra) -> StepReport:
+    """Forward and backward of every path; ``step`` of the epoch is for the message of a loss that is no number."""
+    outs: list[OutLike] = []
+    losses: list[float] = []
+    taught = _Teachers(ctx, batch, outs)
+    for path in paths:
+        with _noise(ctx, path):
+            out = ctx.forward(batch, path.mask, supernet=path.supernet)
+            loss = _loss(ctx, path, out, batch, taught)
+            added = extra(out)
+            loss = loss if added is None else loss + added
+            losses.append(float(loss.detach()))
+            check_finite(losses[-1], ctx.epoch, step)
+            torch.autograd.backward(loss)
+        outs.append(Output(out.prediction.detach(), {name: t.detach() for name, t in out.outputs.items()}))
+    return StepReport(batch, tuple(paths), tuple(outs), tuple(losses))
+
+
+def _noise(ctx: SearchContext, path: Path) -> AbstractContextManager[None]:
+    """Dropouts as the path has them, through the backward pass too, which may run layers again."""
+    if path.noise:
+        return nullcontext()
+    net: SupernetLike = ctx.supernets[path.supernet]  # type: ignore[assignment]  # a module to torch
+    return net.without_noise()
+
+
+def _loss(ctx: SearchContext, path: Path, out: OutLike, batch: Batch, taught: _Teachers) -> Tensor:
+    if path.teacher is None:
+        return path.weight * ctx.loss(out, batch, ctx.config.label_smoothing)
+    loss = path.teacher_weight * ctx.task.distillation(out, taught.by(path))
+    if isinstance(path.weight, float | int) and path.weight == 0:
+        return loss
+    return loss + path.weight * ctx.loss(out, batch, ctx.config.label_smoothing)
+
+
+class _Teachers:
+    """What teachers predict on the batch: of an earlier path that is known, and a mask runs once for all it teaches."""
+
+    def __init__(self, ctx: SearchContext, batch: Batch, outs: Sequence[OutLike]) -> None:
+        self.ctx, self.batch, self.outs = ctx, batch, outs
+        self.known: dict[tuple[int, int, str], OutLike] = {}
+
+    def by(self, path: Path) -> OutLike:
+        if isinstance(path.teacher, int):
+            return self.outs[path.teacher]
+        key = id(path.teacher), id(path.teacher_weights), path.supernet
+        if key not in self.known:
+            self.known[key] = self._run(path)
+        return self.known[key]
+
+    @torch.no_grad()
+    def _run(self, path: Path) -> OutLike:
+        ctx, own = self.ctx, path.teacher_weights is None
+        with ctx.statistics_kept(path.supernet) if own else ctx.mode(False, path.supernet):
+            return ctx.forward(self.batch, path.teacher, supernet=path.supernet, weights=path.teacher_weights)
