@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 from spacec.search.context import SearchContext
-from spacec.search.space_like import SupernetLike
+from spacec.search.space_like import Mask, SupernetLike
 from spacec.search.strategy import Path, StepReport
 from spacec.search.task import Batch, OutLike, Output
 from spacec.search.trainer import check_finite
@@ -65,11 +65,11 @@ class _Teachers:
             return self.outs[path.teacher]
         key = id(path.teacher), id(path.teacher_weights), path.supernet
         if key not in self.known:
-            self.known[key] = self._run(path)
+            self.known[key] = self._run(path.teacher, path.supernet, path.teacher_weights)
         return self.known[key]
 
     @torch.no_grad()
-    def _run(self, path: Path) -> OutLike:
-        ctx, own = self.ctx, path.teacher_weights is None
-        with ctx.statistics_kept(path.supernet) if own else ctx.mode(False, path.supernet):
-            return ctx.forward(self.batch, path.teacher, supernet=path.supernet, weights=path.teacher_weights)
+    def _run(self, mask: Mask | None, name: str, weights: Mapping[str, Tensor] | None) -> OutLike:
+        ctx = self.ctx
+        with ctx.statistics_kept(name) if weights is None else ctx.mode(False, name):
+            return ctx.forward(self.batch, mask, supernet=name, weights=weights)
