@@ -132,6 +132,8 @@ LEFT_OUT = {
         "asks for architectures one by one: see REGRET.md",
     ),
     "evolution": "asks for architectures one by one: see EVOLUTION.md",
+    "spos": "trains weights and then rates architectures: see ONE_SHOT.md",
+    "spos-evolution": "asks for architectures one by one, of a trained supernet",
     "cheapest": "an example to copy from",
 }
 """Installed strategies that the table does not have, and why."""

@@ -141,6 +141,11 @@ class Strategy:
         """Whether a supernet is built and trained; a multi-trial strategy says no."""
         return True
 
+    @property
+    def resumes(self) -> bool:
+        """Whether its trials go on with the trainings of earlier ones."""
+        return False
+
     def supernet_options(self) -> Mapping[str, Any]:
         """The form of the supernet: keywords of ``space.supernet`` (``{"partial": 4}``)."""
         return {}

@@ -23,6 +23,10 @@ class Halving(TrialStrategy):
     longest: int
 
     @property
+    def resumes(self) -> bool:
+        return True
+
+    @property
     def most(self) -> int:
         """Trials in all; a very large number where nothing bounds them."""
         return int(self.options.samples or self.ctx.config.trials or 2**62)

@@ -87,6 +87,10 @@ class OptunaSearch(Strategy):
     def uses_supernet(self) -> bool:
         return False
 
+    @property
+    def resumes(self) -> bool:
+        return self.options.pruner != "none"
+
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
         given = self.options

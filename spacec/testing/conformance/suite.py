@@ -64,6 +64,8 @@ def check(
     start = time.monotonic()
     chosen = dict(strategy.tiny if options is None else options)
     settings = strategy_config(strategy.config, {**TINY, **(config or {})})
+    if "recalibrate" not in (config or {}):
+        settings = replace(settings, recalibrate=min(settings.recalibrate, 1))
     subject = Subject(space, strategy, chosen, settings, TRIAL, task or Synthetic())
     complaints = Complaints(strategy.name, space.name)
     _check_options(subject, complaints)

@@ -1,0 +1,21 @@
+"""What this plugin offers, as descriptors: importing this module imports no implementation and no torch."""
+
+from __future__ import annotations
+
+from spacec.hooks import StrategyDescriptor, hookimpl
+
+SPACEC_API = (1, 1)
+
+
+@hookimpl
+def spacec_strategies() -> list[StrategyDescriptor]:
+    return [
+        StrategyDescriptor(
+            "spos", "a supernet of uniform single paths, searched by evolution", "spacec_oneshot.spos:Spos"
+        ),
+        StrategyDescriptor(
+            "spos-evolution",
+            "evolution by generations under limits, of SPOS: a searcher of trained supernets",
+            "spacec_oneshot.evolution:SposEvolution",
+        ),
+    ]
