@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from spacec.search.context import SearchContext
 from spacec.search.objectives import Front
-from spacec.search.options import Options, option
+from spacec.search.options import Options as OptionsBase
+from spacec.search.options import option
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path, Strategy, Trial, TrialResult
 from spacec.space.architecture import Architecture
@@ -22,7 +23,7 @@ from spacec_oneshot.searcher import make_searcher
 
 
 @dataclass(frozen=True)
-class OneShotOptions(Options):
+class OneShotOptions(OptionsBase):
     """How the trained supernet is searched. A subclass states its paper's searcher as the default of ``search``."""
 
     search: str = option("spos-evolution", "who searches the trained supernet: a strategy that rates one by one")
@@ -33,10 +34,10 @@ class OneShotOptions(Options):
 class OneShot(Strategy):
     """See the module. ``searcher`` is made with the strategy, so that its options are checked before anything runs."""
 
-    Options = OneShotOptions
+    Options: ClassVar[type[OptionsBase]] = OneShotOptions
     options: Any
 
-    def __init__(self, options: Options | Mapping[str, object] | None = None) -> None:
+    def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:
         """Raises :class:`SpacecError` for a searcher that is not installed (E0710), that cannot search a trained
         supernet (E0880), and for its options (E0701 and so on)."""
         super().__init__(options)
