@@ -54,7 +54,11 @@ FRONTS = {
     "evolution": Entry("evolution"),
 }
 """Two objectives; random search and evolution know nothing of the second."""
-LEFT_OUT = {"cheapest": "an example to copy from", "spos-evolution": "a searcher of trained supernets"}
+LEFT_OUT = {
+    "cheapest": "an example to copy from",
+    "spos-evolution": "a searcher of trained supernets",
+    "tabnas": "without a limit on cost it is reinforce with other settings",
+}
 """Installed strategies that rate architectures one by one and are not compared, and why."""
 
 

@@ -131,6 +131,7 @@ LEFT_OUT = {
         ),
         "asks for architectures one by one: see REGRET.md",
     ),
+    "tabnas": "learns under a limit on cost, which these rows do not have",
     "evolution": "asks for architectures one by one: see EVOLUTION.md",
     "spos": "trains weights and then rates architectures: see ONE_SHOT.md",
     "spos-evolution": "asks for architectures one by one, of a trained supernet",
