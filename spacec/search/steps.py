@@ -25,8 +25,9 @@ def run_paths(ctx: SearchContext, paths: Sequence[Path], batch: Batch, step: int
     taught = _Teachers(ctx, batch, outs)
     for path in paths:
         with _noise(ctx, path):
+            teacher = taught.by(path)  # first: putting back statistics would spoil what a student's backward has saved
             out = ctx.forward(batch, path.mask, supernet=path.supernet)
-            loss = _loss(ctx, path, out, batch, taught)
+            loss = _loss(ctx, path, out, batch, teacher)
             added = extra(out)
             loss = loss if added is None else loss + added
             losses.append(float(loss.detach()))
@@ -44,10 +45,10 @@ def _noise(ctx: SearchContext, path: Path) -> AbstractContextManager[None]:
     return net.without_noise()
 
 
-def _loss(ctx: SearchContext, path: Path, out: OutLike, batch: Batch, taught: _Teachers) -> Tensor:
-    if path.teacher is None:
+def _loss(ctx: SearchContext, path: Path, out: OutLike, batch: Batch, teacher: OutLike | None) -> Tensor:
+    if teacher is None:
         return path.weight * ctx.loss(out, batch, ctx.config.label_smoothing)
-    loss = path.teacher_weight * ctx.task.distillation(out, taught.by(path))
+    loss = path.teacher_weight * ctx.task.distillation(out, teacher)
     if isinstance(path.weight, float | int) and path.weight == 0:
         return loss
     return loss + path.weight * ctx.loss(out, batch, ctx.config.label_smoothing)
@@ -60,9 +61,10 @@ class _Teachers:
         self.ctx, self.batch, self.outs = ctx, batch, outs
         self.known: dict[tuple[int, int, str], OutLike] = {}
 
-    def by(self, path: Path) -> OutLike:
-        if isinstance(path.teacher, int):
-            return self.outs[path.teacher]
+    def by(self, path: Path) -> OutLike | None:
+        """Who teaches a path; ``None`` where nobody does."""
+        if path.teacher is None or isinstance(path.teacher, int):
+            return None if path.teacher is None else self.outs[path.teacher]
         key = id(path.teacher), id(path.teacher_weights), path.supernet
         if key not in self.known:
             self.known[key] = self._run(path.teacher, path.supernet, path.teacher_weights)
