@@ -135,6 +135,7 @@ LEFT_OUT = {
     "evolution": "asks for architectures one by one: see EVOLUTION.md",
     "spos": "trains weights and then rates architectures: see ONE_SHOT.md",
     "spos-evolution": "asks for architectures one by one, of a trained supernet",
+    "cream": "a supernet of single paths: see ONE_SHOT.md",
     "cheapest": "an example to copy from",
 }
 """Installed strategies that the table does not have, and why."""

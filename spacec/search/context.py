@@ -247,14 +247,18 @@ class SearchContext(Course):
 
     @torch.no_grad()
     def quality(self, batch: Batch, mask: Mask | None, supernet: str = MAIN) -> float:
-        """The task's first metric of a mask on a batch, signed so that more is better: the mean over its samples.
+        """:meth:`quality_of` what a mask gives on a batch.
 
         With shared weights in the supernet's present mode; running statistics stay as they are.
         """
+        with self.statistics_kept(supernet):
+            return self.quality_of(self.forward(batch, mask, supernet=supernet), batch)
+
+    def quality_of(self, out: OutLike, batch: Batch) -> float:
+        """The task's first metric of an output, signed so that more is better: the mean over its samples."""
         metric = self.task.metrics[0]
         meter = self.task.meter()
-        with self.statistics_kept(supernet):
-            meter.update(self.forward(batch, mask, supernet=supernet), batch)
+        meter.update(out, batch)
         value = meter.result()[metric.name]
         return value if metric.direction == "max" else -value
 

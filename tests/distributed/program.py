@@ -68,6 +68,7 @@ FAMILIES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("clearer", {}),
     ("drnas", {}),
     ("eoinas", {}),
+    ("cream", {"matching_every": "1"}),
 )
 """First and second order by both products, sampled and weighed paths, masks of instances, gates, no gradient at all."""
 SPACES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (

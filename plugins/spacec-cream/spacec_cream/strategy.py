@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
+from spacec.search.policies.factorised import FactorisedPolicy
 from spacec.search.space_like import Mask
 from spacec.search.strategy import Path, StepReport, Strategy
 from spacec.search.task import Batch, OutLike
@@ -34,7 +35,7 @@ from spacec.space.architecture import Architecture
 from spacec_cream.ahead import Ahead, Student, look_ahead
 from spacec_cream.board import Board, Entry
 from spacec_cream.matching import Matching, first_samples, probabilities, student_outputs
-from spacec_cream.sampling import drawn_by, favoured, on_board
+from spacec_cream.sampling import as_often_as, favoured
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class CreamOptions(Options):
         "own", "whose outputs a path is stored with (released: its teacher's, but for the first path)"
     )
     sampling: Literal["uniform", "prior", "board"] = option(
-        "uniform", "how paths are drawn; prior: by the probabilities below; board: as often as on the board"
+        "uniform", "how paths are drawn; prior: by the probabilities below; board: as often as on the full board"
     )
     prior: tuple[float, ...] = option(
         (0.05, 0.2, 0.05, 0.5, 0.05, 0.15), "sampling=prior: of the candidates of a choice between so many", low=0
@@ -103,6 +104,8 @@ class Cream(Strategy):
     matching: Matching | None
     lesson: Lesson | None
     """Of the present weight step, once it is drawn."""
+    law: FactorisedPolicy | None
+    """What paths are drawn from; without one they are uniform. Made when it is needed, as the board is then."""
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
@@ -112,7 +115,7 @@ class Cream(Strategy):
         bounds = ctx.task.metrics[0].bounds
         span = 1.0 if bounds is None else abs(bounds[1] - bounds[0])
         self.board = Board(self.options.board, self.options.margin * span)
-        self.matching = self.lesson = None
+        self.matching = self.lesson = self.law = None
 
     # the runner's calls of a step, in their order
 
@@ -158,11 +161,11 @@ class Cream(Strategy):
 
     def _sample(self) -> Architecture:
         table = self.ctx.space.table
-        if self.options.sampling == "prior":
-            return drawn_by(self.ctx, favoured(table, self.options.prior))
-        if self.options.sampling == "board" and len(self.board):
-            return drawn_by(self.ctx, on_board(table, [self.ctx.space.architecture(e.arch) for e in self.board]))
-        return self.ctx.sample()
+        if self.law is None and self.options.sampling == "prior":
+            self.law = favoured(table, self.options.prior)
+        if self.law is None and self.options.sampling == "board" and len(self.board) == self.board.size:
+            self.law = as_often_as(table, [self.ctx.space.architecture(e.arch) for e in self.board])
+        return self.ctx.sample() if self.law is None else self.law.draw(self.ctx.rng)
 
     def _degrees(self, mask: Mask, items: Sequence[Entry]) -> Tensor:
         """rho of the path under ``mask`` with each item ``(items,)``."""
@@ -219,7 +222,7 @@ class Cream(Strategy):
 
     def _offer(self, lesson: Lesson, out: OutLike, batch: Batch) -> dict[str, float]:
         """Rate the path by what it gave on ``batch`` and offer it to the board."""
-        score, cost = self._quality(out, batch), float(self.ctx.cost(lesson.arch, self.options.cost))
+        score, cost = self.ctx.quality_of(out, batch), float(self.ctx.cost(lesson.arch, self.options.cost))
         new = Entry(lesson.arch.text(), score, cost, self.ctx.step)
         if self.board.admits(new):
             n = self.options.samples
@@ -227,16 +230,13 @@ class Cream(Strategy):
             if self.options.stored == "teacher" and lesson.teacher is not None:
                 outputs = student_outputs(self.ctx, lesson.teacher, [few.inputs], n)[0]
             inputs = {name: x.clone() if isinstance(x, Tensor) else x for name, x in few.inputs.items()}
-            self.board = self.board.offer(replace(new, inputs=inputs, outputs=outputs))
+            self._place(self.board.offer(replace(new, inputs=inputs, outputs=outputs)))
         return {"score": score}
 
-    def _quality(self, out: OutLike, batch: Batch) -> float:
-        """The task's first metric on a batch, signed so that more is better."""
-        metric = self.ctx.task.metrics[0]
-        meter = self.ctx.task.meter()
-        meter.update(out, batch)
-        value = meter.result()[metric.name]
-        return value if metric.direction == "max" else -value
+    def _place(self, board: Board) -> None:
+        self.board = board
+        if self.options.sampling == "board":
+            self.law = None
 
     # the answer, the record and the state
 
@@ -260,6 +260,6 @@ class Cream(Strategy):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         device = self.ctx.device
-        self.board = replace(self.board, entries=tuple(Entry.read(entry, device) for entry in state["board"]))
+        self._place(replace(self.board, entries=tuple(Entry.read(entry, device) for entry in state["board"])))
         if "matching" in state:
             self.matching = Matching.read(state["matching"], device)
