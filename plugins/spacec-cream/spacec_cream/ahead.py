@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from spacec.search.context import SearchContext
-from spacec.search.evaluate import distillation
 from spacec.search.space_like import Mask
 from spacec.search.task import Batch
 
@@ -60,7 +59,7 @@ def look_ahead(
     """
     with torch.no_grad():
         taught = ctx.forward(student.train, student.teacher)
-    loss = distillation(ctx.forward(student.train, student.mask), taught)
+    loss = ctx.task.distillation(ctx.forward(student.train, student.mask), taught)
     weights = {name: w for name, w in ctx.supernet.named_parameters() if name in student.rates}
     gradients = _gradients(loss, weights)
     if not gradients:
@@ -70,7 +69,7 @@ def look_ahead(
         name: weights[name].detach() - student.rates[name] * (mu if name in moving else mu.detach()) * g
         for name, g in gradients.items()
     }
-    after = ctx.loss(ctx.forward(held_out, student.mask, weights=ahead), held_out)
+    after = ctx.loss(ctx.forward(held_out, student.mask, weights=ahead), held_out, ctx.config.label_smoothing)
     found = torch.autograd.grad(after, list(phi))
     weighed = {name: mu.detach() * g for name, g in gradients.items()}
     return Ahead(found, weighed, float(loss.detach()), float(after.detach()))

@@ -1,7 +1,7 @@
 """The matching network: how well a path of the board would teach the path that is drawn.
 
 With D(x, y) the differences between the probabilities that the student x gives now and those stored with the item y, on
-the item's n samples, laid end to end::
+the item's n samples, laid end to end (of a task without classes: between predictions)::
 
     rho(x, y) = phi . D(x, y) + phi_0        one linear layer, n * classes + 1 numbers
     teacher   = argmax over the board of rho,    mu = sigmoid(rho(x, teacher))
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from spacec.search.context import SearchContext
 from spacec.search.seeds import stable_seed
 from spacec.search.space_like import Mask
-from spacec.search.task import Batch
+from spacec.search.task import Batch, Task
 
 MOMENTUM = 0.9
 """Of the weights' optimiser in the released code, which steps the matching network as well."""
@@ -69,13 +69,14 @@ class Matching(nn.Module):
         return found
 
 
-def probabilities(prediction: Tensor, samples: int) -> Tensor:
-    """What is compared of a prediction: its first ``samples`` rows as probabilities ``(samples, classes)``.
+def compared(task: Task, prediction: Tensor, samples: int) -> Tensor:
+    """What is compared of a prediction: its first ``samples`` rows ``(samples, classes)``.
 
-    Classes are axis 1, as for distillation; further axes (pixels, steps) are averaged over, and rows that are not there
-    are zero.
+    As probabilities where the task distils these (:meth:`Task.distillation`), else as they are. Classes are axis 1;
+    further axes (pixels, steps) are averaged over, and rows that are not there are zero.
     """
-    found = prediction.detach()[:samples].softmax(1)
+    found = prediction.detach()[:samples]
+    found = found.softmax(1) if task.label_smoothing else found.reshape(len(found), -1, *found.shape[2:])
     found = found.flatten(2).mean(2) if found.dim() > 2 else found
     missing = samples - found.shape[0]
     return torch.cat([found, found.new_zeros(missing, found.shape[1])]) if missing > 0 else found
@@ -89,17 +90,17 @@ def first_samples(batch: Batch, start: int, stop: int) -> Batch:
 
 
 def student_outputs(ctx: SearchContext, mask: Mask, stored: Sequence[Mapping[str, Any]], samples: int) -> list[Tensor]:
-    """:func:`probabilities` under ``mask`` on each of several stored inputs; running statistics are kept.
+    """:func:`compared` of the predictions under ``mask`` on each of several stored inputs; running statistics are kept.
 
     Inputs of one shape are run together, as one batch.
     """
     with torch.no_grad(), ctx.statistics_kept():
         if not _stackable(stored):
-            return [probabilities(ctx.forward(Batch(inputs, {}), mask).prediction, samples) for inputs in stored]
+            return [compared(ctx.task, ctx.forward(Batch(inputs, {}), mask).prediction, samples) for inputs in stored]
         joined = {name: torch.cat([inputs[name] for inputs in stored]) for name in stored[0]}
         prediction = ctx.forward(Batch(joined, {}), mask).prediction
     rows = [next(iter(inputs.values())).shape[0] for inputs in stored]
-    return [probabilities(part, samples) for part in torch.split(prediction, rows)]
+    return [compared(ctx.task, part, samples) for part in torch.split(prediction, rows)]
 
 
 def _stackable(stored: Sequence[Mapping[str, Any]]) -> bool:

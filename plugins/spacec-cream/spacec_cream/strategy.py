@@ -34,7 +34,7 @@ from spacec.search.task import Batch, OutLike
 from spacec.space.architecture import Architecture
 from spacec_cream.ahead import Ahead, Student, look_ahead
 from spacec_cream.board import Board, Entry
-from spacec_cream.matching import Matching, first_samples, probabilities, student_outputs
+from spacec_cream.matching import Matching, compared, first_samples, student_outputs
 from spacec_cream.sampling import as_often_as, favoured
 
 
@@ -226,7 +226,7 @@ class Cream(Strategy):
         new = Entry(lesson.arch.text(), score, cost, self.ctx.step)
         if self.board.admits(new):
             n = self.options.samples
-            few, outputs = first_samples(batch, 0, n), probabilities(out.prediction, n)
+            few, outputs = first_samples(batch, 0, n), compared(self.ctx.task, out.prediction, n)
             if self.options.stored == "teacher" and lesson.teacher is not None:
                 outputs = student_outputs(self.ctx, lesson.teacher, [few.inputs], n)[0]
             inputs = {name: x.clone() if isinstance(x, Tensor) else x for name, x in few.inputs.items()}

@@ -12,7 +12,7 @@ import spacec_cream
 import torch
 from spacec_cream.ahead import Student, look_ahead
 from spacec_cream.board import Entry
-from spacec_cream.matching import probabilities
+from spacec_cream.matching import compared
 from spacec_cream.strategy import Cream
 from torch import Tensor
 
@@ -72,7 +72,12 @@ def taught(strategy: Cream, batch: Batch, *names: str) -> None:
         few = batch.slice(0, strategy.options.samples)
         out = strategy.ctx.forward(few, strategy.ctx.mask_of(arch))
         entry = Entry(
-            arch.text(), 1.0 - 0.1 * k, 10.0, 0, few.inputs, probabilities(out.prediction, len(few.inputs["x"]))
+            arch.text(),
+            1.0 - 0.1 * k,
+            10.0,
+            0,
+            few.inputs,
+            compared(strategy.ctx.task, out.prediction, len(few.inputs["x"])),
         )
         strategy.board = strategy.board.offer(entry)
 
