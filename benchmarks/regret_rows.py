@@ -58,6 +58,7 @@ LEFT_OUT = {
     "cheapest": "an example to copy from",
     "spos-evolution": "a searcher of trained supernets",
     "tabnas": "without a limit on cost it is reinforce with other settings",
+    "enas": "made for shared weights, with 300 readings an epoch; of controllers by trials there is reinforce",
 }
 """Installed strategies that rate architectures one by one and are not compared, and why."""
 

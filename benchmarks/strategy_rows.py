@@ -137,6 +137,7 @@ LEFT_OUT = {
     "spos-evolution": "asks for architectures one by one, of a trained supernet",
     "cream": "a supernet of single paths: see ONE_SHOT.md",
     "cheapest": "an example to copy from",
+    "enas": "its 300 readings an epoch are more than the budget of a row",
 }
 """Installed strategies that the table does not have, and why."""
 

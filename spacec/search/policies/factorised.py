@@ -62,7 +62,7 @@ class FactorisedPolicy(Policy):
         """By mask slot, what its decisions give it by themselves, constraints apart."""
         distribution = factorised(self.table, self.of_decisions(), exact=False)
         own = {d.id: [float(p) for p in own_chances(d, distribution)] for d in self.table.decisions}
-        return {slot.id: _of_slot(slot, own) for slot in self.table.slots}
+        return {slot.id: of_slot(slot, own) for slot in self.table.slots}
 
     def draw(self, rng: Random) -> Architecture:
         if self.exact:
@@ -225,7 +225,7 @@ def _probabilities(decision: Decision, logits: Tensor) -> Tensor:
     return logits.sigmoid() if decision.kind == "subset" else logits.softmax(0)
 
 
-def _of_slot(slot: Slot, given: Mapping[str, Sequence[float]]) -> list[float]:
+def of_slot(slot: Slot, given: Mapping[str, Sequence[float]]) -> list[float]:
     """Probabilities of a slot's candidates from those of the decisions that it relaxes."""
     if slot.edges:
         return [1.0 / slot.size] * slot.size
