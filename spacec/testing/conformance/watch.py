@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
 from spacec.search.context import SearchContext
+from spacec.search.policies.policy import Policy
 from spacec.search.progress import Progress
 from spacec.search.strategy import Path, Strategy, Trial
 from spacec.space.architecture import Architecture
@@ -209,7 +210,7 @@ class Watch:
 
 
 def architecture_tensors(strategy: Strategy) -> dict[str, Tensor]:
-    """What a strategy trains of its own, by attribute: leaves that require gradients, also in containers."""
+    """What a strategy trains of its own, by attribute: leaves that require gradients, also in containers and policies."""
     found: dict[int, tuple[str, Tensor]] = {}
     for name, value in vars(strategy).items():
         if name not in ("ctx", "options"):
@@ -222,5 +223,7 @@ def _trained(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
     for place, leaf in leaves(value, path):
         if isinstance(leaf, nn.Module):
             yield from ((f"{place}.{key}", p) for key, p in leaf.named_parameters())
+        elif isinstance(leaf, Policy):
+            yield from ((f"{place}[{index}]", t) for index, t in enumerate(leaf.parameters()))
         elif isinstance(leaf, Tensor) and leaf.is_leaf and leaf.requires_grad:
             yield place, leaf
