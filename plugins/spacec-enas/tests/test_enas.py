@@ -74,7 +74,11 @@ def test_the_mean_of_its_steps_is_the_exact_policy_gradient() -> None:
 
 def test_the_presets() -> None:
     macro = spacec.load("grammars/enas_macro.space", preset="tiny")
-    of_micro, of_macro, forced = Enas({"arch_steps": 1}), Enas({"batch": 2, "arch_steps": 1}), Enas({"space": "macro", "mode": "trials"})
+    of_micro, of_macro, forced = (
+        Enas({"arch_steps": 1}),
+        Enas({"batch": 2, "arch_steps": 1}),
+        Enas({"space": "macro", "mode": "trials"}),
+    )
     for strategy, space in ((of_micro, PLANTED), (of_macro, macro)):
         search(space, strategy, Synthetic(), SearchConfig(epochs=0))
     search(SPACE, forced, table(), SearchConfig(trials=1))
