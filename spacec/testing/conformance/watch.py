@@ -210,7 +210,7 @@ class Watch:
 
 
 def architecture_tensors(strategy: Strategy) -> dict[str, Tensor]:
-    """What a strategy trains of its own: by attribute the leaves that require gradients, in containers and policies too."""
+    """Leaves that require gradients among what a strategy holds, by attribute; in containers and policies too."""
     found: dict[int, tuple[str, Tensor]] = {}
     for name, value in vars(strategy).items():
         if name not in ("ctx", "options"):
