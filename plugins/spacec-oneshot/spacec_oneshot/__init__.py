@@ -11,6 +11,11 @@ SPACEC_API = (1, 1)
 def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
+            "fairnas",
+            "a supernet whose candidates are trained equally often, step by step, searched by NSGA-II",
+            "spacec_oneshot.fairnas:FairNas",
+        ),
+        StrategyDescriptor(
             "spos", "a supernet of uniform single paths, searched by evolution", "spacec_oneshot.spos:Spos"
         ),
         StrategyDescriptor(

@@ -4,6 +4,9 @@ Search with Uniform Sampling (ECCV 2020), Algorithm 1.
 A population of P architectures is drawn uniformly and rated. Then, T - 1 times: of the k best that were ever rated, n/2
 mutations (each decision changed with probability p) and n/2 crossovers of two of them (each decision from either) are
 rated, and architectures drawn uniformly fill up the population. None is rated twice. The best ever rated is the answer.
+
+Limits on costs are constraints: draws, mutations and crossovers are those of the space under them, and nothing is rated
+in vain.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from typing import Any, ClassVar
 
 from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
+from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Trial, TrialResult
 from spacec.search.trial_strategy import Member, TrialStrategy
 from spacec.space.architecture import Architecture
+from spacec_oneshot.bounds import drawn, under
 
 TRIES = 10
 """How many children are made for one that was not rated before; the released code's ``max_iters``."""
@@ -33,6 +38,7 @@ class SposEvolutionOptions(Options):
     mutations: int = option(25, "children of a generation by mutation", low=0)
     mutation: float = option(0.1, "p: probability that a decision is changed", low=0, high=1)
     crossovers: int = option(25, "children of a generation by crossover", low=0)
+    limits: tuple[str, ...] = option((), "what costs must keep, as macs<=330e6; joined by commas")
     trial_epochs: int | None = option(None, "epochs of a trial trained alone; none for the training's own", low=1)
 
 
@@ -61,6 +67,8 @@ class SposEvolution(TrialStrategy):
     waiting: deque[Child]
     parents: list[Member]
     known: set[str]
+    space: SpaceLike
+    """The search's space under the limits."""
 
     @property
     def most(self) -> int:
@@ -68,7 +76,9 @@ class SposEvolution(TrialStrategy):
         return self.options.population * self.options.generations
 
     def setup(self, ctx: SearchContext) -> None:
+        """Raises :class:`SpacecError`: E0860 for what is no limit on a cost, E0511 where nothing keeps the limits."""
         super().setup(ctx)
+        self.space = under(ctx, self.options.limits)
         self.generation, self.waiting, self.parents, self.known = 0, deque(), [], set()
 
     def propose(self, n: int) -> Sequence[Trial]:
@@ -116,7 +126,7 @@ class SposEvolution(TrialStrategy):
                 made += len(found)
                 yield from found
         rest = given.population - made
-        yield from self._new(lambda: Child(self.ctx.sample(), "random"), rest, DRAWS * rest)
+        yield from self._new(lambda: Child(drawn(self.space, self.ctx.rng), "random"), rest, DRAWS * rest)
 
     def _new(self, make: Callable[[], Child], wanted: int, tries: int) -> Iterator[Child]:
         """Up to ``wanted`` children that were never bred before, out of ``tries``."""
@@ -132,10 +142,10 @@ class SposEvolution(TrialStrategy):
     def _mutation(self) -> Child:
         parent = self.ctx.rng.choice(self.parents)
         seed = self.ctx.rng.getrandbits(31)
-        child = self.ctx.space.mutate(parent.arch, seed=seed, rate=self.options.mutation)
+        child = self.space.mutate(parent.arch, seed=seed, rate=self.options.mutation)
         return Child(child, "mutation", (parent.number,))
 
     def _crossover(self) -> Child:
         a, b = (self.ctx.rng.choice(self.parents) for _ in range(2))
-        child = self.ctx.space.crossover(a.arch, b.arch, seed=self.ctx.rng.getrandbits(31))
+        child = self.space.crossover(a.arch, b.arch, seed=self.ctx.rng.getrandbits(31))
         return Child(child, "crossover", (a.number, b.number))
