@@ -71,4 +71,3 @@ def _place(slot: Slot, values: dict[str, Value]) -> int | None:
     value = values[slot.decision] if slot.decision is not None else 0
     assert isinstance(value, int), "a slot relaxes a decision that takes one candidate"
     return value + slot.absent
-
