@@ -59,6 +59,7 @@ LEFT_OUT = {
     "spos-evolution": "a searcher of trained supernets",
     "tabnas": "without a limit on cost it is reinforce with other settings",
     "enas": "made for shared weights, with 300 readings an epoch; of controllers by trials there is reinforce",
+    "tunas": "aims at a cost; without one it is REINFORCE, which is there",
 }
 """Installed strategies that rate architectures one by one and are not compared, and why."""
 

@@ -134,6 +134,7 @@ LEFT_OUT = {
     "tabnas": "learns under a limit on cost, which these rows do not have",
     "evolution": "asks for architectures one by one: see EVOLUTION.md",
     "fairnas": "trains weights and then rates architectures: see ONE_SHOT.md",
+    "tunas": "aims at a cost, and the table has none to aim at",
     "spos": "trains weights and then rates architectures: see ONE_SHOT.md",
     "spos-evolution": "asks for architectures one by one, of a trained supernet",
     "cream": "a supernet of single paths: see ONE_SHOT.md",

@@ -12,7 +12,7 @@ def spacec_strategies() -> list[StrategyDescriptor]:
     return [
         StrategyDescriptor(
             "tunas",
-            "a policy trained beside shared weights, with a reward that aims at a cost",
+            "TuNAS: a policy beside shared weights, with a reward that aims at a cost (Bender et al., CVPR 2020)",
             "spacec_tunas.strategy:Tunas",
         ),
     ]

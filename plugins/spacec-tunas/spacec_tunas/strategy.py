@@ -79,6 +79,7 @@ class Tunas(PolicyStrategy):
         "warmup_lr": 1.65e-4,  # theirs is 0, with which the first step does nothing
         "weight_decay": 4e-5,
         "norm_decay": False,
+        "label_smoothing": 0.1,
         "clip": 0.0,
     }
     tiny: ClassVar[Mapping[str, object]] = {"cost": "nodes", "target": 2.0, "arch_lr": 0.1}

@@ -63,7 +63,6 @@ def test_the_policy_starts_uniform_and_a_step_moves_what_was_asked() -> None:
     ctx.step = WARM
     drawn: list[Architecture] = []
     for _ in range(2):  # of the first reward the advantage is none: the baseline has taken it in
-        strategy.trained = []
         drawn.append(strategy.candidate())
         strategy.learn(ctx.quality(batch, ctx.mask_of(drawn[-1])), drawn[-1])
     strategy.step()
