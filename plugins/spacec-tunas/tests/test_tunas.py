@@ -1,4 +1,4 @@
-"""TuNAS: active decisions, the reward, the rising rate, warm-up then rewards, what is rated, and that it aims at a cost."""
+"""TuNAS: active decisions, its reward and rate, warm-up then rewards, what is rated, and that it aims at a cost."""
 
 from __future__ import annotations
 
