@@ -69,6 +69,10 @@ class Pass:
     _coefficients: dict[int, list[Tensor | None]] | None = None
     _joint: Pooled | None = None
 
+    def __post_init__(self) -> None:
+        self.hard = None if self.elastic is None or not self.elastic.hard else self.elastic.chosen
+        """The sizes of elastic ops, where each has one."""
+
     @property
     def _pooled(self) -> Pooled:
         """The joined tensors of this pass. (A cached property takes a lock, which torch.compile cannot trace.)"""
@@ -113,20 +117,36 @@ class Pass:
                     self.whitened.pop(node, None)
 
     def _steps(self, steps: Sequence[Step], releases: Sequence[tuple[int, ...]], keep: bool) -> None:
-        values, direct, taps, whitened = self.values, self.machine.direct, self.taps, self.whitened
-        again = self.machine.blueprint.recomputed if torch.is_grad_enabled() else None
-        if torch.compiler.is_compiling():
-            again = None
+        blueprint = self.machine.blueprint
+        again = blueprint.recomputed if torch.is_grad_enabled() and not torch.compiler.is_compiling() else frozenset()
+        if keep or again or self.taps or blueprint.mixes:
+            self._watched_steps(steps, releases, keep, again)
+            return
+        values, direct, layers = self.values, self.machine.direct, self.machine.elastic
+        hard, sized = self.hard or {}, self.machine.sized if self.hard else frozenset()
         for step, dead in zip(steps, releases, strict=True):
             node = step.node
-            if isinstance(step, OpStep):
-                inputs = [values[i] for i in step.inputs]
-                if again and node in again:
-                    value = self._recomputing(node, inputs)
-                else:
-                    value = direct[node](*inputs) if node in direct else self.apply(node, inputs)
+            run = layers.sized(node, hard) if node in sized else direct.get(node)
+            if run is None or isinstance(step, ChooseStep):
+                value = self._step(step)
             else:
-                value = self._choose(step)
+                read = step.inputs
+                value = run(values[read[0]]) if len(read) == 1 else run(*[values[i] for i in read])
+            values[node] = value
+            for unread in dead:
+                del values[unread]
+
+    def _watched_steps(
+        self, steps: Sequence[Step], releases: Sequence[tuple[int, ...]], keep: bool, again: Collection[int]
+    ) -> None:
+        """Steps whose values are kept, tapped, made again in the backward pass, or normalised for several readers."""
+        values, taps, whitened = self.values, self.taps, self.whitened
+        for step, dead in zip(steps, releases, strict=True):
+            node = step.node
+            if node in again and isinstance(step, OpStep):
+                value = self._recomputing(node, [values[i] for i in step.inputs])
+            else:
+                value = self._step(step)
             values[node] = value
             if node in taps:
                 self.tapped[node] = value
@@ -135,6 +155,19 @@ class Pass:
                     del values[unread]
                     if whitened:
                         whitened.pop(unread, None)
+
+    def _step(self, step: Step) -> Tensor:
+        """The value of one step."""
+        if isinstance(step, ChooseStep):
+            return self._choose(step)
+        node, machine = step.node, self.machine
+        inputs = [self.values[i] for i in step.inputs]
+        if (run := machine.direct.get(node)) is not None:
+            return run(*inputs)
+        if self.hard is not None and node in machine.sized:
+            value: Tensor = machine.elastic.sized(node, self.hard)(*inputs)
+            return value
+        return self.apply(node, inputs)
 
     def _recomputing(self, node: int, inputs: list[Tensor]) -> Tensor:
         """An op whose result is made again in the backward pass, or one that reads such a result."""
@@ -173,20 +206,21 @@ class Pass:
         sizes = self.elastic if node in blueprint.elastic.symbols else None
         if not isinstance(layer, Layer):
             if sizes is not None:
-                return self.machine.elastic.call(node, given, sizes)
+                value: Tensor = self.machine.elastic.run(node, given, sizes)
+                return value
             return self.machine.functions[node](*given)
         op = blueprint.flat.nodes[node]
         assert isinstance(op, FlatOp), "only ops are lowered"
         module = self.machine.modules[op.key]
         if sizes is not None:
-            result = self.machine.elastic.run(node, module, given, sizes, spare)
+            result = self.machine.elastic.run(node, given, sizes, spare)
         elif spare:
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
             result = torch.func.functional_call(module, buffers, tuple(given))
         else:
             result = module(*given)
         if not layer.emits:
-            value: Tensor = result
+            value = result
             return value
         value, losses = result
         if not spare:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from spacec.ir.flat import FlatOp
 from spacec.lower.blueprint import Blueprint
-from spacec.lower.elastic import ElasticLayers
+from spacec.lower.fitted import ElasticLayers
 from spacec.lower.kernels.dispatch import Kernels, Moved, moved
-from spacec.lower.layers import Layer
+from spacec.lower.layers import Call, Layer
 from spacec.lower.layout import Foreign
 from spacec.lower.regions import Regions
 from spacec.lower.schedule import Layout
@@ -41,11 +41,8 @@ class Machine:
         """What computes an op from its present inputs alone, by node: most ops, and all that a step need look up."""
         blueprint = self.blueprint
         found: dict[int, Callable[..., Tensor]] = {}
-        together = {*blueprint.joined, *blueprint.stacked.splits}
-        for node, layer in blueprint.lowered.items():
-            if node in together:
-                continue
-            if layer.graph or node in blueprint.elastic.symbols or (isinstance(layer, Layer) and layer.emits):
+        for node, layer in self._alone:
+            if node in blueprint.elastic.symbols:
                 continue
             op = blueprint.flat.nodes[node]
             assert isinstance(op, FlatOp), "only ops are lowered"
@@ -56,3 +53,19 @@ class Machine:
             bound = None if self.kernels is None else self.kernels.bound(node, layer, own)
             found[node] = Foreign(own, self.layout) if node in self.foreign else bound or own
         return found
+
+    @cached_property
+    def sized(self) -> frozenset[int]:
+        """The ops that are computed from their present inputs and the sizes of an architecture alone."""
+        elastic = self.blueprint.elastic.symbols
+        return frozenset(node for node, _ in self._alone if node in elastic and node not in self.foreign)
+
+    @cached_property
+    def _alone(self) -> list[tuple[int, Layer | Call]]:
+        """Lowered ops that run by themselves, on nothing but their inputs, and return a tensor."""
+        together = {*self.blueprint.joined, *self.blueprint.stacked.splits}
+        return [
+            (node, layer)
+            for node, layer in self.blueprint.lowered.items()
+            if node not in together and not layer.graph and not (isinstance(layer, Layer) and layer.emits)
+        ]

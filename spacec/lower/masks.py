@@ -24,6 +24,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -158,9 +159,11 @@ def read_mask(slots: Mapping[str, SlotInfo], mask: Mask | None) -> dict[tuple[st
 
 def read_entry(slot: SlotInfo, entry: SlotMask) -> Selection:
     """One entry, checked against its slot."""
+    if type(entry) is int and 0 <= entry < slot.size:
+        return _alone(slot.size, entry)
     match entry:
         case None:
-            return Selection(slot.size, ())
+            return _alone(slot.size, None)
         case OneHot():
             _check_vector(slot, entry.weights, slot.size)
             run = tuple(entry.weights.detach().nonzero().flatten().tolist())
@@ -178,7 +181,13 @@ def read_entry(slot: SlotInfo, entry: SlotMask) -> Selection:
             return Selection(slot.size, tuple(range(slot.size)), entry)
         case list() | tuple():
             return read_entry(slot, torch.tensor(entry, dtype=torch.get_default_dtype()))
-    return Selection(slot.size, (_check_index(slot, entry),))
+    return _alone(slot.size, _check_index(slot, entry))
+
+
+@cache
+def _alone(size: int, index: int | None) -> Selection:
+    """The selection of one candidate, or of none; it is data, and every path is read into many of them."""
+    return Selection(size, () if index is None else (index,))
 
 
 def _check_index(slot: SlotInfo, index: object) -> int:

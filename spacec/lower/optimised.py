@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from spacec.lower.blueprint import Blueprint, check_untraced, make_blueprint
-from spacec.lower.elastic import ElasticLayers
+from spacec.lower.fitted import ElasticLayers
 from spacec.lower.joined import channels_joined
 from spacec.lower.kernels.chosen import kernels_of
 from spacec.lower.layers import Call
@@ -49,7 +49,7 @@ def make_machine(
         blueprint,
         _Shared(calls),
         modules,
-        ElasticLayers(blueprint),
+        ElasticLayers(blueprint, modules),
         kernels,
         schedule.layout,
         foreign,

@@ -33,6 +33,20 @@ class Slices:
                 tensor = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
         return tensor
 
+    def copies(self, name: str) -> bool:
+        """Whether :meth:`take` copies: some cut is several ranges."""
+        return any(role is not None and len(self.ranges[role]) > 1 for role in self.axes.get(name, ()))
+
+    def view(self, name: str, tensor: Tensor) -> Tensor:
+        """What :meth:`take` takes where it does not copy, in one step, and so is its backward pass."""
+        shape, start = list(tensor.shape), tensor.storage_offset()
+        for axis, role in enumerate(self.axes.get(name, ())):
+            if role is not None:
+                ((low, high),) = self.ranges[role]
+                shape[axis] = high - low
+                start += low * tensor.stride(axis)
+        return tensor if shape == list(tensor.shape) else tensor.as_strided(shape, tensor.stride(), start)
+
     def put(self, name: str, tensor: Tensor, part: Tensor) -> None:
         """Write a per-channel buffer's part back, where :meth:`take` had to copy it."""
         roles = self.axes.get(name, ())
