@@ -36,7 +36,9 @@ class EnasOptions(TrialOptions):
     arch_eps: float = option(1e-3, "Adam's denominator term for it", low=0)
     arch_steps: int | None = option(None, "shared: steps of it after each epoch; none for 30, macro 50", low=1)
     batch: int | None = option(None, "rewards per step, whose gradients are averaged; none for 10, macro 20", low=1)
-    baseline: Literal["before", "with"] = option("before", "rewards before this one, or with it, as the authors' code")
+    baseline: Literal["before", "with", "batch"] = option(
+        "before", "mean of the rewards before this one; or with it, as the authors' code; or of its batch"
+    )
     baseline_momentum: float = option(0.99, "of the baseline: the weight of what was before", low=0, below=1)
     bonus: float = option(1e-4, "what the entropy of an architecture's decisions weighs in its reward", low=0)
     warmup: float = option(0.0, "shared: share of the steps that only train weights, on uniform paths", low=0, high=1)
@@ -61,7 +63,8 @@ class EnasOptions(TrialOptions):
 
 
 def settled(options: EnasOptions, table: DecisionTable) -> EnasOptions:
-    """The options with the preset's values where nothing was given. Raises E0896 for labels that are nowhere."""
+    """The options with the preset's values where nothing was given. Raises :class:`SpacecError`: E0896 for labels that
+    are nowhere, E0703 for a batch that has no mean to compare with."""
     known = list(dict.fromkeys(label for d in table.decisions for label in d.labels))
     for label in options.favoured:
         if label not in known:
@@ -70,6 +73,13 @@ def settled(options: EnasOptions, table: DecisionTable) -> EnasOptions:
                 f"strategy 'enas' is to favour '{label}', and no decision of '{table.space}' has a candidate of it"
             )
             raise SpacecError(Diagnostic("E0896", headline, help=f"did you mean '{near}'?" if near else ""))
+    found = _preset(options, table)
+    if found.baseline == "batch" and found.batch == 1:
+        raise SpacecError(Diagnostic("E0703", "baseline=batch of strategy 'enas' needs a batch of at least 2 rewards"))
+    return found
+
+
+def _preset(options: EnasOptions, table: DecisionTable) -> EnasOptions:
     free = any(d.kind == "subset" and d.low == 0 and d.high >= d.size for d in table.decisions)
     kind = options.space if options.space != "auto" else "macro" if free else "micro"
     lacking = {name: value for name, value in PRESETS[kind].items() if getattr(options, name) is None}

@@ -10,6 +10,13 @@ R is the accuracy and ``bonus`` times the entropy of the controller's choices; b
 skips theta also descends ``skip_weight`` KL(skips, ``skip_target``). At the end some m are drawn, each is rated on one
 minibatch, and the best is the answer. The weights' rate is a cosine with restarts (Loshchilov and Hutter, 2017).
 
+Under constraints architectures are drawn by rejection, on V, and how probable V is the controller does not know. Then
+
+    grad E[R | V] = Cov_{m ~ pi | V}(R, grad log pi(m))
+
+which a moving average does not give: its b is not E[R | V] of now. ``baseline=batch`` does, without bias: with it R - b
+of a step with n rewards is (R - their mean) n / (n - 1).
+
 The controller's phase is the last architecture step of the epoch. With ``mode=trials`` there is no supernet: each draw
 is trained alone, or looked up in a benchmark, and its rating is R.
 """
@@ -55,8 +62,8 @@ class Enas(PolicyStrategy):
     def setup(self, ctx: SearchContext) -> None:
         self.options = settled(self.options, ctx.space.table)
         super().setup(ctx)
-        if ctx.space.table.constraints or ctx.space.table.needs:
-            why = "what the constraints forbid is drawn anew, and how probable that is is not known to an LSTM"
+        if (ctx.space.table.constraints or ctx.space.table.needs) and self.options.baseline != "batch":
+            why = "architectures are drawn by rejection, whose probability an LSTM does not know: see -o baseline=batch"
             ctx.recorder.event("biased gradient", why)
 
     def make_policy(self, ctx: SearchContext) -> Writer:
@@ -79,6 +86,19 @@ class Enas(PolicyStrategy):
         weight = self.options.skip_weight
         read = self.policy.read(arch, skip_target=self.options.skip_target if weight else None)
         return -advantage * read.log_probability + (weight or 0.0) * read.divergence
+
+    def learn(self, quality: float, arch: Architecture) -> float:
+        reward = super().learn(quality, arch)
+        if self.options.baseline == "batch":
+            self.pending[-1] = arch.text(), reward
+        return reward
+
+    def step(self) -> None:
+        if self.options.baseline == "batch":
+            n = len(self.pending)
+            mean = sum(reward for _, reward in self.pending) / max(1, n)
+            self.pending = [(text, (reward - mean) * n / max(1, n - 1)) for text, reward in self.pending]
+        super().step()
 
     def weight_rate(self, step: int) -> float | None:
         ctx, first = self.ctx, self.options.restart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import product
 from math import cos, pi
 
 import pytest
@@ -34,6 +35,13 @@ def op = a: linear | b: linear >> tanh | c: identity
 let cell = dag(x) { return sum(pick 1..2 from [x, x >> tanh]: op) }
 net = op >> cell
 """)
+CHAIN = spacec.loads("""
+space chain(width = 4)
+input  x: [width]
+output y: [width]
+def op = a: linear | b: linear >> tanh | c: identity
+net = op * 2
+""")
 EVERY = list(SPACE.enumerate())
 PLANTED = spacec.loads("""
 space planted(width = 8, classes = 3)
@@ -49,11 +57,11 @@ def worth(arch: Architecture) -> float:
     return math.sin(1.0 + 3 * sum(k * (v if isinstance(v, int) else len(v)) for k, (_, v) in enumerate(arch.choices)))
 
 
-def table() -> Tabular:
+def table(space: spacec.Space = SPACE) -> Tabular:
     def lookup(arch: Architecture, which: Mapping[str, str]) -> Measured | None:
         return Measured({"worth": worth(arch)}, 1.0)
 
-    return Tabular(Benchmark("sine", SPACE.table, (Measure("worth"),), lookup))
+    return Tabular(Benchmark("sine", space.table, (Measure("worth"),), lookup))
 
 
 def test_the_mean_of_its_steps_is_the_exact_policy_gradient() -> None:
@@ -65,11 +73,43 @@ def test_the_mean_of_its_steps_is_the_exact_policy_gradient() -> None:
     rewards = [strategy.reward(worth(a), a) for a in EVERY]
     assert rewards[0] == pytest.approx(worth(EVERY[0]) + 0.1 * float(policy.entropy(EVERY[0]).detach()))
     expected = torch.autograd.grad(probabilities @ torch.tensor(rewards, dtype=torch.float64), policy.parameters())
-    for baseline in (0.0, 0.7):
-        losses = [strategy.policy_loss(a, r - baseline) for a, r in zip(EVERY, rewards, strict=True)]
-        mine = torch.autograd.grad(torch.stack(losses) @ probabilities.detach(), policy.parameters())
-        for found, wanted in zip(mine, expected, strict=True):
-            torch.testing.assert_close(-found, wanted, atol=1e-12, rtol=0)
+    losses = [strategy.policy_loss(a, r - 0.7) for a, r in zip(EVERY, rewards, strict=True)]
+    mine = torch.autograd.grad(torch.stack(losses) @ probabilities.detach(), policy.parameters())
+    for found, wanted in zip(mine, expected, strict=True):
+        torch.testing.assert_close(-found, wanted, atol=1e-12, rtol=0)
+
+
+def test_the_mean_of_a_batch_needs_no_probability_of_what_is_valid() -> None:
+    """Over all pairs of valid draws the step is the gradient of E[R | V]; that of a moving average is another."""
+    space = CHAIN.where("params <= 20")
+    valid = list(space.enumerate())
+    assert 1 < len(valid) < CHAIN.count()
+    found: dict[str, float] = {}
+    exact: tuple[torch.Tensor, ...] = ()
+    for baseline in ("batch", "before"):
+        strategy = Enas({"mode": "trials", "hidden": 3, "start": 1.5, "tanh": 2.0, "batch": 2, "baseline": baseline})
+        search(space, strategy, table(space), SearchConfig(trials=1))
+        strategy.pending, policy = [], strategy.policy
+        strategy.optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+        given = torch.stack([policy.log_probability(a) for a in valid]).softmax(0)
+        rewards = [strategy.reward(worth(a), a) for a in valid]
+        exact = torch.autograd.grad(given @ torch.tensor(rewards, dtype=torch.float64), policy.parameters())
+        mean = [torch.zeros_like(g) for g in exact]
+        strategy.average.total = strategy.average.weight = 0.0
+        for (a, p), (b, q) in product(zip(valid, given.tolist(), strict=True), repeat=2):
+            strategy.learn(worth(a), a)
+            strategy.learn(worth(b), b)
+            strategy.step()
+            mean = [m - p * q * w.grad for m, w in zip(mean, policy.parameters(), strict=True) if w.grad is not None]
+        found[baseline] = max(float((m - g).abs().max()) for m, g in zip(mean, exact, strict=True))
+    largest = max(float(g.abs().max()) for g in exact)
+    assert found["batch"] < 1e-12 < 1e-3 * largest < found["before"]
+
+
+def test_a_batch_of_one_has_no_mean_to_compare_with() -> None:
+    with pytest.raises(SpacecError, match="at least 2") as error:
+        search(PLANTED, Enas({"baseline": "batch", "batch": 1}), Synthetic(), SMALL)
+    assert error.value.diagnostics[0].code == "E0703"
 
 
 def test_the_presets() -> None:
