@@ -6,7 +6,7 @@ import re
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.hooks import installed
-from spacec.search.options import split_assignments
+from spacec.search.options import outside, split_assignments
 from spacec.search.strategy import Strategy
 
 _ASSIGNED = re.compile(r"\s*[A-Za-z_]\w*\s*=")
@@ -16,7 +16,8 @@ def make_searcher(owner: str, name: str, options: str) -> Strategy:
     """The strategy ``name`` with ``options``, for the strategy ``owner``.
 
     Where it can also do without a supernet of its own (``random``), it does. Raises :class:`SpacecError`: E0710 for one
-    that is not installed, E0880 for one that trains a supernet of its own, or lets trainings go on.
+    that is not installed, E0880 for one that trains a supernet of its own, lets trainings go on,
+    or is told of a server or a file outside the run: who takes up somebody else's run is not asked about those.
     """
     implementation = installed().find("spacec_strategies", name).load()
     searcher: Strategy = implementation({**implementation.tabular, **parsed(options)})
@@ -26,6 +27,8 @@ def make_searcher(owner: str, name: str, options: str) -> Strategy:
         raise _refused(
             owner, name, "it lets trainings of trials go on, and a rating with shared weights trains nothing"
         )
+    if beyond := tuple(outside(searcher.options)):
+        raise _refused(owner, name, f"its option '{beyond[0]}' names what is outside the run")
     return searcher
 
 

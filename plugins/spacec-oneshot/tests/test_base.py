@@ -70,9 +70,17 @@ def test_others_are_refused_before_anything_runs(name: str) -> None:
     assert error.value.diagnostics[0].code == "E0880"
 
 
-def test_a_pruner_of_optuna_is_refused() -> None:
-    with pytest.raises(SpacecError, match="lets trainings of trials go on"):
-        Spos({"search": "optuna", "search_options": "pruner=median,budgets=1,2,storage=none"})
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("pruner=median,budgets=1,2,storage=none", "lets trainings of trials go on"),
+        ("storage=sqlite:///elsewhere.db", "its option 'storage' names what is outside the run"),
+    ],
+)
+def test_optuna_is_refused_with_a_pruner_or_a_storage(options: str, why: str) -> None:
+    with pytest.raises(SpacecError, match=why) as error:
+        Spos({"search": "optuna", "search_options": options})
+    assert error.value.diagnostics[0].code == "E0880"
     assert not Spos({"search": "optuna", "search_options": "storage=none"}).searcher.resumes
 
 
