@@ -50,7 +50,7 @@ net = conv(3, C) >> bn >> block * 3 >> global_pool >> linear(classes)
 TASK = Synthetic({"samples": 20})
 CONFIG: Mapping[str, object] = {
     "epochs": 1, "steps": 2, "batch_size": 7, "eval_batch_size": 3, "eval_batches": 2, "arch_from": 0, "arch_every": 1,
-    "drop_path": 0.3, "trials": 3, "device": "cpu",
+    "drop_path": 0.3, "trials": 3, "recalibrate": 1, "device": "cpu",
 }  # fmt: skip
 """Batches that do not divide, and in evaluation a last one of two samples."""
 TRIALS = TrainConfig(epochs=2, steps=2, batch_size=5, drop_path=0.2)
@@ -69,8 +69,10 @@ FAMILIES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("drnas", {}),
     ("eoinas", {}),
     ("cream", {"matching_every": "1"}),
+    ("fairnas", {"batches": "2"}),
 )
-"""First and second order by both products, sampled and weighed paths, masks of instances, gates, no gradient at all."""
+"""First and second order by both products, sampled and weighed paths, one and several in a step, masks of instances,
+gates, no gradient at all."""
 SPACES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("darts", "darts", {"size": [8, 8]}),
     ("ofa", "random", {}),
