@@ -70,6 +70,7 @@ FAMILIES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("eoinas", {}),
     ("cream", {"matching_every": "1"}),
     ("fairnas", {"batches": "2"}),
+    ("tunas", {}),
 )
 """First and second order by both products, sampled and weighed paths, one and several in a step, masks of instances,
 gates, no gradient at all."""
