@@ -41,7 +41,9 @@ class EnasOptions(TrialOptions):
     )
     baseline_momentum: float = option(0.99, "of the baseline: the weight of what was before", low=0, below=1)
     bonus: float = option(1e-4, "what the entropy of an architecture's decisions weighs in its reward", low=0)
-    warmup: float = option(0.0, "shared: share of the steps that only train weights, on uniform paths", low=0, high=1)
+    arch_warmup: float = option(
+        0.0, "shared: share of the steps that only train weights, on uniform paths", low=0, high=1
+    )
     hidden: int = option(64, "units of the LSTM", low=1)
     layers: int = option(1, "layers of the LSTM", low=1)
     start: float = option(0.1, "its weights start uniform between minus and plus this", low=0)

@@ -173,7 +173,7 @@ def test_the_controllers_phase_comes_at_the_end_of_an_epoch(monkeypatch: pytest.
             return super().learn(quality, arch)
 
     batches: list[Batch] = []
-    strategy = Noted({"arch_steps": 2, "batch": 3, "finalists": 0, "warmup": 0.5})
+    strategy = Noted({"arch_steps": 2, "batch": 3, "finalists": 0, "arch_warmup": 0.5})
     original = SearchContext.quality
 
     def noted(self: SearchContext, batch: Batch, mask: Mask | None, supernet: str = MAIN) -> float:

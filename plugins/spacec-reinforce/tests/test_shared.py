@@ -104,7 +104,7 @@ def test_a_step_changes_the_policy_and_nothing_of_the_supernet() -> None:
 
 def test_it_learns_what_the_supernet_shows() -> None:
     """A path without its first op sees nothing of the input, so its share of the policy falls."""
-    options = {"mode": "shared", "arch_lr": 0.1, "warmup": 0.25, "batch": 4, "finalists": 4}
+    options = {"mode": "shared", "arch_lr": 0.1, "arch_warmup": 0.25, "batch": 4, "finalists": 4}
     strategy = Reinforce(options)
     config = SearchConfig(epochs=2, steps=60, batch_size=16, eval_every=0, lr=0.02)
     result = search(SPACE, strategy, Synthetic(), config)

@@ -46,7 +46,9 @@ class TabNASOptions(PolicyOptions):
 
     arch_lr: float = option(0.1, "rate of Adam for the logits", low=0)
     baseline: Literal["before", "with"] = option("with", "rewards before this one, or with it, as the paper's")
-    warmup: float = option(0.25, "shared: share of the steps that only train weights, on random sizes", low=0, high=1)
+    arch_warmup: float = option(
+        0.25, "shared: share of the steps that only train weights, on random sizes", low=0, high=1
+    )
     start: float = option(0.0, "deviation of the logits at the start", low=0)
     target: float | None = option(None, "T0: the most that an architecture may cost; none: what the space says", low=0)
     cost: str = option("params", "T: a cost of the space")

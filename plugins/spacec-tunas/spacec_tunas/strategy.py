@@ -41,7 +41,7 @@ class TunasOptions(RewardOptions, PolicyOptions):
     growth: float = option(10.0, "what the policy's rate is multiplied with by the end of the search", low=0)
     baseline: Literal["before", "with"] = option("with", "rewards before this one, or with it, as the authors' code")
     baseline_momentum: float = option(0.95, "of the baseline: the weight of what was before", low=0, below=1)
-    warmup: float = option(0.25, "shared: share of the steps that only train weights", low=0, high=1)
+    arch_warmup: float = option(0.25, "shared: share of the steps that only train weights", low=0, high=1)
     ops_warmup: float = option(0.25, "share of the steps until no choice runs all its candidates", low=0, high=1)
     sizes_warmup: float = option(0.25, "share of the steps until no elastic size is raised", low=0, high=1)
     rated: Literal["drawn", "trained"] = option("drawn", "rate fresh draws, or the paths of the weight step before")
@@ -52,8 +52,8 @@ class TunasOptions(RewardOptions, PolicyOptions):
 
     def __post_init__(self) -> None:
         for name, share in (("ops_warmup", self.ops_warmup), ("sizes_warmup", self.sizes_warmup)):
-            if share > self.warmup:
-                headline = f"{name} is {share:g}, later than the first reward: warmup is {self.warmup:g}"
+            if share > self.arch_warmup:
+                headline = f"{name} is {share:g}, later than the first reward: arch_warmup is {self.arch_warmup:g}"
                 raise SpacecError(Diagnostic("E0703", headline))
 
 
@@ -103,7 +103,7 @@ class Tunas(PolicyStrategy):
         if not self.uses_supernet:
             return self.told / self.most
         total = self.ctx.epochs * self.ctx.steps
-        first = self.options.warmup * total
+        first = self.options.arch_warmup * total
         return max(0.0, self.ctx.step - first) / max(1.0, total - first)
 
     def arch_rate(self) -> float:

@@ -137,7 +137,7 @@ def test_it_aims_at_the_cost(target: float) -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(spacec.SpacecError, match=r"E0703.*ops_warmup is 0.5, later than the first reward"):
         Tunas({"ops_warmup": 0.5})
-    Tunas({"ops_warmup": 0.5, "warmup": 0.5})
+    Tunas({"ops_warmup": 0.5, "arch_warmup": 0.5})
     with pytest.raises(spacec.SpacecError, match=r"E0893.*no target"):
         started(target=None)
 

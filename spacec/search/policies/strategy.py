@@ -3,7 +3,7 @@
 ``mode=trials``: every trial draws an architecture from the policy and trains it alone (or asks a benchmark); its rating
 is the quality. ``mode=shared``: a supernet is trained by one path a step, drawn from the policy, and in each
 architecture step the quality of ``batch`` drawn architectures is read with shared weights on a validation batch. For
-the first share ``warmup`` of the supernet's steps paths are drawn uniformly and nothing is learnt but weights.
+the first share ``arch_warmup`` of the supernet's steps paths are drawn uniformly and nothing is learnt but weights.
 
 Either way R is the reward of a quality, b a moving average of rewards, and theta follows by Adam the mean over a batch
 
@@ -46,7 +46,9 @@ class PolicyOptions(TrialOptions):
     baseline_momentum: float = option(0.9, "of the baseline: the weight of what was before", low=0, below=1)
     batch: int = option(1, "rewards per step of Adam, which takes the mean of their gradients", low=1)
     bonus: float = option(0.0, "what the entropy of the policy weighs in the reward", low=0)
-    warmup: float = option(0.0, "shared: share of the steps that only train weights, on uniform paths", low=0, high=1)
+    arch_warmup: float = option(
+        0.0, "shared: share of the steps that only train weights, on uniform paths", low=0, high=1
+    )
     finalists: int = option(0, "shared: draws that are rated at the end; 0: the most probable is the answer", low=0)
     start: float = option(1e-3, "deviation of the logits at the start", low=0)
 
@@ -75,7 +77,7 @@ class PolicyStrategy(TrialStrategy):
     @property
     def warm(self) -> bool:
         """Whether this step only trains weights."""
-        return bool(self.ctx.step < self.options.warmup * self.ctx.epochs * self.ctx.steps)
+        return bool(self.ctx.step < self.options.arch_warmup * self.ctx.epochs * self.ctx.steps)
 
     def setup(self, ctx: SearchContext) -> None:
         super().setup(ctx)
