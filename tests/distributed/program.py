@@ -71,6 +71,7 @@ FAMILIES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("cream", {"matching_every": "1"}),
     ("fairnas", {"batches": "2"}),
     ("tunas", {}),
+    ("enas", {"arch_steps": "2", "batch": "2", "hidden": "8", "finalists": "2"}),
 )
 """First and second order by both products, sampled and weighed paths, one and several in a step, masks of instances,
 gates, no gradient at all."""
