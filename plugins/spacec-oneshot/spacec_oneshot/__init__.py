@@ -23,4 +23,14 @@ def spacec_strategies() -> list[StrategyDescriptor]:
             "evolution by generations under limits, of SPOS: a searcher of trained supernets",
             "spacec_oneshot.evolution:SposEvolution",
         ),
+        StrategyDescriptor(
+            "bignas",
+            "a supernet by the sandwich rule: the largest network teaches the others, every step",
+            "spacec_oneshot.bignas:BigNas",
+        ),
+        StrategyDescriptor(
+            "ofa",
+            "a supernet by progressive shrinking: the largest network first, then kernels, depths and widths",
+            "spacec_oneshot.ofa:Ofa",
+        ),
     ]

@@ -9,7 +9,7 @@ weights of the supernet: on ``batches`` validation batches, after norms were re-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from spacec.search.context import SearchContext
@@ -24,7 +24,8 @@ from spacec_oneshot.searcher import make_searcher
 
 @dataclass(frozen=True)
 class OneShotOptions(OptionsBase):
-    """How the trained supernet is searched. A subclass states its paper's searcher as the default of ``search``."""
+    """How the trained supernet is searched. A subclass states its paper's searcher as the default of ``search``, and of
+    ``search_options``, which is that searcher's alone: another has none but those that are given."""
 
     search: str = option("spos-evolution", "who searches the trained supernet: a strategy that rates one by one")
     search_options: str = option("", "the searcher's options, as population=20,generations=5")
@@ -41,7 +42,9 @@ class OneShot(Strategy):
         """Raises :class:`SpacecError` for a searcher that is not installed (E0710), that cannot search a trained
         supernet (E0880), and for its options (E0701 and so on)."""
         super().__init__(options)
-        self.searcher = make_searcher(self.name, self.options.search, self.options.search_options)
+        o, usual = self.options, {f.name: f.default for f in fields(self.options)}
+        theirs = o.search != usual["search"] and o.search_options == usual["search_options"]
+        self.searcher = make_searcher(self.name, o.search, "" if theirs else o.search_options)
 
     def unsupported(self, space: SpaceLike) -> str:
         return self.searcher.unsupported(space)
