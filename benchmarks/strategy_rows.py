@@ -136,6 +136,8 @@ LEFT_OUT = {
     "fairnas": "trains weights and then rates architectures: see ONE_SHOT.md",
     "tunas": "aims at a cost, and the table has none to aim at",
     "spos": "trains weights and then rates architectures: see ONE_SHOT.md",
+    "bignas": "trains weights and then rates architectures: see ELASTIC.md",
+    "ofa": "trains weights and then rates architectures: see ELASTIC.md",
     "spos-evolution": "asks for architectures one by one, of a trained supernet",
     "cream": "a supernet of single paths: see ONE_SHOT.md",
     "cheapest": "an example to copy from",

@@ -81,14 +81,14 @@ class Ofa(OneShot):
         self._enter(epoch * self.ctx.steps)
 
     def weight_rate(self, step: int) -> float:
-        """See the module. ``step`` is of the epoch."""
+        """See the module; in the middle of the step, which is ``step`` of the epoch."""
         at = self.ctx.epoch * self.ctx.steps + step
         self._enter(at)
         phase, start = self.phases[self.phase], self.starts[self.phase]
         config = self.ctx.config
         rise = self.options.warm / phase.length
         own = replace(config, lr=config.lr * phase.rate, warmup=min(rise, 1.0), schedule_by="step")
-        return learning_rate(own, 0, at - start, self._end - start, 1)
+        return learning_rate(own, 0, 2 * (at - start) + 1, 2 * (self._end - start), 1)
 
     def masks(self, step: int) -> Sequence[Path]:
         self._enter(step)
