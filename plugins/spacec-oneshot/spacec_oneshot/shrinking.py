@@ -1,4 +1,4 @@
-"""The phases of progressive shrinking (Cai et al., ICLR 2020, section 3.3) for the decisions of any space.
+"""The phases of progressive shrinking (Cai et al., ICLR 2020) for the decisions of any space.
 
 The largest network trains first. Then more and more decisions may differ from its: kernels and operations; depths,
 first half way down, then to the least; widths likewise. In a phase each decision that may differ takes any of its
