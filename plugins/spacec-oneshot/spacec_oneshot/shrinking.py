@@ -71,8 +71,8 @@ def _candidates(decision: Decision, largest: Architecture, half: bool) -> tuple[
     every = range(len(decision.labels))
     if not half:
         return tuple(every)
-    top = _top(decision, largest)
-    ordered = sorted(every, key=lambda k: abs(number(decision, k) - number(decision, top)))
+    own = float(number(decision, _top(decision, largest)))
+    ordered = sorted(every, key=lambda k: abs(float(number(decision, k)) - own))
     return tuple(sorted(ordered[: 1 + ceil((len(ordered) - 1) / 2)]))
 
 
