@@ -1,4 +1,4 @@
-"""What the decisions of a space change of a network: the kernels of its layers, its widths, its depth, or what it runs."""
+"""What decisions change of a network: the kernels of its layers, its widths, its depth, or what it runs."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def fresh() -> Any:
 
 
 def by_hand(net: Any, w: int, k: int, d: int) -> tuple[nn.Sequential, dict[str, dict[str, Tensor]]]:
-    """The network of width ``w`` and kernels ``k`` and ``d``, and for each of its layers the cuts of the largest tensors:
+    """The network of width ``w`` and kernels ``k`` and ``d``, and by layer the cuts of the largest tensors:
     the first channels, the centre of a kernel."""
     a, b = (7 - k) // 2, (3 - d) // 2
     keys = {name.rsplit(".", 1)[0]: None for name in net.state_dict()}

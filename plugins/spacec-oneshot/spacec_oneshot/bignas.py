@@ -1,13 +1,13 @@
-"""BigNAS: Yu, Jin, Liu, Bender, Kindermans, Tan, Huang, Song, Pang and Le, Scaling up Neural Architecture Search with Big
-Single-Stage Models (ECCV 2020), by the sandwich rule and in-place distillation of Yu and Huang (ICCV 2019).
+"""BigNAS: Yu, Jin, Liu, Bender, Kindermans, Tan, Huang, Song, Pang and Le, Scaling up Neural Architecture Search with
+Big Single-Stage Models (ECCV 2020), by the sandwich rule and in-place distillation of Yu and Huang (ICCV 2019).
 
 A weight step runs the largest architecture L, the smallest S and R drawn ones on one batch, adds up their gradients and
 takes one step of the optimiser:
 
     loss = CE(labels, L) + sum over a in {S, drawn} of CE(softmax of L's logits, detached; a)
 
-Only the largest sees the labels, and only in its forward do dropout and stochastic depth act. *Largest* and *smallest* are
-those of the most and of the fewest weights, found exactly by the space's algebra.
+Only the largest sees the labels, and only in its forward do dropout and stochastic depth act. *Largest* and *smallest*
+are those of the most and of the fewest weights, found exactly by the space's algebra.
 """
 
 from __future__ import annotations

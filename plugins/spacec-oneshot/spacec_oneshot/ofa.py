@@ -1,9 +1,9 @@
-"""Once-for-all: Cai, Gan, Wang, Zhang and Han, Once-for-All: Train One Network and Specialize it for Efficient Deployment
-(ICLR 2020), by progressive shrinking.
+"""Once-for-all: Cai, Gan, Wang, Zhang and Han, Once-for-All: Train One Network and Specialize it for Efficient
+Deployment (ICLR 2020), by progressive shrinking.
 
 The largest network trains first, and from then on is a teacher that learns no more. In the phases that follow
-(:mod:`spacec_oneshot.shrinking`) a weight step draws M architectures (1 while kernels become elastic, 2 for depths, 4 for
-widths), adds up the gradients of
+(:mod:`spacec_oneshot.shrinking`) a weight step draws M architectures (1 while kernels become elastic, 2 for depths, 4
+for widths), adds up the gradients of
 
     loss = CE(labels, a) + r CE(softmax of the teacher's logits; a)
 
@@ -29,8 +29,9 @@ from spacec_oneshot.base import OneShot, OneShotOptions
 from spacec_oneshot.ends import ends, no_ends
 from spacec_oneshot.shrinking import NAMES, Phase, phases
 
-Six = tuple[float, float, float, float, float, float]
-PAPER: Mapping[str, object] = {"epochs": 530, "batch_size": 64, "lr": 0.03, "lr_min": 0.0, "clip": 0.0, "recalibrate": 64}
+PAPER: Mapping[str, object] = {
+    "epochs": 530, "batch_size": 64, "lr": 0.03, "lr_min": 0.0, "clip": 0.0, "recalibrate": 64,
+}  # fmt: skip
 """Epochs are the sum of the lengths of all phases."""
 EVOLUTION = "population=100,generations=500,top=25,mutations=50,mutation=0.1,crossovers=50"
 
@@ -38,9 +39,13 @@ EVOLUTION = "population=100,generations=500,top=25,mutations=50,mutation=0.1,cro
 @dataclass(frozen=True)
 class OfaOptions(OneShotOptions):
     search_options: str = option(EVOLUTION, "the searcher's options, as population=20,generations=5")
-    lengths: Six = option((120, 120, 25, 120, 25, 120), f"lengths of {', '.join(NAMES)}, relative to each other", low=0)
+    lengths: tuple[float, float, float, float, float, float] = option(
+        (120, 120, 25, 120, 25, 120), f"lengths of {', '.join(NAMES)}, relative to each other", low=0
+    )
     warm: float = option(5.0, "length of the rise of the rate in a phase, relative to these", low=0)
-    rates: Six = option((1, 1, 1 / 12, 0.25, 1 / 12, 0.25), "rates of these phases, relative to lr", low=0)
+    rates: tuple[float, float, float, float, float, float] = option(
+        (1, 1, 1 / 12, 0.25, 1 / 12, 0.25), "rates of these phases, relative to lr", low=0
+    )
     paths: tuple[int, int, int, int, int, int] = option((1, 1, 2, 2, 4, 4), "networks of a step in these phases", low=1)
     ratio: float = option(1.0, "r: weight of what the teacher says", low=0)
 

@@ -62,7 +62,7 @@ def places(space: spacec.Space, arch: Architecture) -> dict[str, torch.Tensor]:
 
 
 def test_a_step_is_that_of_the_networks_built_one_by_one() -> None:
-    """Largest by its labels (smoothed), the others by what it predicts; gradients summed into the supernet's weights."""
+    """Largest by its smoothed labels, the others by what it predicts; gradients summed in the supernet's weights."""
     ctx = run(STILL, label_smoothing=0.1)
     assert ctx.last is not None
     net, batch = start(STILL), ctx.last.batch
