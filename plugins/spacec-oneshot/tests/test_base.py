@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,17 @@ def test_each_strategy_fits_its_descriptor_and_the_conformance_suite() -> None:
         implementation = descriptor.load()
         assert (implementation.name, implementation.help) == (descriptor.name, descriptor.help)
         assert not conformance.require(SPACE, implementation).unsupported
+
+
+def test_the_strategy_of_the_readme_works() -> None:
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    few = {"search_options": "population=2,generations=2", "batches": 1}
+    conformance.require(SPACE, names["Lasting"], few)
+    strategy = names["Lasting"](few)
+    search(SPACE, strategy, TASK, CONFIG)
+    run = [strategy.masks(step)[0].mask for step in range(30)]
+    assert all(run[k] == run[k - k % 10] for k in range(30))
+    assert any(run[0] != mask for mask in run)
