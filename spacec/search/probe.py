@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from spacec.search.figure import Figure
+from spacec.search.figure import Figure, Table
 from spacec.search.options import Options, option, parse_options
 from spacec.search.space_like import SpaceLike
 from spacec.search.task import Batch
@@ -39,9 +39,6 @@ __all__ = ["INIT", "Figure", "Probe", "ProbeOptions", "Reading", "Table", "unifo
 
 INIT = -1
 """The epoch of the measurement before the first step."""
-
-Table = Mapping[tuple[str, ...], float]
-"""Numbers by place: ``("cells[0]", "edge 1", "conv3")``. All keys of one table have one length."""
 
 Reading = Mapping[str, "float | Table"]
 """What one measurement gives: a number is recorded as the metric ``PROBE.NAME``, a table as rows of the record."""

@@ -25,6 +25,7 @@ from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
 from spacec.search.executor import Executor
+from spacec.search.figure import owner
 from spacec.search.fronts import save_front
 from spacec.search.in_step import check_in_step, check_shared
 from spacec.search.loader import Stream
@@ -36,7 +37,7 @@ from spacec.search.probing import Probing, check_probes
 from spacec.search.progress import Clock, Progress, ProgressFn, silent
 from spacec.search.ranks import ONE, Ranks
 from spacec.search.record import NullRecorder, Recorder, RunStore
-from spacec.search.report.gather import record_labels
+from spacec.search.report.gather import record_figures, record_labels
 from spacec.search.schedules import Schedules
 from spacec.search.seeds import own_randomness, reseed
 from spacec.search.settings import prepare, settings_of
@@ -180,6 +181,7 @@ class _Run:
         arch = Stream(ctx.splits.arch, "arch", ctx.seed, size, ctx.steps, config.workers)
         clock = Clock(ctx.epochs * ctx.steps, ctx.epoch * ctx.steps)
         record_labels(ctx.recorder, {slot.id: slot.labels for slot in ctx.slots})
+        record_figures(ctx.recorder, self.strategy)
         self._tell_of_no_architecture_steps()
         self.probing.start()
         while ctx.epoch < ctx.epochs and not ctx.stopped:
@@ -267,6 +269,8 @@ class _Run:
         if config.eval_every and (epoch + 1) % config.eval_every == 0:
             found |= ctx.evaluate(self.strategy.subject(), batches=config.eval_batches)
         found |= self.strategy.diagnostics(ctx)
+        for name, table in self.strategy.tables().items():
+            ctx.recorder.reading(owner(self.strategy.name), name, epoch, table)
         ctx.recorder.metric("search", epoch, -1, found)
         self.latest.update(found)
         if probabilities := self.strategy.probabilities():

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from spacec.search.figure import Figure, Table
 from spacec.search.options import Options as OptionsBase
 from spacec.search.options import parse_options
 from spacec.search.space_like import Mask, SpaceLike
@@ -128,6 +129,8 @@ class Strategy:
     """Options with which it searches over a benchmark, where they differ: no supernet is trained there."""
     tiny: ClassVar[Mapping[str, object]] = {}
     """Options with which a few steps show all it does, where they differ: of the conformance suite and the matrix."""
+    figures: ClassVar[tuple[Figure, ...]] = ()
+    """How a report draws what :meth:`diagnostics` and :meth:`tables` give."""
     ctx: SearchContext
 
     def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:
@@ -225,6 +228,10 @@ class Strategy:
 
     def diagnostics(self, ctx: SearchContext) -> Mapping[str, float]:
         """Values to record once an epoch; must change nothing."""
+        return {}
+
+    def tables(self) -> Mapping[str, Table]:
+        """Tables of numbers by place to record once an epoch; must change nothing."""
         return {}
 
     def probabilities(self) -> Mapping[str, Sequence[float]]:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
+from spacec.search.figure import Figure, Table
 from spacec.search.options import Options, option
 from spacec.search.policies.factorised import FactorisedPolicy
 from spacec.search.space_like import Mask
@@ -99,6 +100,7 @@ class Cream(Strategy):
         "weight_decay": 1e-4,
         "norm_decay": False,
     }
+    figures = (Figure("The board over time", "score, more is better", table="score", shade="cost", shade_label="cost"),)
     tiny: ClassVar[Mapping[str, object]] = {"board": 2, "matching_every": 2}
     board: Board
     matching: Matching | None
@@ -253,6 +255,12 @@ class Cream(Strategy):
         if not len(self.board):
             return {}
         return {"board_best": self.board.entries[0].score, "board_last": self.board.entries[-1].score}
+
+    def tables(self) -> Mapping[str, Table]:
+        """The board: score and cost by path."""
+        if not len(self.board):
+            return {}
+        return {"score": {(e.arch,): e.score for e in self.board}, "cost": {(e.arch,): e.cost for e in self.board}}
 
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = {"board": [entry.state_dict() for entry in self.board]}

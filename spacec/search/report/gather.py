@@ -3,7 +3,8 @@
 Conventions of the record, beyond those of the runner: a baseline is a result subject on the split ``test`` with an
 event of kind ``subject`` that gives its title (:func:`record_baselines` writes both); values of single samples are
 results named ``METRIC/SAMPLE``; an event of kind ``command`` holds a command line that was run, one of kind ``probe``
-what a probe says of itself. A training's name (``searched``, ``random``) is its subject.
+what a probe says of itself, and one of kind ``strategy`` how a strategy's own values are drawn. A training's name
+(``searched``, ``random``) is its subject.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from spacec.search import files
 from spacec.search.catalogue import MetricInfo
 from spacec.search.record import Recorder, RunStore
 from spacec.search.store.place import holds_run
+from spacec.search.strategy import Strategy
 from spacec.search.task import Baseline
 
 PICTURES = "pictures"
@@ -110,6 +112,13 @@ def record_labels(recorder: Recorder, labels: Mapping[str, Sequence[str]]) -> No
     recorder.event("slots", "names of the candidates", {slot: list(names) for slot, names in labels.items()})
 
 
+def record_figures(recorder: Recorder, strategy: Strategy) -> None:
+    """Write how a report draws what a strategy records of its own, if it says."""
+    if strategy.figures:
+        figures = [figure.describe() for figure in strategy.figures]
+        recorder.event("strategy", strategy.name, {"help": strategy.help, "figures": figures})
+
+
 def record_command(recorder: Recorder, command: str) -> None:
     """Write the command lines that were run, one after the other, for "how to reproduce"."""
     for line in command.splitlines():
@@ -119,6 +128,11 @@ def record_command(recorder: Recorder, command: str) -> None:
 def described(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The probes of a search by name, each with its ``help``, ``options`` and ``figures``."""
     return {e["message"]: e["data"] for e in run["events"] if e["kind"] == "probe"}
+
+
+def drawn_of_strategy(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The strategy of a search by name, with its ``help`` and ``figures``; empty for one without figures."""
+    return {e["message"]: e["data"] for e in run["events"] if e["kind"] == "strategy"}
 
 
 def gather(run_dir: Path, url: str = "") -> RunData:

@@ -1,18 +1,20 @@
-"""What probes measured, as charts: their figures and values are read from the run record alone."""
+"""What probes and the strategy measured, as charts: figures and values are read from the run record alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from spacec.draw.svg import Point, Svg
-from spacec.search.figure import EPOCH, Figure
+from spacec.search.figure import EPOCH, Figure, owner
 from spacec.search.report.charts import Across, Series, line_chart
-from spacec.search.report.gather import RunData, described
+from spacec.search.report.gather import RunData, described, drawn_of_strategy
 from spacec.search.report.html import Html, picture, section, tag
 from spacec.search.report.panels import panels
+from spacec.search.report.strokes import strokes
 
 SVG = "image/svg+xml"
 Lines = dict[str, list[Point]]
@@ -31,39 +33,73 @@ class Chart:
     wide: bool
 
 
+@dataclass(frozen=True)
+class Source:
+    """Whose values are drawn: ``owner`` has the tables of the record, ``prefix`` begins the names of the metrics."""
+
+    owner: str
+    prefix: str
+    stem: str
+    title: str
+    help: str
+    figures: tuple[Figure, ...]
+
+
+def sources(data: RunData) -> list[Source]:
+    """The strategy, if it says what is drawn, and the probes of the search."""
+    if data.search is None:
+        return []
+
+    def made(name: str, told: Mapping[str, Any], whose: str, prefix: str, kind: str, title: str) -> Source:
+        figures = tuple(Figure.read(values) for values in told.get("figures", ()))
+        stem = f"{kind}-{re.sub(r'[^0-9A-Za-z-]', '_', name)}"
+        return Source(whose, prefix, stem, title, told.get("help", ""), figures)
+
+    mine = [
+        made(name, told, owner(name), "", "strategy", f"What {name} keeps")
+        for name, told in drawn_of_strategy(data.search).items()
+    ]
+    probes = described(data.search).items()
+    return [*mine, *(made(name, told, name, f"{name}.", "probe", f"Probe {name}") for name, told in probes)]
+
+
+def charts_of(data: RunData, source: Source) -> list[Chart]:
+    """The charts of a source; a figure without values is left out."""
+    drawn = [(f"{source.stem}-{k}", f, _drawn(data, source, f)) for k, f in enumerate(source.figures, 1)]
+    wide = [f.panel > 0 or bool(f.shade) for f in source.figures]
+    return [
+        Chart(name, f.title, svg.render(), w) for (name, f, svg), w in zip(drawn, wide, strict=True) if svg is not None
+    ]
+
+
 def probe_charts(data: RunData) -> dict[str, list[Chart]]:
-    """The charts of every probe of the search, by its name; a figure without values is left out."""
-    found: dict[str, list[Chart]] = {}
-    for probe, told in (described(data.search) if data.search else {}).items():
-        figures = [Figure.read(values) for values in told.get("figures", ())]
-        stem = f"probe-{re.sub(r'[^0-9A-Za-z-]', '_', probe)}"
-        drawn = [(f"{stem}-{k}", f, _drawn(data, probe, f)) for k, f in enumerate(figures, 1)]
-        found[probe] = [Chart(name, f.title, svg.render(), f.panel > 0) for name, f, svg in drawn if svg is not None]
-    return found
+    """The charts of every probe of the search by its name, and of the strategy by ``strategy NAME``."""
+    return {source.owner: charts_of(data, source) for source in sources(data)}
 
 
 def probe_sections(data: RunData) -> list[Html]:
-    """A section for each probe, and a warning for whatever probes raised, each reason once."""
+    """A section for the strategy and for each probe, and a warning for whatever probes raised, each reason once."""
     found = []
-    told = described(data.search) if data.search else {}
-    for probe, charts in probe_charts(data).items():
+    for source in sources(data):
+        charts = charts_of(data, source)
         small = [picture(c.svg.encode(), SVG, c.title) for c in charts if not c.wide]
         wide = [picture(c.svg.encode(), SVG, c.title) for c in charts if c.wide]
         row = [tag("div", *small, class_="charts")] if small else []
         if charts:
-            note = tag("p", told[probe].get("help", ""), class_="muted")
-            found.append(section(f"Probe {probe}", note, *wide, *row))
+            found.append(section(source.title, tag("p", source.help, class_="muted"), *wide, *row))
     events = data.search["events"] if data.search else ()
     failed = dict.fromkeys(e["message"] for e in events if e["kind"] == "probe failed")
     return [*found, *(tag("p", f"A probe failed. {text}", class_="warning") for text in failed)]
 
 
-def _drawn(data: RunData, probe: str, figure: Figure) -> Svg | None:
+def _drawn(data: RunData, source: Source, figure: Figure) -> Svg | None:
     x_label = EPOCHS if figure.x == EPOCH else figure.x_label or figure.x
     if figure.table:
-        grid = _rows(data, probe, figure)
+        grid = _rows(data, source.owner, figure, figure.table)
+        if figure.shade and grid:
+            return _strokes(data, source, figure, grid)
         return panels(grid, figure.title, x_label, figure.y) if grid else None
-    lines = _metrics(data, probe, figure)
+    lines = _metrics(data, source.prefix, figure)
     if not lines:
         return None
     series = [Series(name, tuple(points)) for name, points in lines.items()]
@@ -73,12 +109,19 @@ def _drawn(data: RunData, probe: str, figure: Figure) -> Svg | None:
     return line_chart(series, figure.title, x_label, figure.y, log, across=across)
 
 
-def _metrics(data: RunData, probe: str, figure: Figure) -> Lines:
+def _strokes(data: RunData, source: Source, figure: Figure, grid: Mapping[str, Lines]) -> Svg:
+    lines = {name: points for panel in grid.values() for name, points in panel.items()}
+    shades = _rows(data, source.owner, figure, figure.shade)
+    by_epoch = {name: dict(points) for panel in shades.values() for name, points in panel.items()}
+    return strokes(lines, by_epoch, figure.title, ("epoch", figure.y, figure.shade_label or figure.shade))
+
+
+def _metrics(data: RunData, prefix: str, figure: Figure) -> Lines:
     assert data.search is not None, "its probes are drawn"
     values: dict[str, dict[int, float]] = {}
     for row in data.search["metrics"]:
-        if row["name"].startswith(f"{probe}.") and row["step"] == -1 and row["value"] is not None:
-            values.setdefault(row["name"].removeprefix(f"{probe}."), {})[row["epoch"]] = row["value"]
+        if row["name"].startswith(prefix) and row["step"] == -1 and row["value"] is not None:
+            values.setdefault(row["name"].removeprefix(prefix), {})[row["epoch"]] = row["value"]
     across = values.get(figure.x, {})
     found: Lines = {}
     for name in figure.lines:
@@ -92,14 +135,14 @@ def _metrics(data: RunData, probe: str, figure: Figure) -> Lines:
     return found
 
 
-def _rows(data: RunData, probe: str, figure: Figure) -> dict[str, Lines]:
-    """Lines by the entries of the key that name their panel."""
+def _rows(data: RunData, probe: str, figure: Figure, table: str) -> dict[str, Lines]:
+    """Lines of a table by the entries of the key that name their panel."""
     assert data.search is not None, "its probes are drawn"
     depth = len(figure.where)
     found: dict[str, Lines] = {}
     for row in data.search["readings"]:
         place, value = tuple(row["place"]), row["value"]
-        if (row["probe"], row["name"]) != (probe, figure.table) or place[:depth] != figure.where:
+        if (row["probe"], row["name"]) != (probe, table) or place[:depth] != figure.where:
             continue
         if value is not None and isfinite(value):
             panel, line = (", ".join(part) for part in (place[depth:][: figure.panel], place[depth:][figure.panel :]))
