@@ -269,7 +269,7 @@ class _Run:
         if config.eval_every and (epoch + 1) % config.eval_every == 0:
             found |= ctx.evaluate(self.strategy.subject(), batches=config.eval_batches)
         found |= self.strategy.diagnostics(ctx)
-        for name, table in self.strategy.tables().items():
+        for name, table in self.strategy.readings().items():
             ctx.recorder.reading(owner(self.strategy.name), name, epoch, table)
         ctx.recorder.metric("search", epoch, -1, found)
         self.latest.update(found)

@@ -130,7 +130,7 @@ class Strategy:
     tiny: ClassVar[Mapping[str, object]] = {}
     """Options with which a few steps show all it does, where they differ: of the conformance suite and the matrix."""
     figures: ClassVar[tuple[Figure, ...]] = ()
-    """How a report draws what :meth:`diagnostics` and :meth:`tables` give."""
+    """How a report draws what :meth:`diagnostics` and :meth:`readings` give."""
     ctx: SearchContext
 
     def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:
@@ -230,7 +230,7 @@ class Strategy:
         """Values to record once an epoch; must change nothing."""
         return {}
 
-    def tables(self) -> Mapping[str, Table]:
+    def readings(self) -> Mapping[str, Table]:
         """Tables of numbers by place to record once an epoch; must change nothing."""
         return {}
 

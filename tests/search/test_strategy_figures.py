@@ -46,7 +46,7 @@ class Keeping(Strategy):
     def diagnostics(self, ctx: object) -> Mapping[str, float]:
         return {"so far": self.ctx.epoch + 1}
 
-    def tables(self) -> Mapping[str, Table]:
+    def readings(self) -> Mapping[str, Table]:
         kept = {name: k for k, name in enumerate("ab") if self.ctx.epoch in ((0, 1), (1, 2))[k]}
         return {
             "score": {(name,): 0.5 + 0.25 * k for name, k in kept.items()},

@@ -256,7 +256,7 @@ class Cream(Strategy):
             return {}
         return {"board_best": self.board.entries[0].score, "board_last": self.board.entries[-1].score}
 
-    def tables(self) -> Mapping[str, Table]:
+    def readings(self) -> Mapping[str, Table]:
         """The board: score and cost by path."""
         if not len(self.board):
             return {}
