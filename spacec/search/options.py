@@ -128,7 +128,7 @@ def type_name(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join("none" if a is NoneType else type_name(a) for a in get_args(hint))
     if origin is tuple:
-        return "numbers separated by commas"
+        return f"{'texts' if get_args(hint)[0] is str else 'numbers'} separated by commas"
     return {bool: "true or false", int: "an integer", float: "a number", str: "a text"}.get(hint, str(hint))
 
 

@@ -23,6 +23,7 @@ class Sample(Options):
     betas: tuple[float, float] = option((0.5, 0.999), "two numbers")
     name: str = option("x", "a text")
     decays: tuple[float, float] = option((0.5, 0.999), "two numbers below 1", low=0, below=1)
+    labels: tuple[str, ...] = option((), "texts")
 
 
 def codes(error: pytest.ExceptionInfo[SpacecError]) -> list[str]:
@@ -87,10 +88,20 @@ def test_assignments_split_at_the_first_sign() -> None:
 
 def test_help_lists_fields_in_order() -> None:
     lines = options_help(Sample)
-    assert [line.name for line in lines] == ["arch_lr", "order", "rounded", "samples", "betas", "name", "decays"]
+    assert [line.name for line in lines] == [
+        "arch_lr",
+        "order",
+        "rounded",
+        "samples",
+        "betas",
+        "name",
+        "decays",
+        "labels",
+    ]
     assert lines[1].type == "one of 1, 2"
     assert lines[3].default == "none"
-    assert lines[4].default == "0.5,0.999"
+    assert (lines[4].default, lines[4].type) == ("0.5,0.999", "numbers separated by commas")
+    assert lines[-1].type == "texts separated by commas"
     assert all(line.help for line in lines)
 
 
