@@ -1,7 +1,7 @@
 """SPOS: Guo, Zhang, Mu, Heng, Liu, Wei and Sun, Single Path One-Shot Neural Architecture Search with Uniform Sampling
 (ECCV 2020).
 
-The supernet A is trained by W* = argmin_W E_{a ~ U(A)} [L_train(N(a, W(a)))] (eq. 5, 7): each weight step runs one
+The supernet A is trained by W* = argmin_W E_{a ~ U(A)} [L_train(N(a, W(a)))]: each weight step runs one
 architecture drawn uniformly. It is then searched by :mod:`spacec_oneshot.evolution`, each candidate rated after the
 statistics of its norms were re-estimated.
 
