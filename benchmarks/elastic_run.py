@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -150,11 +150,18 @@ def train_supernet(name: str, seed: int) -> Record:
     }
 
 
-def kept(name: str, make: Any) -> Record:
+def kept(name: str, make: Callable[[], Record]) -> Record:
     """The record of that name, made where there is none."""
-    path: Path = FOLDER / f"{name}.json"
-    if not path.exists():
-        path.write_text(json.dumps(make(), indent=1) + "\n", encoding="utf-8")
+    if not path_of(name).exists():
+        path_of(name).write_text(json.dumps(make(), indent=1) + "\n", encoding="utf-8")
         print(f"{name}: done", flush=True)
-    found: Record = json.loads(path.read_text(encoding="utf-8"))
+    return recorded(name)
+
+
+def recorded(name: str) -> Record:
+    found: Record = json.loads(path_of(name).read_text(encoding="utf-8"))
     return found
+
+
+def path_of(name: str) -> Path:
+    return FOLDER / f"{name}.json"
