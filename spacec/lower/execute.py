@@ -72,6 +72,9 @@ class Pass:
     def __post_init__(self) -> None:
         self.hard = None if self.elastic is None or not self.elastic.hard else self.elastic.chosen
         """The sizes of elastic ops, where each has one."""
+        weighed = self.trace is not None or any(s.weights is not None for s in self.selections.values())
+        self.unweighed = not weighed
+        """Nothing is weighed or recorded, so a choice of one option is that option."""
 
     @property
     def _pooled(self) -> Pooled:
@@ -124,14 +127,17 @@ class Pass:
             return
         values, direct, layers = self.values, self.machine.direct, self.machine.elastic
         hard, sized = self.hard or {}, self.machine.sized if self.hard else frozenset()
+        unweighed = self.unweighed
         for step, dead in zip(steps, releases, strict=True):
             node = step.node
             run = layers.sized(node, hard) if node in sized else direct.get(node)
-            if run is None or isinstance(step, ChooseStep):
-                value = self._step(step)
-            else:
+            if isinstance(step, ChooseStep):
+                value = values[step.passes] if unweighed and step.passes is not None else self._choose(step)
+            elif run is not None:
                 read = step.inputs
                 value = run(values[read[0]]) if len(read) == 1 else run(*[values[i] for i in read])
+            else:
+                value = self.apply(node, [values[i] for i in step.inputs])
             values[node] = value
             for unread in dead:
                 del values[unread]

@@ -16,11 +16,13 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import _has_any_global_hook
 
 from spacec.ir.flat import FlatOp
 from spacec.lower import sizes
 from spacec.lower.blueprint import Blueprint
 from spacec.lower.elastic import ElasticMask
+from spacec.lower.kernels.dispatch import hooked
 from spacec.lower.layers import Call, Layer, lower
 from spacec.lower.modules import ChannelNorm
 from spacec.lower.sizes import Sizes
@@ -53,20 +55,10 @@ class Place:
     """It is a parameter."""
 
 
-@dataclass(frozen=True)
-class Views:
-    """What a shell is given as long as the largest layer's tensors are these: their table and name, the tensor, its
-    address, and whether it takes a gradient. The views keep the memory, so no other tensor gets the address."""
-
-    of: tuple[tuple[dict[str, Any], str, Tensor, int, bool], ...]
-    parts: tuple[Tensor, ...]
-
-    def hold(self) -> bool:
-        """Whether the layer's tensors are still these."""
-        for table, name, tensor, address, learns in self.of:
-            if table[name] is not tensor or tensor.data_ptr() != address or tensor.requires_grad is not learns:
-                return False
-        return True
+Row = tuple[dict[str, Any], str, Tensor, int, bool, dict[str, Any], Tensor]
+"""A view that lasts as long as a tensor of the largest layer is the same: that tensor's table and name, the tensor, its
+address and whether it takes a gradient; the shell's table and the view, which keeps the memory, so that no other tensor
+gets the address."""
 
 
 class Fitted:
@@ -78,14 +70,34 @@ class Fitted:
         self.spots = tuple((place.table, place.name, place.stand_in) for place in self.places)
         self.copied = tuple(p for p in self.places if slices.copies(p.full))
         self.is_norm = isinstance(shell, _BatchNorm)
-        self.views: Views | None = None
+        self.views: tuple[Row, ...] | None = None
+        self._forward: Callable[..., Any] = shell if hooked(shell) else shell.forward
 
     def __call__(self, *inputs: Tensor) -> Any:
         """The layer on slices of the largest."""
-        views = self.views
-        if views is None or torch.compiler.is_compiling() or not views.hold():
+        if self.views is None or torch.compiler.is_compiling():
             return self._run(inputs, self._parts())
-        return self._run(inputs, views.parts)
+        try:
+            for source, name, tensor, address, learns, table, part in self.views:
+                if source[name] is not tensor or tensor.data_ptr() != address or tensor.requires_grad is not learns:
+                    break
+                table[name] = part
+            else:
+                return self._call(inputs)
+        finally:
+            for table, name, stand_in in self.spots:
+                table[name] = stand_in
+        return self._run(inputs, self._parts())
+
+    def _call(self, inputs: Sequence[Tensor]) -> Any:
+        """The shell with tensors in its places; it has no listeners but those of all modules."""
+        shell, module = self.shell, self.module
+        if shell.training is not module.training:
+            shell.train(module.training)
+        if self.is_norm and shell.momentum != module.momentum:
+            shell.momentum = module.momentum
+        heard = torch.compiler.is_compiling() or _has_any_global_hook()  # type: ignore[no-untyped-call]  # torch's
+        return shell(*inputs) if heard else self._forward(*inputs)
 
     def changed(self, inputs: Sequence[Tensor], taps: Tensor | None, spare: bool) -> Any:
         """The layer, its kernel multiplied by ``taps``; ``spare`` leaves its state as it is."""
@@ -106,16 +118,11 @@ class Fitted:
         return {p.full: self.slices.take(p.full, p.source[p.name]) for p in self.places if p.learns}
 
     def _run(self, inputs: Sequence[Tensor], parts: Sequence[Tensor], spare: bool = False) -> Any:
-        shell, module = self.shell, self.module
-        if shell.training is not module.training:
-            shell.train(module.training)
-        if self.is_norm and shell.momentum != module.momentum:
-            shell.momentum = module.momentum
         try:
             for (table, name, _), part in zip(self.spots, parts, strict=True):
                 table[name] = part
-            found = shell(*inputs)
-            if self.copied and not spare and not (self.is_norm and not shell.training):
+            found = self._call(inputs)
+            if self.copied and not spare and not (self.is_norm and not self.shell.training):
                 self._put_back()
             return found
         finally:
@@ -136,15 +143,16 @@ class Fitted:
             for layer in self.lasting:
                 layer.views = None
             self.lasting.clear()
-        of, parts = [], []
+        rows: list[Row] = []
         for place in self.places:
             tensor = place.source[place.name]
             with torch.enable_grad():
-                parts.append(self.slices.view(place.full, tensor))
-            of.append((place.source, place.name, tensor, tensor.data_ptr(), tensor.requires_grad))
-        self.views = Views(tuple(of), tuple(parts))
+                part = self.slices.view(place.full, tensor)
+            about = (tensor, tensor.data_ptr(), tensor.requires_grad)
+            rows.append((place.source, place.name, *about, place.table, part))
+        self.views = tuple(rows)
         self.lasting.add(self)
-        return self.views.parts
+        return [row[-1] for row in rows]
 
     def _may_last(self) -> bool:
         """Whether views of the present tensors serve later passes: these are the layer's own, or at least leaves that

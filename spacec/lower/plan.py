@@ -24,12 +24,14 @@ class ChooseStep:
     """Mix the present ``options``: pairs of a position and a node.
 
     Positions are places in the slot's run candidates, or calls of the entry that a meeting belongs to. ``bypass`` is
-    the node that makes the channels which the candidates leave out.
+    the node that makes the channels which the candidates leave out. ``passes``: the node whose value this is where no
+    mask weighs it: the only option, of a choice without edge weights and bypass.
     """
 
     node: int
     options: tuple[tuple[int, int], ...]
     bypass: int | None = None
+    passes: int | None = None
 
 
 Step = OpStep | ChooseStep
@@ -188,9 +190,12 @@ class Planner:
             case FlatChoose() | FlatSwitch() as choice:
                 found = ((position, choice.alternatives[k]) for position, k in enumerate(run))
                 options = tuple((p, n) for p, n in found if n is not None and n in present)
-                return ChooseStep(root, options, choice.bypass if isinstance(choice, FlatChoose) else None)
+                bypass, edge = (choice.bypass, choice.edge) if isinstance(choice, FlatChoose) else (None, None)
+                alone = len(options) == 1 and bypass is None and edge is None
+                return ChooseStep(root, options, bypass, options[0][1] if alone else None)
             case FlatMeet() as meeting:
-                return ChooseStep(root, tuple((k, n) for k in run if (n := meeting.sources[k]) in present))
+                options = tuple((k, n) for k in run if (n := meeting.sources[k]) in present)
+                return ChooseStep(root, options, passes=options[0][1] if len(options) == 1 else None)
             case _:
                 return None
 
