@@ -49,7 +49,7 @@ from spacec.testing.inputs import example_inputs
 from spacec.testing.synthetic import Synthetic, SyntheticOptions
 
 TARGET = 0.05
-TURNS = 6
+TURNS = 5
 WARM_UP = 3
 STEPS = 1000
 QUARTERS = 4
@@ -78,12 +78,11 @@ CASES = (
     Case("nas_bench_201", "tiny", 4),
     Case("nas_bench_201", None, 16),
     Case("darts", "tiny", 4),
-    Case("darts", None, 16),
     Case("cream", "tiny", 16),
     Case("ofa", "tiny", 16),
     Case("ofa", None, 8, (("size", 64),)),
     Case("autoformer", "tiny", 16),
-    Case("autoformer", None, 2),
+    Case("autoformer", None, 2, (("size", 112),)),
 )
 SEARCHES = (Case("nas_bench_201", "tiny", 64), Case("ofa", "tiny", 64), Case("ofa", None, 8, (("size", 64),)))
 THOUSAND = (Case("nas_bench_201", "tiny", 4), Case("ofa", "tiny", 4))
