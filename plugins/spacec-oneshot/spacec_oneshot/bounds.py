@@ -32,7 +32,8 @@ def under(ctx: SearchContext, limits: Sequence[str]) -> SpaceLike:
 def comparison(ctx: SearchContext, cost: str, sign: str, bound: float) -> str:
     """A condition of a ``where``: the cost at the size of the training data, compared with a number."""
     sizes = ", ".join(f"{name} = {size}" for name, size in ctx.sizes.items())
-    return f"{cost}{f'({sizes})' if sizes else ''} {sign} {Decimal(str(bound)):f}"
+    number = Decimal(str(bound)) if bound % 1 else Decimal(int(bound))
+    return f"{cost}{f'({sizes})' if sizes else ''} {sign} {number:f}"
 
 
 def narrowed(ctx: SearchContext, parts: Sequence[str]) -> SpaceLike:
