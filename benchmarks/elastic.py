@@ -133,7 +133,7 @@ def picture(found: Found) -> str:
     ]
     title = "Accuracy of twenty networks, alone and with shared weights"
     chart = line_chart(series, title, "weights", "accuracy (%)", size=(620.0, 340.0), across="log")
-    return str(chart)
+    return chart.render()
 
 
 def main() -> None:

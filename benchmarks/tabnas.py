@@ -101,7 +101,8 @@ def picture(cases: dict[str, Case]) -> str:
         for what, field in (("P(V)", "probability"), ("gradient", "gradient"))
     ]
     title = "TabNAS: error of estimates from samples (exact: none)"
-    return str(line_chart(lines, title, "samples, as a power of ten", "relative error", log=True, size=(620.0, 360.0)))
+    chart = line_chart(lines, title, "samples, as a power of ten", "relative error", log=True, size=(620.0, 360.0))
+    return chart.render()
 
 
 def main() -> None:

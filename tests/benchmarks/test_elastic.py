@@ -12,6 +12,7 @@ FOUND = read()
 def test_the_page_is_what_the_records_give() -> None:
     assert page(FOUND) == PAGE.read_text(encoding="utf-8")
     assert picture(FOUND) == PICTURE.read_text(encoding="utf-8")
+    assert picture(FOUND).startswith("<svg")
 
 
 def test_the_records_are_of_the_networks_that_are_drawn() -> None:
