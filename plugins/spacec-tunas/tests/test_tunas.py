@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from spacec_tunas.strategy import Tunas
 
 import spacec
-from spacec.search.config import SearchConfig
+from spacec.search.config import SearchConfig, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.course import MAIN
 from spacec.search.record import NullRecorder
@@ -150,3 +151,13 @@ def test_conforms(options: dict[str, object]) -> None:
 def test_the_descriptor_names_the_class() -> None:
     (descriptor,) = spacec_tunas.spacec_strategies()
     assert descriptor.load() is Tunas
+
+
+def test_the_settings_are_the_papers() -> None:
+    options, config = Tunas().options, strategy_config(Tunas.config)
+    assert (options.arch_lr, options.growth, options.beta, options.reward) == (3e-4, 10.0, -0.1, "absolute")
+    assert (options.baseline, options.baseline_momentum, options.arch_betas) == ("with", 0.95, (0.0, 0.999))
+    assert (options.arch_warmup, options.ops_warmup, options.sizes_warmup) == (0.25, 0.25, 0.25)
+    assert (config.epochs, config.optimizer, config.arch_batch_size) == (90, "rmsprop", 4 * (config.batch_size or 0))
+    runners = {f.name for f in fields(SearchConfig)}
+    assert not runners & {f.name for f in fields(options)}, "a setting of the runner would be out of reach"

@@ -49,6 +49,16 @@ net = dag(x) {
 }
 """)
 
+COUNTED = spacec.loads("""
+space counted(width = 3)
+input  x: [width]
+output y: [width]
+net = dag(x) {
+  taken = pick 1..2 from [x, x >> tanh]: (a: linear | b: linear >> tanh)
+  return sum(taken) >> linear(4 // len(taken)) >> linear(width)
+}
+""")
+
 
 def run(space: spacec.Space, mask: Mask) -> Tensor:
     net = space.supernet(seed=0).double()
@@ -109,6 +119,15 @@ def test_every_decision_has_a_chance_of_its_own() -> None:
         assert count / 1000 == pytest.approx((0.3 if one else 0.7) * (0.3 if other else 0.7), abs=0.05)
 
 
+def test_what_the_architecture_leaves_out_is_drawn_evenly() -> None:
+    arch, rng, counts = next(iter(NESTED.enumerate())), random.Random(0), [0, 0]
+    for _ in range(1000):
+        nested = warm_mask(NESTED, arch, rng, 0.5, 0.0)["net.b[0].choice[0]"]
+        if isinstance(nested, int):
+            counts[nested] += 1
+    assert counts == pytest.approx([250, 250], abs=50)
+
+
 def test_a_choice_that_decides_sizes_keeps_its_candidate() -> None:
     assert [slot.sized for slot in PACKED.slots] == [True, True, True, False]
     for drawn in list(PACKED.enumerate())[::3]:
@@ -117,6 +136,9 @@ def test_a_choice_that_decides_sizes_keeps_its_candidate() -> None:
         alike = [arch for arch in PACKED.enumerate() if arch["net.pick[0]"] == drawn["net.pick[0]"]]
         expected = torch.stack([run(PACKED, PACKED.mask(arch)) for arch in alike]).mean(0)
         torch.testing.assert_close(run(PACKED, mask), expected)
+    assert all(slot.sized for slot in COUNTED.slots)
+    for drawn in COUNTED.enumerate():
+        assert warm_mask(COUNTED, drawn, random.Random(0), 1.0, 1.0) == COUNTED.mask(drawn)
 
 
 @pytest.mark.parametrize("seed", range(8))
