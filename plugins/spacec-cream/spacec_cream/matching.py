@@ -72,11 +72,12 @@ class Matching(nn.Module):
 def compared(task: Task, prediction: Tensor, samples: int) -> Tensor:
     """What is compared of a prediction: its first ``samples`` rows ``(samples, classes)``.
 
-    As probabilities where the task distils these (:meth:`Task.distillation`), else as they are. Classes are axis 1;
-    further axes (pixels, steps) are averaged over, and rows that are not there are zero.
+    As probabilities where the task has several classes (:meth:`Task.distillation`), else as they are. Classes are axis
+    1; further axes (pixels, steps) are averaged over, and rows that are not there are zero.
     """
     found = prediction.detach()[:samples]
-    found = found.softmax(1) if task.label_smoothing else found.reshape(len(found), -1, *found.shape[2:])
+    found = found.unsqueeze(1) if found.dim() == 1 else found
+    found = found.softmax(1) if task.label_smoothing and found.shape[1] > 1 else found
     found = found.flatten(2).mean(2) if found.dim() > 2 else found
     missing = samples - found.shape[0]
     return torch.cat([found, found.new_zeros(missing, found.shape[1])]) if missing > 0 else found

@@ -99,6 +99,7 @@ class Cream(Strategy):
         "nesterov": True,
         "weight_decay": 1e-4,
         "norm_decay": False,
+        "label_smoothing": 0.1,
     }
     figures = (Figure("The board over time", "score, more is better", table="score", shade="cost", shade_label="cost"),)
     tiny: ClassVar[Mapping[str, object]] = {"board": 2, "matching_every": 2}

@@ -162,6 +162,14 @@ def test_the_best_matching_path_teaches_and_mu_weighs_the_loss(monkeypatch: pyte
     assert lesson.teacher == path.teacher
 
 
+def test_what_is_compared_of_a_prediction() -> None:
+    maps = torch.randn(3, 2, 4, 4, dtype=torch.float64)
+    classes = torch.cat([maps.softmax(1).mean((2, 3)), torch.zeros(1, 2).double()])
+    torch.testing.assert_close(compared(TASK, maps, 4), classes)
+    assert torch.equal(compared(TASK, maps[:, :1, 0, 0], 2), maps[:2, :1, 0, 0])
+    assert torch.equal(compared(TASK, maps[:, 0, 0, 0], 2), maps[:2, :1, 0, 0])
+
+
 def test_a_path_is_not_its_own_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     strategy, train, _ = started()
     taught(strategy, train, STUDENT)
@@ -316,6 +324,7 @@ def test_the_papers_settings_are_the_defaults() -> None:
     assert (options.board, options.samples, options.matching_every, options.matching_lr) == (10, 4, 200, 1e-4)
     assert (config.epochs, config.arch_from, config.lr, config.lr_min, config.weight_decay) == (120, 21, 1.0, 0.0, 1e-4)
     assert (config.batch_size, config.schedule, config.nesterov, config.norm_decay) == (1024, "linear", True, False)
+    assert config.label_smoothing == 0.1
     assert sum(options.prior) == pytest.approx(1.0)
 
 

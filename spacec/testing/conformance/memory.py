@@ -1,7 +1,7 @@
 """Counting what a search keeps alive: tensors, and nodes of autograd graphs that they hold.
 
-Moments of optimisers, gradients and tensors of modules are left out: they appear when a candidate (or an elastic
-size) is first drawn, and then stay.
+Moments of optimisers, gradients, tensors of modules and an elastic layer's views of them are left out: they appear when
+a candidate (or a size) is first drawn, and then stay.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from spacec.lower.fitted import Views
 
 ENOUGH = 100_000
 """Nodes at which counting a graph ends."""
@@ -58,13 +60,15 @@ def census() -> Iterator[Census]:
 
 
 def _kept_by_right(alive: list[Any]) -> set[int]:
-    """Ids of optimisers' moments and of modules' parameters and buffers."""
+    """Ids of optimisers' moments, of modules' parameters and buffers, and of views that last."""
     out: set[int] = set()
     for o in alive:
         if issubclass(type(o), Optimizer):
             out.update(id(t) for state in o.state.values() for t in state.values())
         elif issubclass(type(o), nn.Module):
             out.update(id(t) for t in (*o._parameters.values(), *o._buffers.values()))
+        elif type(o) is Views:
+            out.update(map(id, o.parts))
     return out
 
 
