@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spacec.lower.fitted import Views
+from spacec.lower.fitted import Fitted
 
 ENOUGH = 100_000
 """Nodes at which counting a graph ends."""
@@ -67,8 +67,8 @@ def _kept_by_right(alive: list[Any]) -> set[int]:
             out.update(id(t) for state in o.state.values() for t in state.values())
         elif issubclass(type(o), nn.Module):
             out.update(id(t) for t in (*o._parameters.values(), *o._buffers.values()))
-        elif type(o) is Views:
-            out.update(map(id, o.parts))
+        elif type(o) is Fitted:
+            out.update(id(part) for *_, part in o.views or ())
     return out
 
 
