@@ -8,11 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from spacec.search.distil import distillation
 from spacec.search.loader import ordered
 from spacec.search.task import Forward, Split, Task
-
-__all__ = ["distillation", "measure", "mode", "statistics_kept"]
 
 LOSS = "loss"
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.context import SearchContext
 from spacec.search.optim import learning_rate
 from spacec.search.options import option
@@ -48,6 +49,11 @@ class OfaOptions(OneShotOptions):
     )
     paths: tuple[int, int, int, int, int, int] = option((1, 1, 2, 2, 4, 4), "networks of a step in these phases", low=1)
     ratio: float = option(1.0, "r: weight of what the teacher says", low=0)
+
+    def __post_init__(self) -> None:
+        if not self.lengths[0] > 0:
+            headline = "option 'lengths' of strategy 'ofa' leaves the largest network, who teaches the others, no step"
+            raise SpacecError(Diagnostic("E0703", headline))
 
 
 class Ofa(OneShot):

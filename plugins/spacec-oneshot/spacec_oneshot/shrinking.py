@@ -47,17 +47,23 @@ class Phase:
 def phases(
     space: SpaceLike, largest: Architecture, lengths: Sequence[float], rates: Sequence[float], paths: Sequence[int]
 ) -> tuple[Phase, ...]:
-    """Those phases of :data:`NAMES` in which something is new, with their share of the other arguments."""
+    """Those phases of :data:`NAMES` in which something is new, with their share of the other arguments.
+
+    One without length is left out, and what it frees is free from the next one on.
+    """
     kinds = dimensions(space.flat, space.decisions)
     found = [Phase(NAMES[0], paths[0], lengths[0], rates[0], None)]
     allowed: dict[str, tuple[int, ...]] = {}
+    fresh = False
     for k, name in enumerate(NAMES[1:], 1):
         freed = [d for d in space.decisions if kinds[d.id] in FREED[name]]
         new = {d.id: _candidates(d, largest, name in HALF) for d in freed}
         if name in HALF and all(len(now) == len(space.table.by_id[i].labels) for i, now in new.items()):
             continue
-        if any(allowed.get(i) != now and len(now) != 1 for i, now in new.items()):
-            allowed |= new
+        fresh = fresh or any(allowed.get(i) != now and len(now) != 1 for i, now in new.items())
+        allowed |= new
+        if fresh and lengths[k] > 0:
+            fresh = False
             rows = {d.id: _row(d, largest, allowed.get(d.id)) for d in space.decisions}
             chances = Chances(space.table, {i: row for i, row in rows.items() if row is not None})
             found.append(Phase(name, paths[k], lengths[k], rates[k], chances))

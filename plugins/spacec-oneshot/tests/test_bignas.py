@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -104,6 +107,27 @@ def test_labels_may_teach_all() -> None:
     ctx = run(SPACE, {"labels": 0.5})
     assert ctx.last is not None
     assert [p.weight for p in ctx.last.paths] == [1.0, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("kind", "steps"), [(BigNas, 50), (Ofa, 50)])
+def test_a_thousand_elastic_paths_keep_nothing(kind: type[BigNas | Ofa], steps: int) -> None:
+    """What is alive after the third of five epochs and after the last: as many objects, of the same size.
+
+    Tuples are left out: the collector of garbage takes those of numbers and texts off its list when it happens to look.
+    """
+    alive: list[tuple[int, int]] = []
+
+    class Counted(kind):  # type: ignore[valid-type, misc]  # a class that is a parameter
+        def on_epoch_end(self, epoch: int, found: Mapping[str, float]) -> None:
+            gc.collect()
+            objects = [o for o in gc.get_objects() if type(o) is not tuple]
+            alive.append((len(objects), sum(map(sys.getsizeof, objects))))
+
+    options = {**FEW, "lengths": "1,0,0,0,0,9"} if kind is Ofa else FEW
+    config = SearchConfig(**{**PLAIN, "epochs": 5, "steps": steps, "batch_size": 2, "lr": 0.01})
+    search(SPACE, Counted(options), Synthetic(), config)
+    assert abs(alive[4][0] - alive[2][0]) < 60
+    assert abs(alive[4][1] - alive[2][1]) < 20_000
 
 
 @pytest.mark.parametrize("strategy", [BigNas, Ofa])

@@ -15,6 +15,7 @@ from spacec_oneshot.ofa import Ofa, starts
 from spacec_oneshot.shrinking import FREED, NAMES, Phase, phases
 
 import spacec
+from spacec.diagnostics.model import SpacecError
 from spacec.search.config import SearchConfig
 from spacec.search.dimensions import dimensions
 from spacec.search.record import RunStore
@@ -54,6 +55,19 @@ def test_phases_of_an_elastic_space() -> None:
         (kernels, {2}, {3}), (kernels, {1, 2}, {3}), (kernels, depths, {3}), (kernels, depths, {1, 2, 3}),
         (kernels, depths, widths),
     ]  # fmt: skip
+
+
+def test_a_phase_without_length_frees_what_it_would_from_the_next_one_on() -> None:
+    largest = SPACE.extreme("params", "max")
+    found = phases(SPACE, largest, (1.0, 0.0, 0.0, 2.0, 0.0, 3.0), (1.0,) * 6, (1, 1, 2, 2, 4, 4))
+    assert [p.name for p in found] == ["largest", "depth 2", "width 2"]
+    assert found[1].chances is not None
+    drawn = found[1].chances.sample(200, 0)
+    assert {a["net.block[0].conv[0].kernel[0]"] for a in drawn} == {0, 1, 2}
+    assert {a["w"] for a in drawn} == {3}
+    with pytest.raises(SpacecError) as error:
+        Ofa({"lengths": "0,1,1,1,1,1"})
+    assert error.value.diagnostics[0].code == "E0703"
 
 
 @pytest.mark.parametrize("name", SPACES)
