@@ -71,7 +71,7 @@ class TabNAS(PolicyStrategy):
     name = "tabnas"
     help = "a policy that learns from rewards under a hard limit on cost"
     Options = TabNASOptions
-    tiny: ClassVar[Mapping[str, object]] = {"samples": 4}
+    tiny: ClassVar[Mapping[str, object]] = {"finalists": 2, "start": 0.5, "bonus": 0.1}
     options: TabNASOptions
 
     policy: FactorisedPolicy
