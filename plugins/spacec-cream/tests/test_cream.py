@@ -352,7 +352,7 @@ def test_released_paths_are_architectures_of_the_shipped_space() -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("nas_bench_201", None),
+        ("mnasnet", None),
         ("nas_bench_graph", {"board": 2, "matching_every": 2, "sampling": "board"}),
         ("tabular", {"board": 2, "matching_every": 1, "score": "train", "stored": "teacher", "matching": "released"}),
     ],
