@@ -112,7 +112,7 @@ def search(
     Example:
       spacec search grammars/darts.space --preset tiny --task digits --strategy darts --out runs/darts
     """
-    from spacec.search.config import parse_search_options
+    from spacec.search.config import parse_search_options, settings_for
     from spacec.search.options import split_assignments
 
     queries = Queries(**table)
@@ -127,7 +127,9 @@ def search(
         texts["trials"] = str(queries.queries)
     if task_name is None:
         texts = {**cls.tabular, **texts}
-    chosen, config = parse_search_options(cls.Options, cls.config, texts, f"strategy '{strategy_name}'")
+    task = None if task_name is None else make_task(task_name, task_options)
+    settings = cls.config if task is None else settings_for(cls.config, task)
+    chosen, config = parse_search_options(cls.Options, settings, texts, f"strategy '{strategy_name}'")
     shared: dict[str, Any] = {
         "make_strategy": StrategyOf(cls, chosen),
         "search": config,
@@ -135,13 +137,12 @@ def search(
         "executor": make_executor(executor_name, executor_texts),
     }
     tell_idle(shared["executor"], config)
-    if task_name is None:
+    if task_name is None or task is None:
         space = open_space(file, params, preset, ops)
         parts = Parts(space, queries.task(space), **shared)
         job = recipe_of(parts, ops, command_line(), queries.asked())
         run_and_tell(job, parts, Path(out), resume, store_url)
         return
-    task = make_task(task_name, task_options)
     space = open_space_for(task, file, params, preset, ops)
     own = split_assignments(train_options, "-O")
     training = _train_config({"seed": str(config.seed), "device": config.device, **own})

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search.optim import OptimOptions
 from spacec.search.options import Options, option, parse_options
+from spacec.search.task import Task
 
 S = TypeVar("S", bound=Options)
 
@@ -46,6 +47,11 @@ class SearchConfig(OptimOptions):
 def strategy_config(config: Mapping[str, object], given: Mapping[str, object] | None = None) -> SearchConfig:
     """The runner's defaults, under a strategy's ``config``, under what the user gave."""
     return parse_options(SearchConfig, {**config, **(given or {})}, owner="the search")
+
+
+def settings_for(config: Mapping[str, object], task: Task) -> Mapping[str, object]:
+    """A strategy's ``config`` without what ``task`` has no use for: labels that are smoothed need classes."""
+    return {name: value for name, value in config.items() if name != "label_smoothing" or task.label_smoothing}
 
 
 def parse_search_options(

@@ -21,7 +21,7 @@ from spacec.diagnostics.model import Diagnostic, SpacecError
 from spacec.search import files
 from spacec.search.augment import set_drop_path
 from spacec.search.checkpoint import begin, save_context
-from spacec.search.config import SearchConfig, strategy_config
+from spacec.search.config import SearchConfig, settings_for, strategy_config
 from spacec.search.context import SearchContext
 from spacec.search.device import resolve_device
 from spacec.search.executor import Executor
@@ -96,7 +96,7 @@ def search(
     ``ranks``: the processes that search together (:func:`spacec.search.ranks.joined`); each of them calls this function
     alike, and has the result.
     """
-    config = config or strategy_config(strategy.config)
+    config = config or strategy_config(settings_for(strategy.config, task))
     train_config = train_config or TrainConfig(seed=config.seed, device=config.device)
     check_shared(ranks, config, executor)
     device = ranks.device(resolve_device(config.device))

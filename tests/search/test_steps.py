@@ -11,7 +11,7 @@ from torch import nn
 
 import spacec
 from spacec.diagnostics.model import SpacecError
-from spacec.search.config import SearchConfig
+from spacec.search.config import SearchConfig, settings_for
 from spacec.search.context import SearchContext
 from spacec.search.data import Output
 from spacec.search.distil import distillation
@@ -147,6 +147,13 @@ def test_smoothing_of_a_task_that_has_none_is_refused() -> None:
     with pytest.raises(SpacecError) as error:
         search(SPACE, Given(), Unsmoothed().adapt(SPACE.inputs, SPACE.outputs), SearchConfig(label_smoothing=0.1))
     assert error.value.diagnostics[0].code == "E0703"
+
+
+def test_a_strategys_own_smoothing_is_left_out_where_the_task_has_none() -> None:
+    """The paper's setting is for its task; only what the user asks for is refused."""
+    config = {"label_smoothing": 0.1, "epochs": 3}
+    assert settings_for(config, Synthetic()) == config
+    assert settings_for(config, Unsmoothed()) == {"epochs": 3}
 
 
 class Unsmoothed(Synthetic):

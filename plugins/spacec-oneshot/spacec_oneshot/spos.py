@@ -26,7 +26,7 @@ from spacec_oneshot.bounds import comparison, drawn, narrowed
 
 PAPER: Mapping[str, object] = {
     "epochs": 120, "batch_size": 1024, "lr": 0.5, "lr_min": 0.0, "schedule": "linear", "schedule_by": "step",
-    "weight_decay": 4e-5, "clip": 0.0, "recalibrate": 200,
+    "weight_decay": 4e-5, "clip": 0.0, "label_smoothing": 0.1, "recalibrate": 200,
 }  # fmt: skip
 """150,000 steps on ImageNet are 120 epochs."""
 

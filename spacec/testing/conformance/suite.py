@@ -17,7 +17,7 @@ import torch
 from spacec.diagnostics.model import SpacecError
 from spacec.facade import Space
 from spacec.search import files
-from spacec.search.config import SearchConfig, strategy_config
+from spacec.search.config import SearchConfig, settings_for, strategy_config
 from spacec.search.options import options_help, parse_options
 from spacec.search.progress import Progress, ProgressFn
 from spacec.search.runner import SearchResult
@@ -63,10 +63,11 @@ def check(
     """
     start = time.monotonic()
     chosen = dict(strategy.tiny if options is None else options)
-    settings = strategy_config(strategy.config, {**TINY, **(config or {})})
+    task = task or Synthetic()
+    settings = strategy_config(settings_for(strategy.config, task), {**TINY, **(config or {})})
     if "recalibrate" not in (config or {}):
         settings = replace(settings, recalibrate=min(settings.recalibrate, 1))
-    subject = Subject(space, strategy, chosen, settings, TRIAL, task or Synthetic())
+    subject = Subject(space, strategy, chosen, settings, TRIAL, task)
     complaints = Complaints(strategy.name, space.name)
     _check_options(subject, complaints)
     if why := subject.make().unsupported(space):
