@@ -18,7 +18,7 @@ from benchmarks.strategy_run import load_space
 from spacec.search.seeds import stable_seed
 
 FOUND = RECORDS.all()
-CHECKED = (Searches("digits", 50, "rejection"),)
+CHECKED = (Searches("digits", 50, "rejection"), Searches("digits", 50, "one-sided", -0.1))
 
 
 @pytest.fixture
