@@ -114,6 +114,8 @@ def _require_cost(ctx: SearchContext, name: str) -> None:
     try:
         ctx.require_cost(name)
     except SpacecError as error:
+        if error.diagnostics[0].code != "E0512":
+            raise
         metrics, costs = [m.name for m in ctx.task.metrics], list(ctx.space.table.costs)
         near = nearest(name, metrics + costs)
         notes = (f"metrics: {', '.join(metrics)}", f"costs: {', '.join(costs)}", error.diagnostics[0].headline)

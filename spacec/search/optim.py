@@ -93,10 +93,11 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def clip_gradients(model: nn.Module, options: OptimOptions) -> None:
     """By the norm of the whole gradient, then entry by entry, as far as the options ask for it."""
+    weights = list(model.parameters())
     if options.clip > 0:
-        nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+        nn.utils.clip_grad_norm_(weights, options.clip)
     if options.clip_value > 0:
-        nn.utils.clip_grad_value_(model.parameters(), options.clip_value)
+        nn.utils.clip_grad_value_(weights, options.clip_value)
 
 
 @dataclass(frozen=True)

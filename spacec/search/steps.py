@@ -32,7 +32,8 @@ def run_paths(ctx: SearchContext, paths: Sequence[Path], batch: Batch, step: int
             loss = loss if added is None else loss + added
             losses.append(float(loss.detach()))
             check_finite(losses[-1], ctx.epoch, step)
-            torch.autograd.backward(loss)
+            if loss.requires_grad:  # a path may have no weights, such as one of skips
+                torch.autograd.backward(loss)
         outs.append(Output(out.prediction.detach(), {name: t.detach() for name, t in out.outputs.items()}))
     return StepReport(batch, tuple(paths), tuple(outs), tuple(losses))
 

@@ -168,7 +168,8 @@ class Trainer:
         loss = self._loss(self.forward(batch.inputs), batch)
         value = float(loss.detach())
         check_finite(value, epoch, step)
-        torch.autograd.backward(loss)
+        if loss.requires_grad:  # a network may have no weights, such as one of skips
+            torch.autograd.backward(loss)
         clip_gradients(self.model, self.config)
         self.optimizer.step()
         if self.average is not None:

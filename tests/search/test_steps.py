@@ -90,6 +90,19 @@ def test_a_path_without_weight_learns_from_its_teacher_alone() -> None:
         torch.testing.assert_close(ctx.supernet.get_parameter(name).detach(), expected)
 
 
+def test_a_path_without_weights_takes_no_part_in_the_step() -> None:
+    """One of skips only: there is nothing to learn, nor where it is trained alone."""
+    space = spacec.loads("space s(c = 2)\ninput x: [c, H, W]\noutput y: [c, H, W]\nnet = skip | conv(3)\n")
+    (slot,) = space.slots
+    ctx, _ = run(space, Path({slot.id: 0}), Path({slot.id: 1}), lr=0.1)
+    alone, _ = run(space, Path({slot.id: 1}), lr=0.1)
+    (mine,), (other,) = (list(c.supernet.parameters()) for c in (ctx, alone))
+    torch.testing.assert_close(mine, other)
+    assert not torch.equal(mine, start(space).get_parameter(next(n for n, _ in ctx.supernet.named_parameters())))
+    skip = next(a for a in space.enumerate() if space.cost(a, "params") == 0)
+    assert ctx.evaluate(skip, weights="standalone")["score"] == ctx.evaluate(skip)["score"]
+
+
 def test_a_teacher_with_weights_of_its_own_is_in_evaluation_mode_and_runs_once() -> None:
     kept = {name: 0.5 * t.clone() for name, t in start(SPACE).state_dict().items()}
     teacher = {A: 2, B: 2}

@@ -47,7 +47,7 @@ class CreamOptions(Options):
     )
     cost: str = option("macs", "the cost by which a path may be cheaper than the last one")
     score: Literal["held-out", "train"] = option("held-out", "the batch that a path is rated on (released: train)")
-    samples: int = option(4, "samples by which paths are compared, and of each side of a look ahead", low=1)
+    samples: int = option(4, "samples by which paths are compared, and of each side of a look ahead", low=1, high=65536)
     matching: Literal["paper", "released"] = option(
         "paper", "mu: sigmoid(rho) of the chosen teacher; released: sigmoid(-rho) of the board's last path"
     )

@@ -33,7 +33,7 @@ class EnasOptions(TrialOptions):
     )
     arch_lr: float | None = option(None, "rate of the controller's Adam; none for 0.0035, macro 0.001", low=0)
     arch_betas: tuple[float, float] = option((0.0, 0.999), "Adam's moment decays for it", low=0, below=1)
-    arch_eps: float = option(1e-3, "Adam's denominator term for it", low=0)
+    arch_eps: float = option(1e-3, "Adam's denominator term for it", low=1e-30)
     arch_steps: int | None = option(None, "shared: steps of it after each epoch; none for 30, macro 50", low=1)
     batch: int | None = option(None, "rewards per step, whose gradients are averaged; none for 10, macro 20", low=1)
     baseline: Literal["before", "with", "batch"] = option(
@@ -44,7 +44,7 @@ class EnasOptions(TrialOptions):
     arch_warmup: float = option(
         0.0, "shared: share of the steps that only train weights, on uniform paths", low=0, high=1
     )
-    hidden: int = option(64, "units of the LSTM", low=1)
+    hidden: int = option(64, "units of the LSTM", low=1, high=4096)
     layers: int = option(1, "layers of the LSTM", low=1)
     start: float = option(0.1, "its weights start uniform between minus and plus this", low=0)
     tanh: float | None = option(None, "bound C of the logits, C tanh(l); 0 for none; none for 1.1, macro 1.5", low=0)

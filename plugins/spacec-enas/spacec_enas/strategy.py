@@ -24,7 +24,7 @@ is trained alone, or looked up in a benchmark, and its rating is R.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import cos, pi
+from math import cos, isfinite, pi
 from typing import Any, ClassVar
 
 import torch
@@ -119,9 +119,12 @@ class Enas(PolicyStrategy):
         rewards: list[float] = []
         for number in range(steps * count):
             arch, batch = self.policy.draw(ctx.rng), stream.batch(ctx.epoch, number).to(ctx.device)
-            rewards.append(self.learn(ctx.quality(batch, ctx.mask_of(arch)), arch))
-            if len(self.pending) == count:
+            if isfinite(quality := ctx.quality(batch, ctx.mask_of(arch))):
+                rewards.append(self.learn(quality, arch))
+            if (number + 1) % count == 0:
                 self.step()
+        if not rewards:
+            return {"drawn": 0.0}
         return {"reward": sum(rewards) / len(rewards), "baseline": self.average.value or 0.0}
 
     def ask(self, arch: Architecture, tag: Any = None) -> Trial:

@@ -233,3 +233,14 @@ def test_conforms() -> None:
 def test_the_descriptor_names_the_class() -> None:
     (descriptor,) = spacec_enas.spacec_strategies()
     assert descriptor.load() is Enas
+
+
+def test_a_quality_that_is_no_finite_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = Enas({**Enas.tiny, "arch_steps": 1, "finalists": 0})
+    given = iter([float("-inf"), 0.5, float("nan"), 0.5])
+    monkeypatch.setattr(SearchContext, "quality", lambda *_: next(given))
+    task = Synthetic().adapt(SPACE.inputs, SPACE.outputs)
+    search(SPACE, strategy, task, SMALL)
+    assert strategy.average.value == pytest.approx(0.5, abs=0.01), "with the bonus"
+    assert not strategy.pending
+    assert all(t.isfinite().all() for t in strategy.policy.parameters())

@@ -142,6 +142,11 @@ def test_objectives_that_are_none(options: Mapping[str, object], says: str) -> N
     assert (error.value.diagnostics[0].code, error.value.diagnostics[0].headline) == ("E0860", says)
 
 
+def test_a_limit_on_a_cost_of_a_space_without_architectures_says_so() -> None:
+    with pytest.raises(SpacecError, match="E0511"):
+        search(SPACE.where("params <= -1"), Nsga2({"limits": "params<=9"}), table(), SearchConfig(trials=4))
+
+
 def test_a_trial_that_lacks_an_objective_has_failed() -> None:
     strategy = Nsga2({"objectives": "height,width", "population": 4})
     with pytest.raises(SpacecError, match="none of the 8 trials succeeded") as error:

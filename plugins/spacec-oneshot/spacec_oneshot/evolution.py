@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from spacec.search.bounds import drawn, under
 from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Trial, TrialResult
 from spacec.search.trial_strategy import Member, TrialStrategy
 from spacec.space.architecture import Architecture
-from spacec_oneshot.bounds import drawn, under
 
 TRIES = 10
 """How many children are made for one that was not rated before; the released code's ``max_iters``."""

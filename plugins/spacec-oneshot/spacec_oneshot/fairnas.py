@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from spacec.search.bounds import drawn
 from spacec.search.context import SearchContext
 from spacec.search.options import option
 from spacec.search.strategy import Path
 from spacec.space.architecture import Architecture
 from spacec_oneshot.base import OneShot, OneShotOptions
-from spacec_oneshot.bounds import drawn
 from spacec_oneshot.deck import Decks, most_cards
 
 PAPER: Mapping[str, object] = {"epochs": 150, "lr": 0.045, "lr_min": 0.0, "recalibrate": 200}

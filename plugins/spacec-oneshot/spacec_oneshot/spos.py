@@ -17,12 +17,12 @@ from itertools import pairwise
 from typing import ClassVar
 
 from spacec.diagnostics.model import Diagnostic, SpacecError
+from spacec.search.bounds import comparison, drawn, narrowed
 from spacec.search.context import SearchContext
 from spacec.search.options import option
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path
 from spacec_oneshot.base import OneShot, OneShotOptions
-from spacec_oneshot.bounds import comparison, drawn, narrowed
 
 PAPER: Mapping[str, object] = {
     "epochs": 120, "batch_size": 1024, "lr": 0.5, "lr_min": 0.0, "schedule": "linear", "schedule_by": "step",

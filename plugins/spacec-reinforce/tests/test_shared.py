@@ -117,3 +117,12 @@ def test_it_learns_what_the_supernet_shows() -> None:
 def test_conforms() -> None:
     conformance.require(SPACE, Reinforce, {"mode": "shared", "finalists": 2})
     conformance.require(SPACE, Reinforce)
+
+
+def test_a_quality_that_is_no_finite_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, _, batch = started()
+    before = strategy.policy.state_dict()
+    monkeypatch.setattr(SearchContext, "quality", lambda *_: float("inf"))
+    assert strategy.arch_step(batch, batch) == {"drawn": 0.0}
+    assert strategy.average.value is None
+    assert all(torch.equal(t, before[name]) for name, t in strategy.policy.state_dict().items())

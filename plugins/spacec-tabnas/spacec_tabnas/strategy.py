@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from spacec.search.bounds import comparison
 from spacec.search.context import SearchContext
 from spacec.search.options import option
 from spacec.search.policies.factorised import FactorisedPolicy, fresh_logits
@@ -96,17 +96,22 @@ class TabNAS(PolicyStrategy):
         self.drawn, self.kept, self.latest = 0, None, []
 
     def make_policy(self, ctx: SearchContext) -> FactorisedPolicy:
-        policy = self._policy(ctx.space, ctx.seed)
-        if policy.exact:
-            policy.log_feasible()  # raises where no architecture is within the limits
+        policy = self._policy(self._limited(ctx), ctx.seed)
+        if policy.exact or self.options.chance == "exact":
+            policy.log_feasible()  # raises where no architecture is within the limits, or P(V) is not known
         elif self.options.chance == "auto":
             ctx.recorder.event("sampled P(V)", f"the constraints cannot be counted; {self.options.draws} draws a step")
         return policy
 
+    def _limited(self, ctx: SearchContext) -> SpaceLike:
+        """The space, within the target where what lies beyond is thrown away."""
+        if self.options.reward != "rejection" or self.options.target is None:
+            return ctx.space
+        ctx.require_cost(self.options.cost)
+        return ctx.space.where(comparison(ctx, self.options.cost, "<=", self.options.target), "target")
+
     def _policy(self, space: SpaceLike, seed: int = 0) -> FactorisedPolicy:
-        """Over what the space allows, within the target where what lies beyond is thrown away."""
-        if self.options.reward == "rejection" and self.options.target is not None:
-            space = space.where(f"{self.options.cost} <= {_number(self.options.target)}", "target")
+        """Over what the space allows."""
         return FactorisedPolicy(
             space.table, fresh_logits(space.table, self.options.start, generator(seed, "controller"))
         )
@@ -203,8 +208,3 @@ class TabNAS(PolicyStrategy):
     def _within(self, arch: Architecture) -> bool:
         target = self.options.target
         return target is None or self.ctx.cost(arch, self.options.cost) <= target
-
-
-def _number(value: float) -> str:
-    """As the space language writes it: without an exponent."""
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")

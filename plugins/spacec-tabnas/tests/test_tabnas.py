@@ -232,6 +232,27 @@ def test_a_limit_that_nothing_keeps_is_refused(options: Mapping[str, Any]) -> No
         run(**options)
 
 
+def test_a_limit_on_a_cost_that_depends_on_the_size_of_the_data_is_kept() -> None:
+    space = spacec.loads("""
+space free(classes = 3)
+input  x: [2, H, W]
+output logits: [classes]
+net = conv(elastic {1, 3}, elastic {2, 4}) >> relu >> global_pool >> linear(classes)
+""")
+    costs = sorted(space.cost(a, "macs", H=5, W=5) for a in space.enumerate())
+    config = SearchConfig(epochs=1, steps=3, batch_size=4, eval_every=0)
+    strategy = TabNAS({"cost": "macs", "target": costs[0], "chance": "exact", "arch_warmup": 0.0})
+    found = search(space, strategy, Synthetic({"size": 5}), config).architecture
+    assert space.cost(found, "macs", H=5, W=5) == costs[0]
+
+
+def test_a_reward_that_is_not_finite_is_refused() -> None:
+    space = spacec.loads("space s(c = 2)\ninput x: [c, H, W]\noutput y: [c, H, W]\nnet = a: skip | b: conv(3)\n")
+    strategy = TabNAS({"reward": "power", "target": 5, "beta": -1, "arch_warmup": 0.0, "arch_lr": 0.0})
+    with pytest.raises(SpacecError, match=r"E0893.*params of '.*:net=a' are 0, and reward=power is not finite"):
+        search(space, strategy, Synthetic({"size": 4}), SearchConfig(epochs=5, steps=4, batch_size=4, eval_every=0))
+
+
 def test_a_rival_reward_needs_a_target() -> None:
     with pytest.raises(SpacecError, match="E0893"):
         run(reward="absolute", target=None)

@@ -61,7 +61,7 @@ def check_reward(options: RewardOptions, ctx: SearchContext, owner: str) -> None
     if options.reward == "none":
         return
     if not options.target:
-        headline = f"{owner} has reward={options.reward} and no target"
+        headline = f"{owner} has reward={options.reward} and no target above 0"
         help = f"give the {options.cost} that are asked for: -o target=1e6"
         raise SpacecError(Diagnostic("E0893", headline, help=help))
     metric = ctx.task.metrics[0]
@@ -72,8 +72,16 @@ def check_reward(options: RewardOptions, ctx: SearchContext, owner: str) -> None
 
 
 def rewarded(options: RewardOptions, ctx: SearchContext, quality: float, arch: Architecture) -> float:
-    """The reward of ``arch``."""
+    """The reward of ``arch``. Raises E0893 where T/T0 has no power, or one that is no finite number."""
     if options.reward == "none" or options.target is None:
         return quality
-    ratio = float(ctx.cost(arch, options.cost)) / options.target
-    return SHAPES[options.reward](quality, ratio, options.beta)
+    cost = float(ctx.cost(arch, options.cost))
+    try:
+        return SHAPES[options.reward](quality, cost / options.target, options.beta)
+    except (ZeroDivisionError, OverflowError) as error:
+        headline = (
+            f"{options.cost} of '{arch.text()}' are {cost:g}, and reward={options.reward} is not finite there "
+            f"(target={options.target:g}, beta={options.beta:g})"
+        )
+        help = "take reward=absolute, or a beta nearer to 0; or a `where` that leaves such architectures out"
+        raise SpacecError(Diagnostic("E0893", headline, help=help)) from error

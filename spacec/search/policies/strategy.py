@@ -10,14 +10,16 @@ Either way R is the reward of a quality, b a moving average of rewards, and thet
     (R - b) grad log pi(a; theta) + bonus * grad H(pi(. ; theta))
 
 A subclass makes the policy (:meth:`PolicyStrategy.make_policy`), and may change the reward, the loss and how
-architectures are drawn. With trials the answer is the best ever rated; with shared weights the best of ``finalists``
-draws from the policy, rated on the whole validation split, or else what the policy holds for the most probable.
+architectures are drawn. A quality that is no finite number (the PSNR of an exact image) is left out. With trials the
+answer is the best ever rated; with shared weights the best of ``finalists`` draws from the policy, rated on the whole
+validation split, or else what the policy holds for the most probable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -129,8 +131,8 @@ class PolicyStrategy(TrialStrategy):
         rewards = []
         for _ in range(self.options.batch):
             arch = self.candidate()
-            if arch is not None:
-                rewards.append(self.learn(self.ctx.quality(val_batch, self.ctx.mask_of(arch)), arch))
+            if arch is not None and isfinite(quality := self.ctx.quality(val_batch, self.ctx.mask_of(arch))):
+                rewards.append(self.learn(quality, arch))
         self.step()
         if not rewards:
             return {"drawn": 0.0}
