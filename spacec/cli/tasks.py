@@ -96,8 +96,9 @@ def open_space_for(task: Task, file: str, params: tuple[str, ...], preset: str |
 
 def print_options(title: str, cls: type[Options], preset: Mapping[str, object] | None = None) -> None:
     """A table of option names, types, defaults and help; ``preset`` gives defaults that differ."""
-    from spacec.search.options import options_help
+    from spacec.search.options import options_help, shown_default
 
     tell(title)
-    rows = [(o.name, str((preset or {}).get(o.name, o.default)), o.type, o.help) for o in options_help(cls)]
+    given = {name: shown_default(value) for name, value in (preset or {}).items()}
+    rows = [(o.name, given.get(o.name, o.default), o.type, o.help) for o in options_help(cls)]
     tell(table(rows) if rows else "  none")

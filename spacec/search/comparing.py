@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -38,7 +38,7 @@ def settings_of_run(found: Summary) -> dict[str, Any]:
         "versions": first["versions"],
         "machine": first["environment"],
     }
-    return {f"{part}.{name}": value for part, values in told.items() for name, value in values.items()}
+    return {name: value for part, values in told.items() for name, value in _flat(part, values)}
 
 
 def differing(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -81,6 +81,15 @@ def _named(told: Mapping[str, Any]) -> dict[str, Any]:
     """What a description of a task or a strategy says, its options among the rest."""
     rest = {k: v for k, v in told.items() if k not in ("options", *LEFT_OUT)}
     return {**rest, **told.get("options", {})}
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value under its name; a table in a table (a searcher and its options) entry by entry."""
+    if not isinstance(value, Mapping):
+        yield name, value
+        return
+    for key, entry in value.items():
+        yield from _flat(f"{name}.{key}", entry)
 
 
 def _text(value: Any) -> str:

@@ -120,6 +120,13 @@ def options_help(cls: type[Options]) -> tuple[OptionHelp, ...]:
     )
 
 
+def shown_default(value: object) -> str:
+    """A default as ``-o`` takes it; numbers of a tuple with six digits."""
+    if isinstance(value, tuple):
+        return ",".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
 def type_name(hint: Any) -> str:
     """A field's type in plain words."""
     origin = get_origin(hint)
@@ -128,7 +135,9 @@ def type_name(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join("none" if a is NoneType else type_name(a) for a in get_args(hint))
     if origin is tuple:
-        return f"{'texts' if get_args(hint)[0] is str else 'numbers'} separated by commas"
+        parts = get_args(hint)
+        number = "" if Ellipsis in parts else f"{len(parts)} "
+        return f"{number}{'texts' if parts[0] is str else 'numbers'} separated by commas"
     return {bool: "true or false", int: "an integer", float: "a number", str: "a text"}.get(hint, str(hint))
 
 
@@ -143,9 +152,7 @@ def _hints(cls: type[Options]) -> dict[str, Any]:
 def _default(f: Field[Any]) -> str:
     if f.default is MISSING:
         return "(required)"
-    if isinstance(f.default, tuple):
-        return ",".join(map(str, f.default))
-    return str(f.default).lower() if f.default is None or isinstance(f.default, bool) else str(f.default)
+    return shown_default(f.default)
 
 
 def _shown(text: object) -> str:

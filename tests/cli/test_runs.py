@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from spacec.search.catalogue import parts_in, summarise
+from spacec.search.comparing import differing, settings_of_run
 from spacec.search.record import RunInfo, RunStore, TrialRow
 from tests.cli.running import Done
 
@@ -166,6 +168,17 @@ def test_runs_side_by_side(spacec: Run, pair: tuple[Path, Path]) -> None:
     assert [course["best"] for course in told["courses"]] == [[60.0, 60.0, 70.0, 70.0], [50.0, 50.0, 80.0]]
     assert spacec("runs", "compare", pair[0]).code == 2
     assert "there are accuracy" in spacec("runs", "compare", *pair, "--metric", "psnr").err
+
+
+def test_a_searcher_is_compared_option_by_option(tmp_path: Path) -> None:
+    found = []
+    for name, population in (("a", 4), ("b", 8)):
+        searcher = {"name": "spos-evolution", "options": {"population": population, "top": 2}}
+        told = {"name": "spos", "searcher": searcher, "options": {"batches": 4}}
+        with RunStore(tmp_path / f"{name}.sqlite") as store:
+            store.start(RunInfo("search", 0, "cell", "abc", "space cell", "0", strategy=told)).close("done", "")
+            found.append(settings_of_run(summarise(store, name, parts_in(store, name))))
+    assert differing(found) == {"strategy.searcher.options.population": [4, 8]}
 
 
 def test_trials_as_a_table(spacec: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:

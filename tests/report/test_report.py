@@ -329,6 +329,12 @@ def test_a_narrow_log_axis_has_ticks_too(low: float, ratio: float) -> None:
     assert len(set(tick_texts(axis.ticks))) == len(axis.ticks)
 
 
+def test_an_accuracy_that_does_not_move_has_an_axis_of_its_own_size() -> None:
+    axis = linear_axis([0.1, 0.1], 0, 100)
+    assert (axis.low, axis.high) == pytest.approx((0.04, 0.16))
+    assert (linear_axis([3.0], 0, 100).low, linear_axis([3.0], 0, 100).high) == (2, 4)
+
+
 def test_a_training_of_one_epoch_is_drawn_between_whole_epochs() -> None:
     axis = linear_axis([0.02, 0.5, 0.98], 0, 100, whole=True)
     assert axis.ticks == (0, 1)

@@ -56,7 +56,7 @@ def test_what_is_printed_reads_back(lr: float, order: Literal[1, 2], flag: bool,
         ("arch_lr", "1e39", "E0703", "expected at most 3.4e+38 in size"),
         ("decays", "0.5,1", "E0703", "is '0.5,1', expected less than 1"),
         ("decays", "-0.1,0.5", "E0703", "expected at least 0"),
-        ("betas", "0.9", "E0702", "expected numbers separated by commas"),
+        ("betas", "0.9", "E0702", "expected 2 numbers separated by commas"),
         ("arch_rl", "1", "E0701", "has no option 'arch_rl'"),
     ],
 )
@@ -100,7 +100,7 @@ def test_help_lists_fields_in_order() -> None:
     ]
     assert lines[1].type == "one of 1, 2"
     assert lines[3].default == "none"
-    assert (lines[4].default, lines[4].type) == ("0.5,0.999", "numbers separated by commas")
+    assert (lines[4].default, lines[4].type) == ("0.5,0.999", "2 numbers separated by commas")
     assert lines[-1].type == "texts separated by commas"
     assert all(line.help for line in lines)
 

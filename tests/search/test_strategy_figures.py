@@ -96,7 +96,10 @@ def test_strokes_reach_over_their_epochs_at_their_values() -> None:
 
 def test_strokes_of_one_value_are_stacked() -> None:
     lines = {"a": [(1.0, 0.5)], "b": [(1.0, 0.5), (2.0, 0.5)], "c": [(2.0, 0.25)]}
-    found = strokes_of(strokes(lines, {}, "t", LABELS).render())
+    svg = strokes(lines, {}, "t", LABELS).render()
+    found = strokes_of(svg)
     heights = {(text[0], at[0]): at[1] for text, at, _ in found}
     (a,), (b1, b2) = ([h for (name, _), h in heights.items() if name == wanted] for wanted in "ab")
     assert b2 == a > b1 > a - 8
+    assert "equal values are stacked" in svg
+    assert "stacked" not in strokes({"a": lines["a"]}, {}, "t", LABELS).render()

@@ -17,10 +17,14 @@ def favoured(table: DecisionTable, prior: Sequence[float]) -> FactorisedPolicy:
     rates = torch.tensor(prior, dtype=torch.float64)
 
     def logits(decision: Decision) -> Tensor:
-        fits = decision.kind != "subset" and len(decision.labels) == len(prior)
-        return (rates / rates.sum()).log() if fits else _uniform(decision)
+        return (rates / rates.sum()).log() if _fits(decision, prior) else _uniform(decision)
 
     return FactorisedPolicy(table, {d.id: logits(d) for d in table.decisions})
+
+
+def favours(table: DecisionTable, prior: Sequence[float]) -> bool:
+    """Whether ``prior`` is of any choice."""
+    return any(_fits(decision, prior) for decision in table.decisions)
 
 
 def as_often_as(table: DecisionTable, archs: Sequence[Architecture]) -> FactorisedPolicy:
@@ -44,3 +48,7 @@ def _uniform(decision: Decision) -> Tensor:
 
 def _length(decision: Decision) -> int:
     return decision.size if decision.kind == "subset" else len(decision.labels)
+
+
+def _fits(decision: Decision, prior: Sequence[float]) -> bool:
+    return decision.kind != "subset" and len(decision.labels) == len(prior)

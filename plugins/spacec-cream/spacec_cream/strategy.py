@@ -36,7 +36,7 @@ from spacec.space.architecture import Architecture
 from spacec_cream.ahead import Ahead, Student, look_ahead
 from spacec_cream.board import Board, Entry
 from spacec_cream.matching import Matching, compared, first_samples, student_outputs
-from spacec_cream.sampling import as_often_as, favoured
+from spacec_cream.sampling import as_often_as, favoured, favours
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class Cream(Strategy):
         "nesterov": True,
         "weight_decay": 1e-4,
         "norm_decay": False,
+        "clip": 0.0,
         "label_smoothing": 0.1,
     }
     figures = (Figure("The board over time", "score, more is better", table="score", shade="cost", shade_label="cost"),)
@@ -115,6 +116,9 @@ class Cream(Strategy):
         ctx.require_cost(self.options.cost)
         if not sum(self.options.prior) > 0:
             raise SpacecError(Diagnostic("E0703", "option 'prior' of strategy 'cream' has no number above 0"))
+        if self.options.sampling == "prior" and not favours(ctx.space.table, self.options.prior):
+            headline = f"sampling=prior of strategy 'cream' has {len(self.options.prior)} probabilities"
+            raise SpacecError(Diagnostic("E0703", f"{headline}, and no choice of this space has as many candidates"))
         bounds = ctx.task.metrics[0].bounds
         span = 1.0 if bounds is None else abs(bounds[1] - bounds[0])
         self.board = Board(self.options.board, self.options.margin * span)

@@ -362,7 +362,13 @@ def test_it_conforms(name: str, options: Mapping[str, object] | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "code"), [({"cost": "watts"}, "E0512"), ({"board": "0"}, "E0703"), ({"prior": "0,0"}, "E0703")]
+    ("options", "code"),
+    [
+        ({"cost": "watts"}, "E0512"),
+        ({"board": "0"}, "E0703"),
+        ({"prior": "0,0"}, "E0703"),
+        ({"sampling": "prior"}, "E0703"),
+    ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], code: str) -> None:
     with pytest.raises(spacec.SpacecError, match=code):

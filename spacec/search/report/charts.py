@@ -143,13 +143,16 @@ def legend(svg: Svg, names: Sequence[str], x: float, y: float) -> None:
 def linear_axis(values: Sequence[float], start: float, end: float, whole: bool = False) -> Axis:
     """An axis over ``values`` with about five round ticks; they are whole numbers where all values are.
 
+    A single value stands in the middle: half a unit from the ends if it is whole, else half of itself.
+
     ``whole`` makes them so in any case, and lets the axis end at the values, unless no whole number lies between them.
     """
     low, high = min(values), max(values)
     if whole and ceil(low) > floor(high):
         low, high = float(floor(low)), float(ceil(high))
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        around = 0.5 if float(low).is_integer() or abs(low) < 1e-9 else abs(low) / 2
+        low, high = low - around, high + around
     step = 10 ** floor(log10((high - low) / 5))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= 6)
     step = max(step, 1.0) if whole or all(float(v).is_integer() for v in values) else step

@@ -49,6 +49,8 @@ def strokes(
             svg.line((x.at(run.first - 0.5), height), (x.at(run.last + 0.5), height), colour, THICK)
             svg.end_note()
     _largest(svg, x, y, points)
+    if any(level for of_place in levels.values() for level in of_place.values()):
+        svg.text(WIDE - _RIGHT, 34, "equal values are stacked on the lowest stroke", 10.5, "end", MUTED)
     if numbers:
         _scale(svg, bar, labels[2])
     return svg
