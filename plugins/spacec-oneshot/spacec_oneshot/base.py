@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+from spacec.search.asking import checked
 from spacec.search.context import SearchContext
 from spacec.search.objectives import Front
 from spacec.search.options import Options as OptionsBase
@@ -62,8 +63,10 @@ class OneShot(Strategy):
         return Path(self.ctx.mask_of(arch), weight, teacher, ratio)
 
     def propose(self, n: int) -> Sequence[Trial]:
+        """The searcher's trials, with shared weights. Raises :class:`SpacecError` (E0824) where they are none."""
         shared = {"weights": "shared", "budget": None, "batches": self.options.batches}
-        return [replace(trial, **shared) for trial in self.searcher.propose(n)]
+        digest, proposed = self.ctx.space.digest, self.searcher.propose(n)
+        return [replace(trial, **shared) for trial in checked(self.searcher.name, digest, proposed, n, 0)]
 
     def observe(self, results: Sequence[TrialResult]) -> None:
         self.searcher.observe(results)

@@ -64,6 +64,14 @@ def test_whoever_rates_one_by_one_searches_the_supernet(name: str, options: str,
     assert (found.front is not None) == (name == "nsga2")
 
 
+@pytest.mark.parametrize("proposed", [None, ["x"], [3], [SPACE.sample(1)[0]]], ids=["none", "text", "number", "arch"])
+def test_a_searcher_that_asks_for_no_trials_is_named(proposed: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = Spos({"search_options": FEW})
+    monkeypatch.setattr(strategy.searcher, "propose", lambda n: proposed)
+    with pytest.raises(SpacecError, match=r"E0824.*strategy 'spos-evolution' asks for what is no trial"):
+        search(SPACE, strategy, TASK, SearchConfig(epochs=0))
+
+
 @pytest.mark.parametrize("name", ["darts", "spos", "hyperband", "asha"])
 def test_others_are_refused_before_anything_runs(name: str) -> None:
     with pytest.raises(SpacecError) as error:
