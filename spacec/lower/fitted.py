@@ -8,6 +8,7 @@ the layers alone cost and the padding of their gradients. Views are made anew wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,9 +63,11 @@ gets the address."""
 
 
 class Fitted:
-    """A layer at smaller sizes. ``lasting``: the layers of the same supernet that have views."""
+    """A layer at smaller sizes. ``lasting``: the layers of the same supernet that have views; ``None`` where the weights
+    of this one have several readers. The order in which autograd adds their gradients follows the age of backward nodes,
+    which would then depend on the steps before."""
 
-    def __init__(self, shell: nn.Module, slices: Slices, module: nn.Module, lasting: WeakSet[Fitted]) -> None:
+    def __init__(self, shell: nn.Module, slices: Slices, module: nn.Module, lasting: WeakSet[Fitted] | None) -> None:
         self.shell, self.slices, self.module, self.lasting = shell, slices, module, lasting
         self.places = tuple(_places(shell, module))
         self.spots = tuple((place.table, place.name, place.stand_in) for place in self.places)
@@ -137,7 +140,7 @@ class Fitted:
 
     def _parts(self) -> Sequence[Tensor]:
         """The slices; views that last where they can."""
-        if not self._may_last():
+        if self.lasting is None or not self._may_last():
             return self.cut()
         if self.views is not None:
             for layer in self.lasting:
@@ -190,6 +193,7 @@ class ElasticLayers:
         self.fitted: dict[tuple[int, tuple[sizes.Size, ...]], Fitted | Callable[..., Tensor]] = {}
         self._known: dict[tuple[object, ...], Fitted | Callable[..., Tensor]] = {}
         self._lasting: WeakSet[Fitted] = WeakSet()
+        self._readers = Counter(op.key for op in blueprint.flat.nodes if isinstance(op, FlatOp))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies make their own shells: views are of one supernet's weights."""
@@ -223,7 +227,8 @@ class ElasticLayers:
             return found.bind()
         with torch.device("meta"):
             shell = found.build()
-        return Fitted(shell, make_slices(self.blueprint, node, chosen), self.modules[op.key], self._lasting)
+        lasting = self._lasting if self._readers[op.key] == 1 else None
+        return Fitted(shell, make_slices(self.blueprint, node, chosen), self.modules[op.key], lasting)
 
     def run(self, node: int, inputs: Sequence[Tensor], mask: ElasticMask, spare: bool = False) -> Any:
         """What the layer or function at ``node`` returns under ``mask``; ``spare`` leaves its buffers as they are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path as File
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ from spacec.search.runner import search
 from spacec.search.strategy import Path, StepReport
 from spacec.search.task import Output
 from spacec.space.architecture import Architecture
+from spacec.testing import conformance
 from spacec.testing.generate import random_space
 from spacec.testing.synthetic import Synthetic
 
@@ -211,3 +213,9 @@ where params == 20
         cards_left[:] = [0]
     assert decks.deal(rng) is None
     assert all(left == [0] for left in decks.left.values())
+
+
+def test_it_resumes_where_elastic_weights_have_several_readers() -> None:
+    """Gradients of tied elastic layers, over several paths of a step, add up in an order that no step before decides."""
+    space = spacec.load(File(__file__).parents[3] / "grammars/transformer_eca.space", preset="tiny")
+    conformance.require(space, FairNas)

@@ -111,7 +111,8 @@ class _Pair:
             whole = self._whole(strategy, watch, folder)
         if whole is None:
             return
-        if watch.learns and strategy.uses_supernet and not watch.learnt:
+        decides = bool(self.subject.space.decisions)
+        if decides and watch.learns and strategy.uses_supernet and not watch.learnt:
             self.complaints.add("architecture step", "no step of the search changed an architecture parameter")
         self._check_derived(whole)
         with global_randomness(2):
