@@ -63,9 +63,11 @@ gets the address."""
 
 
 class Fitted:
-    """A layer at smaller sizes. ``lasting``: the layers of the same supernet that have views; ``None`` where the weights
-    of this one have several readers. The order in which autograd adds their gradients follows the age of backward nodes,
-    which would then depend on the steps before."""
+    """A layer at smaller sizes. ``lasting``: the layers of the same supernet that have views.
+
+    It is ``None`` where the weights of this one have several readers: the order in which autograd adds their gradients
+    follows the age of backward nodes, which would depend on the steps before.
+    """
 
     def __init__(self, shell: nn.Module, slices: Slices, module: nn.Module, lasting: WeakSet[Fitted] | None) -> None:
         self.shell, self.slices, self.module, self.lasting = shell, slices, module, lasting

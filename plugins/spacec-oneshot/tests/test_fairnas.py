@@ -216,6 +216,6 @@ where params == 20
 
 
 def test_it_resumes_where_elastic_weights_have_several_readers() -> None:
-    """Gradients of tied elastic layers, over several paths of a step, add up in an order that no step before decides."""
+    """Gradients of tied elastic layers, over several paths of a step, add up in an order of their own."""
     space = spacec.load(File(__file__).parents[3] / "grammars/transformer_eca.space", preset="tiny")
     conformance.require(space, FairNas)
