@@ -43,6 +43,8 @@ TINY: Mapping[str, object] = {
     "device": "cpu",
 }
 """The runner's settings for a check, over those of the strategy."""
+RATE = 0.1
+"""The largest rate of the weights: papers' rates for batches of a thousand diverge on batches of four."""
 TRIAL = TrainConfig(epochs=1, steps=1, batch_size=4)
 
 
@@ -67,6 +69,8 @@ def check(
     settings = strategy_config(settings_for(strategy.config, task), {**TINY, **(config or {})})
     if "recalibrate" not in (config or {}):
         settings = replace(settings, recalibrate=min(settings.recalibrate, 1))
+    if "lr" not in (config or {}):
+        settings = replace(settings, lr=min(settings.lr, RATE))
     subject = Subject(space, strategy, chosen, settings, TRIAL, task)
     complaints = Complaints(strategy.name, space.name)
     _check_options(subject, complaints)
