@@ -82,7 +82,13 @@ class Tunas(PolicyStrategy):
         "label_smoothing": 0.1,
         "clip": 0.0,
     }
-    tiny: ClassVar[Mapping[str, object]] = {"cost": "nodes", "target": 2.0, "arch_lr": 0.1}
+    tiny: ClassVar[Mapping[str, object]] = {
+        "cost": "nodes",
+        "target": 2.0,
+        "arch_lr": 0.1,
+        "start": 0.5,
+        "bonus": 0.1,
+    }
     trained: list[str]
 
     def setup(self, ctx: SearchContext) -> None:
