@@ -121,9 +121,9 @@ def options_help(cls: type[Options]) -> tuple[OptionHelp, ...]:
 
 
 def shown_default(value: object) -> str:
-    """A default as ``-o`` takes it; numbers of a tuple with six digits."""
+    """A default as ``-o`` takes it: what is shown reads back as it is."""
     if isinstance(value, tuple):
-        return ",".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value)
+        return ",".join(f"{v:g}" if isinstance(v, float) and float(f"{v:g}") == v else str(v) for v in value)
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 

@@ -45,7 +45,7 @@ class OfaOptions(OneShotOptions):
     )
     warm: float = option(5.0, "length of the rise of the rate in a phase, relative to these", low=0)
     rates: tuple[float, float, float, float, float, float] = option(
-        (1, 1, 1 / 12, 0.25, 1 / 12, 0.25), "rates of these phases, relative to lr", low=0
+        (1, 1, 0.083333, 0.25, 0.083333, 0.25), "rates of these phases, relative to lr", low=0
     )
     paths: tuple[int, int, int, int, int, int] = option((1, 1, 2, 2, 4, 4), "networks of a step in these phases", low=1)
     ratio: float = option(1.0, "r: weight of what the teacher says", low=0)
