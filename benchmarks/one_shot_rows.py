@@ -1,7 +1,8 @@
 """What ONE_SHOT.md compares: shared weights of several strategies with networks of NAS-Bench-Macro trained alone.
 
 Every supernet is trained for the same number of optimiser steps on one part of the data, by one schedule of the
-weights; every network is trained alone, on the same part and the one that rates. Nothing was chosen by a result.
+weights; every network is trained alone, on the same part and the one that rates. Nothing but the number
+of networks and their steps was changed after a result was seen.
 """
 
 from __future__ import annotations
