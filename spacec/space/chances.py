@@ -84,7 +84,8 @@ class Chances:
         self.distribution = given
         self.dtype: Any = object if given.exact else np.float64
         compiled = algebra(table)
-        self._parts = [_Part(self, d, view) for d, view in zip(compiled.diagrams, _layered(compiled), strict=True)]
+        views = _layered(table, compiled)
+        self._parts = [_Part(self, d, view) for d, view in zip(compiled.diagrams, views, strict=True)]
 
     @cached_property
     def probability(self) -> Any:
@@ -211,8 +212,12 @@ def _last(upto: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.asarray((upto < upto[:, -1:]).sum(axis=1), dtype=np.intp)
 
 
-def _layered(compiled: Algebra) -> list[Layers]:
-    return [layers(d) for d in compiled.diagrams]
+def _layered(table: DecisionTable, compiled: Algebra) -> list[Layers]:
+    """The diagrams as arrays, once per table: a policy asks for them at every step."""
+    if "layers" not in table.memo:
+        table.memo["layers"] = [layers(d) for d in compiled.diagrams]
+    found: list[Layers] = table.memo["layers"]
+    return found
 
 
 def softmax(table: DecisionTable, logits: Mapping[str, Any]) -> Factorised:

@@ -24,7 +24,8 @@ is trained alone, or looked up in a benchmark, and its rating is R.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import cos, isfinite, pi
+from dataclasses import replace
+from math import cos, pi
 from typing import Any, ClassVar
 
 import torch
@@ -90,14 +91,14 @@ class Enas(PolicyStrategy):
     def learn(self, quality: float, arch: Architecture) -> float:
         reward = super().learn(quality, arch)
         if self.options.baseline == "batch":
-            self.pending[-1] = arch.text(), reward
+            self.pending[-1] = arch, reward
         return reward
 
     def step(self) -> None:
         if self.options.baseline == "batch":
             n = len(self.pending)
             mean = sum(reward for _, reward in self.pending) / max(1, n)
-            self.pending = [(text, (reward - mean) * n / max(1, n - 1)) for text, reward in self.pending]
+            self.pending = [(arch, (reward - mean) * n / max(1, n - 1)) for arch, reward in self.pending]
         super().step()
 
     def weight_rate(self, step: int) -> float | None:
@@ -119,19 +120,14 @@ class Enas(PolicyStrategy):
         rewards: list[float] = []
         for number in range(steps * count):
             arch, batch = self.policy.draw(ctx.rng), stream.batch(ctx.epoch, number).to(ctx.device)
-            if isfinite(quality := ctx.quality(batch, ctx.mask_of(arch))):
-                rewards.append(self.learn(quality, arch))
+            rewards += self.read(arch, batch)
             if (number + 1) % count == 0:
                 self.step()
-        if not rewards:
-            return {"drawn": 0.0}
-        return {"reward": sum(rewards) / len(rewards), "baseline": self.average.value or 0.0}
+        return self.told_of(rewards)
 
     def ask(self, arch: Architecture, tag: Any = None) -> Trial:
-        if not self.uses_supernet:
-            return super().ask(arch, tag)
-        self.asked += 1
-        return Trial(arch, batches=self.options.final_batches, tag=tag)
+        trial = super().ask(arch, tag)
+        return replace(trial, batches=self.options.final_batches) if self.uses_supernet else trial
 
 
 def within_cosine(epoch: float, first: int, factor: int) -> float:

@@ -37,6 +37,10 @@ class OneShot(Strategy):
     """See the module. ``searcher`` is made with the strategy, so that its options are checked before anything runs."""
 
     Options: ClassVar[type[OptionsBase]] = OneShotOptions
+    tiny: ClassVar[Mapping[str, object]] = {
+        "search_options": "population=3,generations=2,top=2,mutations=1,crossovers=1",
+        "batches": 1,
+    }
     options: Any
 
     def __init__(self, options: OptionsBase | Mapping[str, object] | None = None) -> None:

@@ -43,9 +43,6 @@ class BigNas(OneShot):
     help = "a supernet by the sandwich rule: the largest network teaches the others, every step"
     Options = BigNasOptions
     config: ClassVar[Mapping[str, object]] = PAPER
-    tiny: ClassVar[Mapping[str, object]] = {
-        "search_options": "population=3,generations=2,top=2,mutations=1,crossovers=1", "batches": 1,
-    }  # fmt: skip
     options: BigNasOptions
 
     largest: Architecture

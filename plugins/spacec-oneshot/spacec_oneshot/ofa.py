@@ -66,9 +66,6 @@ class Ofa(OneShot):
     help = "a supernet by progressive shrinking: the largest network first, then kernels, depths and widths"
     Options = OfaOptions
     config: ClassVar[Mapping[str, object]] = PAPER
-    tiny: ClassVar[Mapping[str, object]] = {
-        "search_options": "population=3,generations=2,top=2,mutations=1,crossovers=1", "batches": 1,
-    }  # fmt: skip
     options: OfaOptions
 
     largest: Architecture

@@ -52,10 +52,6 @@ class Spos(OneShot):
     help = "a supernet of uniform single paths, searched by evolution"
     Options = SposOptions
     config: ClassVar[Mapping[str, object]] = PAPER
-    tiny: ClassVar[Mapping[str, object]] = {
-        "search_options": "population=3,generations=2,top=2,mutations=1,crossovers=1",
-        "batches": 1,
-    }
     options: SposOptions
 
     parts: tuple[SpaceLike, ...]

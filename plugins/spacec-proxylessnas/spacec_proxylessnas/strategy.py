@@ -228,13 +228,9 @@ class ProxylessNAS(GradientStrategy):
     def _reward(self, drawn: Mapping[str, int], p: Mapping[str, Tensor], batch: Batch) -> float:
         """Of one path: the first metric on the batch, by batch statistics, and its cost."""
         ctx, options = self.ctx, self.options
-        metric = ctx.task.metrics[0]
-        with torch.no_grad(), ctx.statistics_kept():
-            measured = ctx.task.measure(ctx.forward(batch, ctx.path(drawn, p)), batch)[metric.name].double().mean()
+        quality = ctx.quality(batch, ctx.path(drawn, p))
         cost = float(ctx.expected_cost(drawn, options.cost)) if options.reference is not None else None
-        return reward(
-            float(measured) * (1 if metric.direction == "max" else -1), cost, options.reference, options.reward_power
-        )
+        return reward(quality, cost, options.reference, options.reward_power)
 
     def subject(self) -> Mask | Architecture:
         return self.derive()

@@ -29,10 +29,9 @@ from torch import Tensor
 from spacec.search.bounds import comparison
 from spacec.search.context import SearchContext
 from spacec.search.options import option
-from spacec.search.policies.factorised import FactorisedPolicy, fresh_logits
+from spacec.search.policies.factorised import FactorisedPolicy, fresh_policy
 from spacec.search.policies.rewards import RewardOptions, check_reward, rewarded
 from spacec.search.policies.strategy import PolicyOptions, PolicyStrategy
-from spacec.search.seeds import generator
 from spacec.search.space_like import SpaceLike
 from spacec.search.strategy import Path, Trial, TrialResult
 from spacec.search.trial_strategy import Member
@@ -82,7 +81,7 @@ class TabNAS(PolicyStrategy):
     """What the architecture step has drawn, for the weight step after it."""
 
     def unsupported(self, space: SpaceLike) -> str:
-        if self.options.chance != "exact" or self._policy(space).exact:
+        if self.options.chance != "exact" or fresh_policy(space.table, self.options.start, 0).exact:
             return ""
         return (
             "its constraints couple too much to be counted, so P(V) is not known exactly (chance=sampled estimates it)"
@@ -96,7 +95,7 @@ class TabNAS(PolicyStrategy):
         self.drawn, self.kept, self.latest = 0, None, []
 
     def make_policy(self, ctx: SearchContext) -> FactorisedPolicy:
-        policy = self._policy(self._limited(ctx), ctx.seed)
+        policy = fresh_policy(self._limited(ctx).table, self.options.start, ctx.seed)
         if policy.exact or self.options.chance == "exact":
             policy.log_feasible()  # raises where no architecture is within the limits, or P(V) is not known
         elif self.options.chance == "auto":
@@ -109,12 +108,6 @@ class TabNAS(PolicyStrategy):
             return ctx.space
         ctx.require_cost(self.options.cost)
         return ctx.space.where(comparison(ctx, self.options.cost, "<=", self.options.target), "target")
-
-    def _policy(self, space: SpaceLike, seed: int = 0) -> FactorisedPolicy:
-        """Over what the space allows."""
-        return FactorisedPolicy(
-            space.table, fresh_logits(space.table, self.options.start, generator(seed, "controller"))
-        )
 
     def candidate(self) -> Architecture | None:
         """A draw of the policy within V; ``None`` for one beyond it, where these are not drawn anew."""
@@ -130,13 +123,10 @@ class TabNAS(PolicyStrategy):
     def reward(self, quality: float, arch: Architecture) -> float:
         return rewarded(self.shaped, self.ctx, quality, arch)
 
-    def policy_loss(self, arch: Architecture, advantage: float) -> Tensor | None:
-        """-J(y), and the bonus for entropy; ``None`` where the estimate of P(V) is 0."""
+    def log_probability(self, arch: Architecture) -> Tensor | None:
+        """log p(y) / P(V); ``None`` where the estimate of P(V) is 0."""
         feasible = self.log_feasible()
-        if feasible is None:
-            return None
-        found = -advantage * (self.policy.log_drawn(arch) - feasible)
-        return found - self.options.bonus * self.policy.entropy(arch) if self.options.bonus else found
+        return None if feasible is None else self.policy.log_drawn(arch) - feasible
 
     def log_feasible(self) -> Tensor | float | None:
         """log P(V) by ``chance``; ``None`` where none of the draws of its estimate is valid."""

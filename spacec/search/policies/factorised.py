@@ -24,6 +24,7 @@ from torch.autograd import Function
 
 from spacec.diagnostics.model import SpacecError
 from spacec.search.policies.policy import Policy
+from spacec.search.seeds import generator
 from spacec.space.activity import walk
 from spacec.space.algebra import algebra
 from spacec.space.architecture import Architecture, architecture_of
@@ -200,6 +201,11 @@ def fresh_logits(table: DecisionTable, deviation: float, generator: torch.Genera
         d.id: (deviation * torch.randn(_length(d), generator=generator, dtype=torch.float64)).requires_grad_()
         for d in table.decisions
     }
+
+
+def fresh_policy(table: DecisionTable, deviation: float, seed: int) -> FactorisedPolicy:
+    """The policy that a search of this seed starts from, with :func:`fresh_logits`."""
+    return FactorisedPolicy(table, fresh_logits(table, deviation, generator(seed, "controller")))
 
 
 class _LogFeasible(Function):

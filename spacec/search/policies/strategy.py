@@ -28,9 +28,8 @@ from torch import Tensor
 from spacec.search.context import SearchContext
 from spacec.search.options import Options, option
 from spacec.search.policies.baseline import MovingAverage
-from spacec.search.policies.factorised import FactorisedPolicy, fresh_logits
+from spacec.search.policies.factorised import fresh_policy
 from spacec.search.policies.policy import Policy
-from spacec.search.seeds import generator
 from spacec.search.space_like import Mask
 from spacec.search.strategy import Path, Trial, TrialResult
 from spacec.search.task import Batch
@@ -66,7 +65,7 @@ class PolicyStrategy(TrialStrategy):
     policy: Policy
     optimizer: torch.optim.Optimizer
     average: MovingAverage
-    pending: list[tuple[str, float]]
+    pending: list[tuple[Architecture, float]]
 
     @property
     def uses_supernet(self) -> bool:
@@ -90,9 +89,7 @@ class PolicyStrategy(TrialStrategy):
 
     def make_policy(self, ctx: SearchContext) -> Policy:
         """The policy at the start; the factorised one, nearly uniform."""
-        policy = FactorisedPolicy(
-            ctx.space.table, fresh_logits(ctx.space.table, self.options.start, generator(ctx.seed, "controller"))
-        )
+        policy = fresh_policy(ctx.space.table, self.options.start, ctx.seed)
         if not policy.exact:
             why = "the constraints cannot be counted, so architectures are drawn by rejection and gradients are biased"
             ctx.recorder.event("biased gradient", why)
@@ -114,9 +111,16 @@ class PolicyStrategy(TrialStrategy):
         """What an architecture is worth that has this quality: of a metric, signed so that more is better."""
         return quality
 
+    def log_probability(self, arch: Architecture) -> Tensor | None:
+        """log pi(arch), whose gradient the policy follows; ``None`` where it is not known in this step."""
+        return self.policy.log_probability(arch)
+
     def policy_loss(self, arch: Architecture, advantage: float) -> Tensor | None:
         """What the policy descends for one reward: a scalar; ``None`` to leave it out."""
-        found = -advantage * self.policy.log_probability(arch)
+        log_probability = self.log_probability(arch)
+        if log_probability is None:
+            return None
+        found = -advantage * log_probability
         return found - self.options.bonus * self.policy.entropy(arch) if self.options.bonus else found
 
     # a supernet
@@ -131,9 +135,18 @@ class PolicyStrategy(TrialStrategy):
         rewards = []
         for _ in range(self.options.batch):
             arch = self.candidate()
-            if arch is not None and isfinite(quality := self.ctx.quality(val_batch, self.ctx.mask_of(arch))):
-                rewards.append(self.learn(quality, arch))
+            if arch is not None:
+                rewards += self.read(arch, val_batch)
         self.step()
+        return self.told_of(rewards)
+
+    def read(self, arch: Architecture, batch: Batch) -> list[float]:
+        """Learn from the quality of ``arch`` on a batch, with shared weights: its reward, if that is finite."""
+        quality = self.ctx.quality(batch, self.ctx.mask_of(arch))
+        return [self.learn(quality, arch)] if isfinite(quality) else []
+
+    def told_of(self, rewards: Sequence[float]) -> Mapping[str, float]:
+        """What is recorded of an architecture step with these rewards."""
         if not rewards:
             return {"drawn": 0.0}
         return {"reward": sum(rewards) / len(rewards), "baseline": self.average.value or 0.0}
@@ -141,12 +154,12 @@ class PolicyStrategy(TrialStrategy):
     def learn(self, quality: float, arch: Architecture) -> float:
         """Take one quality in, for the next :meth:`step`; gives its reward."""
         reward = self.reward(quality, arch)
-        self.pending.append((arch.text(), self.average.advantage(reward)))
+        self.pending.append((arch, self.average.advantage(reward)))
         return reward
 
     def step(self) -> None:
         """Descend the mean of the losses of what is pending."""
-        losses = [self.policy_loss(self.ctx.space.architecture(text), advantage) for text, advantage in self.pending]
+        losses = [self.policy_loss(arch, advantage) for arch, advantage in self.pending]
         kept = [x for x in losses if x is not None and x.requires_grad]
         self.pending = []
         if not kept:
@@ -191,11 +204,13 @@ class PolicyStrategy(TrialStrategy):
 
     def state_dict(self) -> dict[str, Any]:
         learnt = {"policy": self.policy.state_dict(), "optimizer": self.optimizer.state_dict()}
-        return {**super().state_dict(), **learnt, "average": self.average.state_dict(), "pending": list(self.pending)}
+        pending = [(arch.text(), advantage) for arch, advantage in self.pending]
+        return {**super().state_dict(), **learnt, "average": self.average.state_dict(), "pending": pending}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
-        self.pending = [(text, float(value)) for text, value in state["pending"]]
+        read = self.ctx.space.architecture
+        self.pending = [(read(text), float(value)) for text, value in state["pending"]]
